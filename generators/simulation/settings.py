@@ -1,0 +1,39 @@
+"""How attempts are executed: the switches beyond the papers, each with its measured effect in benchmarks/RESULTS.md."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from storage.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Switches of one attempt; a task ships defaults, a job may replace them.
+
+    `sources_per`: one source demonstration for the whole attempt, one for each arm, or one for each subtask.
+    `settle_steps`: before a hand opens or closes, the arm holds until it is within `settle_position_m` and
+    `settle_rotation_rad` of its target, at most so many steps (0: off).
+    `check_subtasks`: a subtask's check that does not hold ends the attempt at once.
+    `retries`: how often in one attempt a failed subtask is tried again from the snapshot taken at its start.
+    `check_reach`: transformed segments are tested by inverse kinematics and for collisions before they are executed.
+    `limit_speed`: bridges are as long as the limb's speed asks; off: always the subtask's `bridge_steps`.
+    `success_steps`: success must hold for so many steps in a row after the last subtask, within `patience_steps` more.
+    """
+
+    sources_per: Literal["attempt", "arm", "subtask"] = "attempt"
+    settle_steps: int = 6
+    settle_position_m: float = 0.008
+    settle_rotation_rad: float = 0.08
+    check_subtasks: bool = True
+    retries: int = 0
+    check_reach: bool = False
+    limit_speed: bool = True
+    success_steps: int = 5
+    patience_steps: int = 15
+
+    def __post_init__(self) -> None:
+        for name in ("settle_steps", "retries", "patience_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}")
+        if self.success_steps < 1:
+            raise ConfigError(f"success_steps must be at least 1; got {self.success_steps}")
