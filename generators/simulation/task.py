@@ -28,9 +28,10 @@ ObjectPoses = Callable[[Environment], Mapping[str, Pose]]
 """Object name -> its pose in the world, now."""
 Signals = Callable[[Environment], Mapping[str, bool]]
 """Signal name -> whether it holds now: "grasped", "drawer_open", ..."""
-Expert = Callable[[Environment, np.random.Generator], Iterator[Action]]
-"""A scripted demonstrator: yields environment actions one control step at a time, and reads the environment anew
-after each; it must not write to it. Ends when it believes that it is done."""
+Expert = Callable[[Environment, np.random.Generator], Iterator[Action | tuple[Action, Mapping[str, bool]]]]
+"""A scripted demonstrator: yields environment actions one control step at a time (the caller steps), and reads the
+environment anew after each; it must not write to it. Ends when it believes that it is done. Beside an action it may
+yield signals of its own, true of the state before that action, which are recorded with the demonstration."""
 Look = Callable[[Any, np.random.Generator], Mapping[str, Any]]
 """(compiled mujoco.MjModel, randomness) -> what was drawn, as JSON. Changes only what is seen (colours, lights,
 cameras); undone before the next call."""
@@ -172,10 +173,12 @@ Constraint = Coordination | Sequential
 @dataclass(frozen=True, kw_only=True)
 class Placement:
     """A range of initial scenes. `arguments` go to the environment's constructor (a function, where they hold
-    samplers: each environment needs fresh ones); `place` moves things after every reset and may use only the
-    randomness that it is given."""
+    samplers: each environment needs fresh ones); `prepare` changes a new environment once, before its first reset
+    (ranges of its samplers, for example); `place` moves things after every reset and may use only the randomness
+    that it is given."""
 
     arguments: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = field(default_factory=dict)
+    prepare: Callable[[Environment], None] | None = None
     place: Callable[[Environment, np.random.Generator], None] | None = None
 
     def make_arguments(self) -> dict[str, Any]:
@@ -192,7 +195,8 @@ class Task:
     """Everything the generator needs to know about one task.
 
     `environment` is a robosuite environment name, "module:Class", or a callable that takes robosuite's keyword
-    arguments. `subtasks` maps each arm of the body to its pieces, in order. `instruction` is a text, several to draw
+    arguments; `arguments` are further ones of this task (env_configuration, initialization_noise, sizes, ...).
+    `subtasks` maps each arm of the body to its pieces, in order. `instruction` is a text, several to draw
     from, or a function of the environment. `sources` is a robomimic HDF5 file, relative to the shipped sources or
     to the file that declares the task. `variants` is the number of models to draw from: the environment is built
     with seed 0 ... variants-1, so that sizes and textures baked into the XML vary. `look` varies what is seen.
