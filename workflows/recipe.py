@@ -1,0 +1,128 @@
+"""Recipes: a YAML file that says what a run does, read into checked dataclasses.
+
+    name: demo
+    output: runs/demo
+    seed: 7
+    steps:
+      - generate: {name: stack, task: stack, keep: 40}
+      - import: {name: real, path: "${PYRAMID_REAL_DATA}/g1_real_bottle", if_set: PYRAMID_REAL_DATA}
+      - report: {}
+
+`${NAME}` and `${NAME:-default}` stand for environment variables. A step runs only when the variables in its `if_set` are
+set and those in `if_unset` are not. Unknown keys are errors that name the nearest one.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.config import config_from
+from storage.errors import ConfigError, MissingFileError, UnknownNameError
+from workflows.steps import STEPS, StepKind
+
+SHIPPED = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a recipe: its kind, its checked settings and the settings as they were written."""
+
+    kind: str
+    config: Any
+    if_set: tuple[str, ...] = ()
+    if_unset: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the environment asks for this step."""
+        return all(os.environ.get(name) for name in self.if_set) and not any(os.environ.get(n) for n in self.if_unset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A checked recipe."""
+
+    name: str
+    output: str
+    steps: tuple[Step, ...]
+    seed: int = 0
+    plugins: tuple[str, ...] = ()
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe with every default filled in and every variable replaced; loading it again gives the same run."""
+        steps = [{step.kind: asdict(step.config)} for step in self.steps if step.wanted]
+        plugins = list(self.plugins)
+        return {"name": self.name, "output": self.output, "seed": self.seed, "plugins": plugins, "steps": steps}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """The top level of a recipe file."""
+
+    name: str
+    steps: list[dict[str, dict[str, Any] | None]]
+    output: str = ""
+    seed: int = 0
+    plugins: tuple[str, ...] = ()
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe: a path, or the name of a shipped one ("demo")."""
+    for candidate in (Path(name), SHIPPED / f"{name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    shipped = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+    raise MissingFileError(f"no recipe {name!r}: it is no file, and the shipped recipes are {', '.join(shipped)}")
+
+
+def load_recipe(path: Path, *, output: str = "") -> Recipe:
+    """Read and check the recipe in `path`; `output` replaces its output folder."""
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"recipe {path} is not valid YAML: {error}") from error
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"recipe {path} must be a mapping with the keys name and steps; got {type(raw).__name__}")
+    written: _Written = config_from(_Written, _with_variables(raw))
+    steps = tuple(_step(entry, where=f"{path}, step {number}") for number, entry in enumerate(written.steps, start=1))
+    output = output or written.output or f"runs/{written.name}"
+    return Recipe(name=written.name, output=output, seed=written.seed, plugins=written.plugins, steps=steps)
+
+
+def _step(entry: Mapping[str, Mapping[str, Any] | None], *, where: str) -> Step:
+    if len(entry) != 1:
+        raise ConfigError(f"{where}: a step is one key with its settings; got {sorted(entry) or 'nothing'}")
+    ((kind, settings),) = entry.items()
+    if kind not in STEPS:
+        raise UnknownNameError.among(f"step (in {where})", kind, STEPS)
+    chosen = dict(settings or {})
+    conditions = {key: _names(chosen.pop(key, ())) for key in ("if_set", "if_unset")}
+    step: StepKind = STEPS[kind]
+    try:
+        config = config_from(step.config, chosen)
+    except ConfigError as error:
+        raise ConfigError(f"{where} ({kind}): {error}") from error
+    return Step(kind=kind, config=config, **conditions)
+
+
+def _names(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def _with_variables(value: Any) -> Any:
+    """`value` with environment variables put in; an unset one without a default becomes empty text."""
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: os.environ.get(match[1]) or (match[2] or ""), value)
+    if isinstance(value, Mapping):
+        return {key: _with_variables(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_variables(inner) for inner in value]
+    return value
