@@ -8,14 +8,25 @@ unit and the stage's randomness it returns one list of outcomes for each input, 
         def __call__(self, episodes: Sequence[Episode], randomness: Randomness) -> list[list[Outcome]]: ...
 
 A *source* stage takes the JSON items of the unit in place of episodes.
+
+The law that everything else rests on: an outcome follows from its input, the config and `randomness.of(<a name that
+the input carries>)`, and from nothing else: not from its neighbours in the unit, the order, the process or the clock.
+Then a unit that is computed twice gives the same bytes, and one bad input can be taken out without touching the others.
+Bad data is an outcome (`Dropped`) or an InputError; a broken world (disk, network, device) is raised and tried again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, Protocol
 
-from storage.ids import Randomness
+from pipelines.config import config_from
+from storage.errors import ConfigError, MissingFileError
+from storage.ids import Randomness, content_id
 from storage.outcomes import Outcome
 
 Process = Literal["any", "simulation", "torch"]
@@ -51,6 +62,15 @@ class Stage:
     process: Process = "any"
     resources: Resources = Resources()
 
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "reads": sorted(self.reads), "writes": sorted(self.writes)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Stage":
+        """The inverse of `to_json`."""
+        sets = {name: frozenset(record[name]) for name in ("reads", "writes")}
+        return cls(**{**record, **sets, "resources": Resources(**record["resources"])})
+
     def make_config(self, settings: Mapping[str, Any]) -> Any:
         """The config dataclass of this stage, filled from `settings`; unknown keys raise ConfigError."""
         return config_from(resolve(self.config), settings)
@@ -61,8 +81,39 @@ class Stage:
         return made
 
 
-def resolve(reference: str) -> Callable[..., Any]:
-    """The object behind "package.module:name"."""
-    module, _, name = reference.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), name)
-    return found
+def resolve(reference: str) -> Any:
+    """The object behind "package.module:name" or "/a/file.py:name"; raises ConfigError or MissingFileError."""
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise ConfigError(f'a stage is named as "package.module:name" or "file.py:name"; got {reference!r}')
+    module = load_file(Path(place)) if place.endswith(".py") else _module(place, reference)
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise ConfigError(f"{place} has no {name!r} (wanted by {reference!r})") from None
+
+
+def _module(place: str, reference: str) -> ModuleType:
+    try:
+        return import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name and place.startswith(error.name):
+            raise ConfigError(f"there is no module {place!r} (wanted by {reference!r})") from None
+        raise
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module in a Python file, imported once in a process under a name of its own."""
+    name = f"pyramid_user_{content_id(str(path.resolve()))}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise MissingFileError(f"{path} is no Python file that can be read from here")
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
