@@ -53,11 +53,16 @@ class FrameCodec:
         try:
             if self.is_jpeg:
                 # The fast variants of decoding shift colours by a level and cost 1.5 dB for a tenth of the time.
-                simplejpeg.decode_jpeg(payload, colorspace="RGB", fastdct=False, fastupsample=False, buffer=out)
+                came = simplejpeg.decode_jpeg(
+                    payload, colorspace="RGB", fastdct=False, fastupsample=False, buffer=out
+                ).shape
             else:
+                came = out.shape
                 _ZSTD.decode(payload, out)
         except (ValueError, RuntimeError, TypeError) as error:
             raise CorruptFileError(f"a frame of codec {self.name!r} does not decode: {error}") from error
+        if came != out.shape:
+            raise CorruptFileError(f"expected a frame of shape {out.shape}; it decodes to {came}")
 
 
 _ZSTD = Zstd(level=1)

@@ -21,7 +21,8 @@ class ShardRecord:
     """The summary that closing a shard returns.
 
     `episodes` holds one JSON object an episode, in row order: episode_id, parent_id, layer, embodiment, instruction,
-    original_instruction, rate_hz, length, start, verdicts, provenance. `steps` and `bytes` are totals.
+    original_instruction, rate_hz, length, start, invalid_steps, verdicts, provenance. `steps` and `bytes` are totals.
+    `layout` is what all episodes share: embodiment, rate_hz, cameras, arrays (see storage.shard_layout).
     """
 
     episodes: tuple[Mapping[str, Any], ...]
@@ -29,6 +30,7 @@ class ShardRecord:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     steps: int
     bytes: int
+    layout: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -37,6 +39,7 @@ class ShardRecord:
             "statistics": dict(self.statistics),
             "steps": self.steps,
             "bytes": self.bytes,
+            "layout": dict(self.layout),
         }
 
     @classmethod
@@ -49,6 +52,7 @@ class ShardRecord:
                 statistics=record["statistics"],
                 steps=record["steps"],
                 bytes=record["bytes"],
+                layout=record["layout"],
             )
         except (KeyError, TypeError) as error:
             raise CorruptFileError(f"a shard record lacks or has too much of {error}") from error

@@ -1,0 +1,31 @@
+"""Sidecars: labels that were made after the images, in files of their own, in the row order of the shard they label.
+
+    labels/<name>/<unit>.zarr        a shard without cameras, for the unit of the same id
+    labels/<name>/manifest/<unit>.json
+
+The rows of an episode that the labeller dropped are there but mean nothing; its manifest names it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storage.errors import UnknownNameError
+from storage.sinks import Sink, sinks_of
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """One sidecar on the disk, and the ids of the episodes that it says nothing about."""
+
+    path: Path
+    unlabelled: frozenset[str] = field(default_factory=frozenset)
+
+
+def label_sinks(root: Path, names: Iterable[str]) -> tuple[Sink, ...]:
+    """The sinks of the labels `names` of the data set in `root`; raises UnknownNameError."""
+    known = {sink.name.removeprefix("labels/"): sink for sink in sinks_of(root) if sink.is_labels}
+    try:
+        return tuple(known[name] for name in names)
+    except KeyError as error:
+        raise UnknownNameError.among(f"label of {root}", str(error.args[0]), known) from None
