@@ -19,7 +19,8 @@ FREE_DISK_GB = 5.0
 
 _RENDER = """
 import mujoco, numpy
-model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><light pos="0 0 2"/><geom size=".3" rgba="1 0 0 1"/></worldbody></mujoco>')
+scene = '<worldbody><light pos="0 0 2"/><geom size=".3" rgba="1 0 0 1"/></worldbody>'
+model = mujoco.MjModel.from_xml_string(f'<mujoco>{scene}</mujoco>')
 data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
 with mujoco.Renderer(model, 48, 64) as renderer:

@@ -5,7 +5,7 @@
     seed: 7
     steps:
       - generate: {name: stack, task: stack, keep: 40}
-      - import: {name: real, path: "${PYRAMID_REAL_DATA}/g1_real_bottle", if_set: PYRAMID_REAL_DATA}
+      - import: {name: real, path: "${RECORDINGS}/g1_real_bottle", if_set: RECORDINGS}
       - report: {}
 
 `${NAME}` and `${NAME:-default}` stand for environment variables. A step runs only when the variables in its `if_set` are

@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 
-from storage.frames import Frames, frame_codec
+from storage.frames import Frames, Image, frame_codec
 
 CLIP_FRAMES = 150
 CLIP_WIDTH_PX = 256
@@ -37,7 +37,7 @@ def _even_size(frames: Frames) -> tuple[int, int]:
     return max(2, width // 2 * 2), max(2, height // 2 * 2)
 
 
-def _as_colour(image: np.ndarray, codec: str) -> np.ndarray:
+def _as_colour(image: Image, codec: str) -> Image:
     """Masks and depth as grey pictures; depth is spread over its own range."""
     if frame_codec(codec).channels == 3:
         return image

@@ -40,7 +40,7 @@ def pyramid(hours: Mapping[str, float]) -> str:
         rows.append(f'<polygon points="{points}" fill="var(--{layer})" fill-opacity="{opacity}"/>')
         text = f"{layer} · {100 * share:.0f} %" if share else f"{layer} · none"
         rows.append(f'<text x="{width + 8:.0f}" y="{y + height / 2 + 5:.0f}" fill="currentColor">{text}</text>')
-    return f'<svg viewBox="0 0 440 216" role="img" aria-label="share of hours by layer">{"".join(rows)}</svg>'
+    return f'<svg viewBox="0 0 480 216" role="img" aria-label="share of hours by layer">{"".join(rows)}</svg>'
 
 
 def episode_plots(episode: Episode, *, state: Layout, action: Layout) -> list[str]:

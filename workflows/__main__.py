@@ -1,0 +1,5 @@
+"""`python -m workflows` is the console script `pyramid`."""
+
+from workflows.cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""The command line: `pyramid <verb> ...`. A command parses, calls one library function and prints.
+
+Exit status: 0 good, 1 work failed, 2 wrong use (a flag, a recipe, a name or a path that cannot be meant).
+"""
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
+from workflows.commands import data, labels, machine, runs, simulation
+
+app = typer.Typer(
+    name="pyramid",
+    help="The data pyramid factory: multiply, label, join and filter trajectories for robot foundation models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+runs.add_to(app)
+app.add_typer(data.app, name="data")
+app.add_typer(simulation.app, name="sim")
+labels.add_to(app)
+machine.add_to(app)
+
+_WRONG_USE = (ConfigError, UnknownNameError, MissingFileError)
+
+
+@app.callback()
+def _settings(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is going on, to standard error.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main() -> None:
+    """Run the command line; an error raised on purpose ends in its one message, not in a traceback."""
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    os.environ.setdefault("PYOPENGL_PLATFORM", os.environ["MUJOCO_GL"])
+    try:
+        app()
+    except PyramidError as error:
+        print(f"pyramid: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, _WRONG_USE) else 1)
+    except OSError as error:
+        print(f"pyramid: the machine said no: {error}. Mend it, then go on with `pyramid resume`.", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("pyramid: stopped; `pyramid resume` goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

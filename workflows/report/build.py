@@ -1,0 +1,187 @@
+"""`pyramid report`: one self-contained HTML page about a data set, without any network."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from storage.atomic import read_json, write_whole
+from storage.dataset import Dataset
+from storage.embodiment import Layout
+from storage.episode import Episode
+from storage.errors import InputError
+from storage.sinks import sinks_of
+from storage.statistics import Statistics, merge
+from workflows.report.clips import clip_data_uri
+from workflows.report.collect import Contents, collect
+from workflows.report.plots import episode_plots, pyramid
+
+GALLERY_EPISODES = 12
+SEARCHABLE_EPISODES = 2000
+TRAINING_READ_FILE = "training_read.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """What goes into a page. `gallery` clips are embedded, some 50 kB each camera."""
+
+    gallery: int = GALLERY_EPISODES
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        if self.gallery < 0:
+            raise InputError(f"gallery is a number of episodes, 0 or more; got {self.gallery}")
+
+
+def write_report(root: Path, config: ReportConfig | None = None) -> Path:
+    """Write the page for the data set in `root` and return its path (`report.html` in the data set by default)."""
+    config = config or ReportConfig()
+    dataset = Dataset.open(root)
+    joined = Dataset.open(
+        root, labels=tuple(sink.name.removeprefix("labels/") for sink in sinks_of(root) if sink.is_labels)
+    )
+    page = _template().render(r=_page(joined, collect(joined), config))
+    target = Path(config.output) if config.output else dataset.root / "report.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(target, page.encode())
+    return target
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(Path(__file__).with_name("page.html").read_text())
+
+
+def _page(dataset: Dataset, contents: Contents, config: ReportConfig) -> dict[str, Any]:
+    about = read_json(dataset.root / "dataset.json")
+    hours: dict[str, float] = defaultdict(float)
+    for row in contents.composition:
+        hours[row.layer] += row.hours
+    gallery = [_card(dataset, episode) for episode in _spread(dataset, config.gallery)]
+    searchable = _provenance(dataset)
+    training = dataset.root / TRAINING_READ_FILE
+    return {
+        "name": dataset.name,
+        "schema_version": about["schema_version"],
+        "created_by": about["created_by"],
+        "made_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "headline": _headline(dataset, contents, sum(hours.values())),
+        "pyramid_svg": pyramid(hours),
+        "composition": contents.composition,
+        "gallery": gallery,
+        "episode_count": len(dataset),
+        "tasks": contents.tasks,
+        "rejects": contents.rejects,
+        "dead_letters": contents.dead_letters,
+        "labels": contents.labels,
+        "stages": contents.stages,
+        "training_read": read_json(training) if training.exists() else None,
+        "statistics": list(_statistics(dataset)),
+        "provenance_json": _script_safe(searchable),
+        "provenance_left_out": max(0, len(dataset) - len(searchable)),
+    }
+
+
+def _headline(dataset: Dataset, contents: Contents, hours: float) -> list[dict[str, str]]:
+    numbers = {
+        "episodes": f"{len(dataset):,}",
+        "frames": f"{dataset.steps:,}",
+        "hours": f"{hours:.3g}",
+        "MB": f"{contents.bytes / 1e6:,.1f}",
+        "shards": f"{len(dataset.units()):,}",
+        "rejected": f"{sum(row.count for row in contents.rejects):,}",
+    }
+    return [{"label": label, "value": value} for label, value in numbers.items()]
+
+
+def _spread(dataset: Dataset, count: int) -> Iterator[Episode]:
+    """`count` episodes, as evenly as possible over layers, embodiments and instructions, in a fixed order."""
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    table = dataset.index.table
+    keys = ("layer", "embodiment", "instruction")
+    for key, episode_id in zip(
+        zip(*(table[name].to_pylist() for name in keys), strict=True), table["episode_id"].to_pylist(), strict=True
+    ):
+        groups[key].append(episode_id)
+    queues = [ids for _, ids in sorted(groups.items())]
+    turns = max((len(ids) for ids in queues), default=0)
+    order = [ids[turn] for turn in range(turns) for ids in queues if turn < len(ids)]
+    yield from (dataset.episode(episode_id) for episode_id in order[:count])
+
+
+def _card(dataset: Dataset, episode: Episode) -> dict[str, Any]:
+    body = dataset.embodiments.get(episode.embodiment)
+    layouts = (body.state, body.action) if body else (Layout(), Layout())
+    clips = [
+        {"camera": camera, "source": clip_data_uri(frames, rate_hz=episode.rate_hz)}
+        for camera, frames in sorted(episode.cameras.items())
+    ]
+    return {
+        "episode_id": episode.episode_id,
+        "layer": episode.layer,
+        "embodiment": episode.embodiment,
+        "length": episode.length,
+        "rate": f"{episode.rate_hz:g}",
+        "instruction": episode.instruction,
+        "clips": clips,
+        "plots": episode_plots(episode, state=layouts[0], action=layouts[1]),
+        "provenance": json.dumps(_plain(episode.provenance), indent=2),
+    }
+
+
+def _provenance(dataset: Dataset) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    for manifest in dataset.manifests():
+        for record in manifest.episodes:
+            about = {name: record[name] for name in ("layer", "embodiment", "instruction", "provenance")}
+            found.append({"id": record["episode_id"], "job": manifest.job, **about})
+            if len(found) == SEARCHABLE_EPISODES:
+                return found
+    return found
+
+
+def _script_safe(value: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(_plain(value)).replace("<", "\\u003c")
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _statistics(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """Merged statistics by embodiment and field, a row for each number, named after the layout."""
+    for (body, field_name), merged in merged_statistics(dataset).items():
+        names = _names(dataset, body, field_name, len(merged.mean))
+        columns = zip(merged.mean, merged.std, merged.min, merged.q01, merged.q99, merged.max, strict=True)
+        rows = [
+            {"name": name, "numbers": numbers, "constant": bool(constant)}
+            for name, numbers, constant in zip(names, columns, merged.constant, strict=True)
+        ]
+        yield {"embodiment": body, "field": field_name, "count": merged.count, "rows": rows}
+
+
+def merged_statistics(dataset: Dataset) -> dict[tuple[str, str], Statistics]:
+    """(embodiment, field) -> statistics over the whole data set."""
+    parts: dict[tuple[str, str], list[Statistics]] = defaultdict(list)
+    for manifest in dataset.manifests():
+        if manifest.shard:
+            for body, by_field in manifest.shard.statistics.items():
+                for field_name, record in by_field.items():
+                    parts[body, field_name].append(Statistics.from_json(record))
+    return {key: merge(found) for key, found in sorted(parts.items())}
+
+
+def _names(dataset: Dataset, body: str, field_name: str, width: int) -> list[str]:
+    declared = dataset.embodiments.get(body)
+    if declared:
+        layout = declared.state if field_name == "state" else declared.action
+        names = [f"{part.name}[{place}]" for part in layout.parts for place in range(part.size)]
+        if len(names) == width:
+            return names
+    return [f"[{place}]" for place in range(width)]

@@ -1,0 +1,226 @@
+"""What the report says, read from a data set: its index, its manifests, its dead letters and its sidecars."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from storage.dataset import Dataset
+from storage.manifest import Manifest, read_manifests
+from storage.sinks import sinks_of
+
+GENERATING_STAGE = "multiply"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """One row of the table of contents: what one layer holds of one embodiment."""
+
+    layer: str
+    embodiment: str
+    episodes: int
+    frames: int
+    hours: float
+    rates: str
+    cameras: str
+    labels: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRate:
+    """Success of the generator at one task, with the 95 % interval (Wilson) and the failures by cause."""
+
+    name: str
+    attempts: int
+    kept: int
+    rate: float
+    low: float
+    high: float
+    causes: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTime:
+    """What one stage of one job cost, over all units."""
+
+    job: str
+    stage: str
+    units: int = 0
+    inputs: int = 0
+    kept: int = 0
+    dropped: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    megabytes: float = 0.0
+
+    @property
+    def rate(self) -> str:
+        return f"{self.kept / self.cpu_s:.2f}" if self.cpu_s > 0.005 else "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reject:
+    stage: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSummary:
+    """One sidecar. `agreement` compares it with the recorded action where both exist."""
+
+    name: str
+    model: str
+    episodes: int
+    steps: int
+    valid: float
+    agreement: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """Everything but pictures."""
+
+    composition: list[Composition]
+    tasks: list[TaskRate]
+    stages: list[StageTime]
+    rejects: list[Reject]
+    labels: list[LabelSummary] = field(default_factory=list)
+    dead_letters: int = 0
+    bytes: int = 0
+
+
+def collect(dataset: Dataset) -> Contents:
+    """Read everything that the report's tables show."""
+    per_sink = {sink.name: read_manifests(sink) for sink in sinks_of(dataset.root)}
+    everything = [manifest for manifests in per_sink.values() for manifest in manifests]
+    return Contents(
+        composition=composition(dataset),
+        tasks=task_rates(everything),
+        stages=stage_times(everything),
+        rejects=rejects(everything),
+        labels=[label_summary(dataset, sink.name) for sink in sinks_of(dataset.root) if sink.is_labels],
+        dead_letters=sum(len(sink.dead()) for sink in sinks_of(dataset.root)),
+        bytes=sum(manifest.shard.bytes for manifest in everything if manifest.shard),
+    )
+
+
+def composition(dataset: Dataset) -> list[Composition]:
+    """Frames and hours by layer and embodiment, from the index alone."""
+    index = dataset.index
+    table = index.table
+    layers, bodies = table["layer"].to_pylist(), table["embodiment"].to_pylist()
+    lengths, rates = index.numbers("length"), index.numbers("rate_hz")
+    units = [index.units[code] for code in index.unit_of_row]
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, key in enumerate(zip(layers, bodies, strict=True)):
+        groups[key].append(row)
+    found = []
+    for (layer, body), rows in sorted(groups.items()):
+        names = frozenset[str]().union(*(dataset.fields(unit) for unit in {units[row] for row in rows}))
+        kinds = sorted(name.removeprefix("action/") for name in names if name.startswith("action/"))
+        found.append(
+            Composition(
+                layer=layer,
+                embodiment=body,
+                episodes=len(rows),
+                frames=int(lengths[rows].sum()),
+                hours=float((lengths[rows] / rates[rows]).sum()) / 3600,
+                rates=", ".join(f"{rate:g} Hz" for rate in sorted(set(rates[rows]))),
+                cameras=", ".join(sorted(name.removeprefix("video/") for name in names if name.startswith("video/"))),
+                labels=", ".join(kinds) or "none",
+            )
+        )
+    return found
+
+
+def task_rates(manifests: Iterable[Manifest]) -> list[TaskRate]:
+    """Attempts, successes and causes of failure of every task that was generated."""
+    kept: Counter[str] = Counter()
+    causes: dict[str, Counter[str]] = defaultdict(Counter)
+    for manifest in _generated(manifests):
+        for episode in manifest.episodes:
+            if episode["provenance"].get("generation", {}).get("success", True):
+                kept[_task_of(episode["provenance"])] += 1
+        for drop in manifest.dropped:
+            if "task" in drop.detail:
+                causes[str(drop.detail["task"])][drop.reason] += 1
+    return [_task_rate(name, kept[name], causes[name]) for name in sorted(kept.keys() | causes.keys())]
+
+
+def _generated(manifests: Iterable[Manifest]) -> Iterator[Manifest]:
+    return (each for each in manifests if any(stage.name == GENERATING_STAGE for stage in each.stages))
+
+
+def _task_of(provenance: Mapping[str, Any]) -> str:
+    return str(provenance.get("generation", {}).get("task", "unknown"))
+
+
+def _task_rate(name: str, kept: int, causes: Counter[str]) -> TaskRate:
+    attempts = kept + causes.total()
+    interval = binomtest(kept, attempts).proportion_ci(0.95, method="wilson")
+    listing = ", ".join(f"{reason} {count}" for reason, count in causes.most_common()) or "none failed"
+    rate = kept / attempts
+    low, high = float(interval.low), float(interval.high)
+    return TaskRate(name=name, attempts=attempts, kept=kept, rate=rate, low=low, high=high, causes=listing)
+
+
+def stage_times(manifests: Iterable[Manifest]) -> list[StageTime]:
+    """Seconds, counts and bytes of every stage, added up over the units of a job."""
+    sums: dict[tuple[str, str], dict[str, Any]] = {}
+    for manifest in manifests:
+        for stage in manifest.stages:
+            total = sums.setdefault((manifest.job, stage.name), defaultdict(float))
+            counts = {"units": 1, "inputs": stage.inputs, "kept": stage.kept, "dropped": sum(stage.dropped.values())}
+            costs = {"wall_s": stage.wall_s, "cpu_s": stage.cpu_s, "megabytes": stage.bytes / 1e6}
+            for name, amount in {**counts, **costs}.items():
+                total[name] += amount
+    return [StageTime(job=job, stage=stage, **total) for (job, stage), total in sums.items()]
+
+
+def rejects(manifests: Iterable[Manifest]) -> list[Reject]:
+    """How many inputs each stage dropped, by reason, most frequent first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for manifest in manifests:
+        for stage in manifest.stages:
+            counts.update({(stage.name, reason): count for reason, count in stage.dropped.items()})
+    return [Reject(stage=stage, reason=reason, count=count) for (stage, reason), count in counts.most_common()]
+
+
+def label_summary(dataset: Dataset, sink_name: str) -> LabelSummary:
+    """How much of the data set one sidecar labels, by which model, and how well it agrees with recorded actions."""
+    name = sink_name.removeprefix("labels/")
+    joined = Dataset.open(dataset.root, labels=(name,))
+    steps = valid = episodes = 0
+    model = ""
+    truth: list[NDArray[np.float32]] = []
+    error: list[NDArray[np.float32]] = []
+    for episode in joined.episodes():
+        masks = [array for key, array in episode.arrays.items() if key.startswith("label/valid/")]
+        if not masks:
+            continue
+        episodes, steps, valid = episodes + 1, steps + episode.length, valid + int(masks[0].sum())
+        model = model or str(episode.provenance.get(name, {}).get("model", ""))
+        if {"action/ground_truth", "action/predicted"} <= episode.arrays.keys() and masks[0].any():
+            recorded = episode.arrays["action/ground_truth"][masks[0]]
+            truth.append(recorded - recorded.mean(axis=0))
+            error.append(episode.arrays["action/predicted"][masks[0]] - recorded)
+    agreement = _agreement(truth, error)
+    share = valid / steps if steps else 0.0
+    return LabelSummary(name=name, model=model, episodes=episodes, steps=steps, valid=share, agreement=agreement)
+
+
+def _agreement(truth: list[NDArray[np.float32]], error: list[NDArray[np.float32]]) -> str:
+    """Share of the actions' variance that the labels explain, for each embodiment width on its own."""
+    texts = []
+    for width in sorted({array.shape[1] for array in truth}):
+        spread = np.concatenate([array for array in truth if array.shape[1] == width])
+        missed = np.concatenate([array for array in error if array.shape[1] == width])
+        moving = spread.std(axis=0) > 1e-4
+        r2 = 1 - (missed[:, moving] ** 2).sum(axis=0) / (spread[:, moving] ** 2).sum(axis=0)
+        texts.append(f"R² {np.median(r2):.2f} (median of {int(moving.sum())} moving dimensions)")
+    return "; ".join(texts) or "no recorded action to compare with"
