@@ -33,7 +33,7 @@ def timed(work: Callable[[], object]) -> Seconds:
 def interleaved(
     contestants: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1
 ) -> dict[str, Seconds]:
-    """The median of `rounds` for each contestant; in every round each takes its turn, after `warm_up` unmeasured ones."""
+    """The median of `rounds` for each contestant; in every round each takes its turn. `warm_up` rounds do not count."""
     seen: dict[str, list[Seconds]] = {name: [] for name in contestants}
     for number in range(warm_up + rounds):
         for name, work in contestants.items():
