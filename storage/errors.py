@@ -13,6 +13,7 @@
     |   `-- AlreadyWrittenError (FileExistsError)
     |-- WorldError (OSError)                the machine said no: disk, memory, graphics; worth another try
     |   `-- GraphicsError
+    |-- BrokenSimulationError (RuntimeError)  an environment raised or its physics diverged; ends one attempt
     |-- WorkFailedError (RuntimeError)      too much of a job failed
     `-- UnfitModelError (RuntimeError)      a model that fails its own gates was asked to label
 
@@ -93,6 +94,10 @@ class WorldError(PyramidError, OSError):
 
 class GraphicsError(WorldError):
     """No headless graphics: nothing can be rendered."""
+
+
+class BrokenSimulationError(PyramidError, RuntimeError):
+    """An environment raised in `step` or its physics diverged: the attempt is lost, the environment is not."""
 
 
 class WorkFailedError(PyramidError, RuntimeError):
