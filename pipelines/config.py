@@ -8,7 +8,6 @@ does not change what comes out, so it does not enter the ids of units.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
-from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,7 +32,7 @@ def config_from(kind: type[Config], settings: Mapping[str, Any]) -> Config:
     except (TypeError, ValueError) as error:
         raise ConfigError(f"settings of {_name(kind)} must be JSON values: {error}") from error
     try:
-        made: Config = _adapter(kind).validate_json(text, strict=True)
+        made: Config = TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         raise ConfigError(f"settings of {_name(kind)}: " + "; ".join(_problems(error))) from error
     return made
@@ -54,11 +53,6 @@ def identity_of(config: Any) -> dict[str, Any]:
             found[each.name] = identity_of(value) if is_dataclass(value) else value
     plain: dict[str, Any] = json.loads(canonical_json(found))
     return plain
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
 
 
 def _name(kind: Any) -> str:

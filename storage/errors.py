@@ -14,6 +14,7 @@
     |-- WorldError (OSError)                the machine said no: disk, memory, graphics; worth another try
     |   `-- GraphicsError
     |-- BrokenSimulationError (RuntimeError)  an environment raised or its physics diverged; ends one attempt
+    |-- StageContractError (TypeError)      a stage gave back what no stage may
     |-- WorkFailedError (RuntimeError)      too much of a job failed
     `-- UnfitModelError (RuntimeError)      a model that fails its own gates was asked to label
 
@@ -98,6 +99,10 @@ class GraphicsError(WorldError):
 
 class BrokenSimulationError(PyramidError, RuntimeError):
     """An environment raised in `step` or its physics diverged: the attempt is lost, the environment is not."""
+
+
+class StageContractError(PyramidError, TypeError):
+    """A stage broke its contract: a mistake in its code, whatever the data."""
 
 
 class WorkFailedError(PyramidError, RuntimeError):

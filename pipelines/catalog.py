@@ -1,0 +1,76 @@
+"""The catalog: every stage by its name, plain data. Nothing named here is imported before it runs.
+
+A user adds stages with a Python file or an installed package (entry point group "pyramid.stages") that holds
+
+    STAGES = {"smooth": Stage(call=f"{__file__}:Smooth", config=f"{__file__}:SmoothConfig", reads=..., writes=...)}
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from pipelines.stage import Stage, load_file
+from storage.errors import ConfigError, UnknownNameError
+from storage.fields import FIELDS
+
+_LOG = logging.getLogger(__name__)
+ENTRY_POINTS = "pyramid.stages"
+
+EVERYTHING = frozenset(row.name for row in FIELDS)
+"""What a source writes that passes on whatever its input holds; `Job.provides` says what that is."""
+
+CATALOG: dict[str, Stage] = {
+    "read_unit": Stage(
+        call="pipelines.read_unit:ReadUnit",
+        config="pipelines.read_unit:ReadUnitConfig",
+        writes=EVERYTHING,
+        source=True,
+    ),
+}
+
+_user_stages: dict[str, Stage] = {}
+
+
+def stages() -> dict[str, Stage]:
+    """Every stage that is known: shipped, installed, and loaded from files."""
+    return {**_installed(), **CATALOG, **_user_stages}
+
+
+def find_stage(name: str) -> Stage:
+    """The row called `name`; raises UnknownNameError."""
+    if name in CATALOG:
+        return CATALOG[name]
+    known = stages()
+    try:
+        return known[name]
+    except KeyError:
+        hint = "(your own come from a file or an entry point, see docs/stages-and-runs.md)"
+        raise UnknownNameError.among("stage", name, known, hint=hint) from None
+
+
+def load_stages(paths: Iterable[Path]) -> None:
+    """Make the stages known that Python files declare in `STAGES`."""
+    for path in paths:
+        module = load_file(Path(path))
+        _take(getattr(module, "STAGES", None), str(path))
+
+
+def _take(declared: Any, where: str) -> None:
+    rows = isinstance(declared, Mapping) and all(isinstance(row, Stage) for row in declared.values())
+    if not rows:
+        raise ConfigError(f"{where} must hold STAGES, a dict of stage name -> pipelines.stage.Stage; got {declared!r}")
+    for name, row in declared.items():
+        if name in CATALOG or _user_stages.setdefault(name, row) != row:
+            raise ConfigError(f"{where} declares a stage {name!r}, which is there already; choose another name")
+
+
+def _installed() -> dict[str, Stage]:
+    found: dict[str, Stage] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            found.update(point.load())
+        except (ImportError, AttributeError, TypeError) as error:
+            _LOG.warning("the stages of entry point %s cannot be loaded: %s", point.value, error)
+    return found

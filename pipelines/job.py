@@ -1,0 +1,155 @@
+"""A job: what is asked for (`Job`), and what was settled when it was planned (`PlannedJob`)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.stage import Stage, StageCall
+from storage.errors import ConfigError
+from storage.ids import canonical_json
+from storage.plan import check_job_name
+from storage.sinks import SHARDS, Sink
+
+DATASET = "@dataset"
+"""In a setting: the folder of the data set that the job writes into, wherever it lies when the job runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitItems:
+    """The items of one unit to be. `inputs` maps what they come from to the hash of its content, so that changed
+    content is other work. A unit of labels carries the id of the unit that it labels."""
+
+    items: tuple[Mapping[str, Any], ...]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    unit_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Until:
+    """Plan in rounds until `kept` episodes are kept; each round follows from the yield of those before it.
+
+    `next_items` names a function `(counts: Counts, settings: Mapping) -> sequence of items` (see
+    `pipelines.top_up`), which `settings` are for. The job fails when `most_items` were not enough.
+    """
+
+    kept: int
+    items_per_unit: int = 16
+    first_items: int = 0
+    most_items: int = 0
+    next_items: str = "pipelines.top_up:numbered_items"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kept < 1 or self.items_per_unit < 1 or self.first_items < 0 or self.most_items < 0:
+            raise ConfigError(f"until: kept and items_per_unit must be at least 1, the rest not negative; got {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How failures are treated; changing it changes no result.
+
+    A unit is tried `attempts` times, the last time alone, before it becomes a dead letter. A job ends early when more
+    than `max_failed_fraction` of its items failed. A unit that takes longer than `unit_timeout_s` is given up (Ray).
+    """
+
+    attempts: int = 3
+    max_failed_fraction: float = 0.1
+    unit_timeout_s: float = 4 * 3600.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or not 0 <= self.max_failed_fraction <= 1 or self.unit_timeout_s <= 0:
+            raise ConfigError(f"attempts >= 1, max_failed_fraction within 0..1 and unit_timeout_s > 0; got {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Stages over units into a sink: `stages` is a list of (name in the catalog, settings), the first a source.
+
+    Either `units` are given, or `until` says how many episodes are wanted. `provides` names the fields that the
+    source will give where that depends on its input; it is what the check of reads goes by.
+    """
+
+    name: str
+    stages: tuple[tuple[str, Mapping[str, Any]], ...]
+    units: tuple[UnitItems, ...] = ()
+    until: Until | None = None
+    sink: str = SHARDS
+    seed: int = 0
+    provides: frozenset[str] = frozenset()
+    policy: Policy = Policy()
+
+    def __post_init__(self) -> None:
+        check_job_name(self.name)
+        Sink(Path(), self.sink)
+        if bool(self.units) == bool(self.until):
+            raise ConfigError(f"job {self.name!r} needs units or until, and not both; got {len(self.units)} units")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStage:
+    """A stage of a planned job. `name` is unique in the job; `settings` are complete."""
+
+    name: str
+    row: Stage
+    settings: Mapping[str, Any]
+
+    def make(self, root: Path) -> StageCall:
+        """The stage, ready to be called, for a data set in `root`."""
+        return self.row.make(_with_dataset(self.settings, root))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedJob:
+    """A job that was checked: everything that a worker needs, and all that resuming needs besides the plan."""
+
+    name: str
+    stages: tuple[PlannedStage, ...]
+    config_hash: str
+    sink: str = SHARDS
+    seed: int = 0
+    until: Until | None = None
+    policy: Policy = Policy()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    number: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        stages = [{"name": each.name, "stage": each.row.to_json(), "settings": each.settings} for each in self.stages]
+        plain = {name: getattr(self, name) for name in ("name", "config_hash", "sink", "seed", "number")}
+        until = asdict(self.until) if self.until else None
+        return {
+            **plain,
+            "stages": stages,
+            "until": until,
+            "policy": asdict(self.policy),
+            "versions": dict(self.versions),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "PlannedJob":
+        """The inverse of `to_json`."""
+        stages = tuple(
+            PlannedStage(name=each["name"], row=Stage.from_json(each["stage"]), settings=each["settings"])
+            for each in record["stages"]
+        )
+        until = Until(**record["until"]) if record["until"] else None
+        return cls(**{**record, "stages": stages, "until": until, "policy": Policy(**record["policy"])})
+
+    def same_work(self, other: "PlannedJob") -> bool:
+        """Whether the other job would give the same episodes."""
+        mine, its = (
+            canonical_json(replace(job, policy=Policy(), versions={}, number=0).to_json()) for job in (self, other)
+        )
+        return mine == its
+
+
+def _with_dataset(value: Any, root: Path) -> Any:
+    """`value` with "@dataset" replaced by the data set's folder, inside mappings and lists too."""
+    if isinstance(value, str) and (value == DATASET or value.startswith(f"{DATASET}/")):
+        return str(root) + value.removeprefix(DATASET)
+    if isinstance(value, Mapping):
+        return {key: _with_dataset(inner, root) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_dataset(inner, root) for inner in value]
+    return value

@@ -1,0 +1,67 @@
+"""`plan/<job>.json`: the resolved config of a job. With the plan beside it, the folder is all a resume needs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from pipelines.catalog import find_stage
+from pipelines.job import PlannedJob
+from storage.atomic import json_bytes, read_json, write_whole
+from storage.errors import AlreadyWrittenError, ConfigError, CorruptFileError, UnknownNameError
+from storage.plan import FOLDER
+
+JOB_VERSION = 1
+
+
+def job_names(root: Path) -> list[str]:
+    """The jobs of a data set, in the order in which they were planned."""
+    names = [path.stem for path in (root / FOLDER).glob("*.json")]
+    return sorted(names, key=lambda name: (read_json(_path(root, name)).get("number", 0), name))
+
+
+def write_job(root: Path, job: PlannedJob) -> PlannedJob:
+    """Record `job`; returns it as recorded. A job of this name that would do other work raises AlreadyWrittenError."""
+    path = _path(root, job.name)
+    number = len(job_names(root))
+    if path.exists():
+        known = read_job(root, job.name)
+        number = known.number
+        if not known.same_work(job):
+            raise AlreadyWrittenError(
+                f"{path} is a job of the same name with other stages or settings; resume that one, or name this one"
+                " differently"
+            )
+    job = replace(job, number=number)
+    write_whole(path, json_bytes({"job_version": JOB_VERSION, **job.to_json()}))
+    return job
+
+
+def read_job(root: Path, name: str) -> PlannedJob:
+    """The job called `name`; raises UnknownNameError or CorruptFileError."""
+    path = _path(root, name)
+    if not path.exists():
+        raise UnknownNameError.among("job", name, job_names(root))
+    record = read_json(path)
+    if record.pop("job_version", None) != JOB_VERSION:
+        raise CorruptFileError(f"{path} is no job of version {JOB_VERSION}")
+    try:
+        return PlannedJob.from_json(record)
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(f"{path} lacks or has too much: {error}") from error
+
+
+def check_versions(job: PlannedJob) -> None:
+    """Refuse to go on with a job whose stages have another version in this program: the units would not match."""
+    for stage in job.stages:
+        try:
+            here = find_stage(stage.name.partition("#")[0])
+        except UnknownNameError:
+            continue  # a user's stage; its row travels in the job
+        if here.version != stage.row.version:
+            raise ConfigError(
+                f"job {job.name!r} was planned with version {stage.row.version} of stage {stage.name!r}, this program"
+                f" has version {here.version}; go on with the program that planned it, or plan a new job"
+            )
+
+
+def _path(root: Path, name: str) -> Path:
+    return root / FOLDER / f"{name}.json"

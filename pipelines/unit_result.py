@@ -1,0 +1,50 @@
+"""What is known after an attempt at a unit: small, plain, and all that ever travels back to the driver."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipelines.failure import Failure
+from storage.manifest import Manifest
+
+BAD_INPUT = "bad input"
+"""The reason of a drop that was no decision: the stage could not take this input at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitResult:
+    """A unit is committed, or `failure` says why not. `embodiments` are the declarations that its episodes need."""
+
+    unit_id: str
+    items: int
+    kept: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    steps: int = 0
+    bytes: int = 0
+    embodiments: tuple[Mapping[str, Any], ...] = ()
+    failure: Failure | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, items: int, embodiments: tuple[Mapping[str, Any], ...] = ()) -> "UnitResult":
+        """The result of a committed unit."""
+        return cls(
+            unit_id=manifest.unit_id,
+            items=items,
+            kept=len(manifest.episodes),
+            dropped=dict(Counter(drop.reason for drop in manifest.dropped)),
+            steps=manifest.shard.steps if manifest.shard else 0,
+            bytes=manifest.shard.bytes if manifest.shard else 0,
+            embodiments=embodiments,
+        )
+
+    def to_text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> "UnitResult":
+        """The inverse of `to_text`."""
+        record = json.loads(text)
+        failure = Failure.from_json(record["failure"]) if record["failure"] else None
+        return cls(**{**record, "failure": failure, "embodiments": tuple(record["embodiments"])})
