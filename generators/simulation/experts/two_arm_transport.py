@@ -1,0 +1,106 @@
+"""Expert for robosuite's TwoArmTransport.
+
+Arm 0 takes the lid off the start bin, then the hammer out of it, and hands it over; arm 1 meanwhile moves the cube from
+the target bin to the trash bin, then takes the hammer and lays it into the target bin.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, downward, play, pose, shifted
+from generators.simulation.task import Action
+
+OPEN, CLOSED = (-1.0,), (1.0,)
+LID_PLACE_M = np.array([-0.20, -0.45, 0.832])
+"""Where the lid's handle ends up: on the free half of the first table."""
+MEETING_POINT_M = np.array([0.0, 0.0, 1.15])
+CARRY_HEIGHT_M = 1.10
+GRASP_FROM_END_M = 0.03
+
+
+def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
+    arms = [Arm(env, 0), Arm(env, 1)]
+    done = Milestones("lid_off", "payload_out", "presented", "taken", "released", "trash_held", "trash_gone")
+    meeting = MEETING_POINT_M + rng.uniform(-0.015, 0.015, 3)
+    yield from play(arms, [_sender(env, arms[0], done, meeting), _receiver(env, arms[1], done, meeting)], done)
+
+
+def _sender(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
+    lid = shifted(pose(env.transport.lid_handle_pos, downward(np.pi)), (0, 0, 0.005))
+    yield from _pick(arm, lid, above_m=0.10)
+    put = pose(LID_PLACE_M, lid[:3, :3])
+    yield from arm.move(shifted(put, (0, 0, 0.12)), tolerance_m=0.03)
+    yield from arm.move(put, speed_m_s=0.15, tolerance_m=0.012)
+    yield from arm.grip(OPEN)
+    yield from arm.move(shifted(put, (0, 0, 0.12)), tolerance_m=0.03)
+    done.reach("lid_off")
+    near, toward = _handle_ends(env)
+    handle = near + toward * GRASP_FROM_END_M
+    yield from _pick(arm, pose(handle, downward(np.arctan2(toward[1], toward[0]) + np.pi / 2)), above_m=0.22)
+    done.reach("payload_out")
+    half = float(env.transport.payload.handle_length) / 2 - GRASP_FROM_END_M
+    yield from arm.move(pose(meeting - (0, half, 0), downward(np.pi)), patience_steps=30)
+    done.reach("presented")
+    yield from arm.wait_until(lambda: done["taken"])
+    yield from arm.grip(OPEN)
+    yield from arm.move(shifted(arm.target_in_world, (0, -0.06, 0.12)), tolerance_m=0.03)
+    done.reach("released")
+
+
+def _receiver(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
+    group = env.transport
+    turn = _yaw(env.sim.data.body_xmat[group.trash_body_id].reshape(3, 3))
+    yield from _pick(arm, pose(group.trash_pos, downward(turn)), above_m=0.22)
+    done.reach("trash_held")
+    drop = shifted(pose(group.trash_bin_pos, downward(0.0)), (0, 0, 0.17))
+    yield from arm.move(shifted(drop, (0, 0, 0.06)), tolerance_m=0.03)
+    yield from arm.move(drop, speed_m_s=0.15, tolerance_m=0.02)
+    yield from arm.grip(OPEN)
+    yield from arm.move(shifted(drop, (0, 0, 0.12)), tolerance_m=0.03)
+    done.reach("trash_gone")
+    ahead = shifted(pose(meeting, downward(0.0)), (0, 0.16, 0.10))
+    yield from arm.move(ahead)
+    yield from arm.wait_until(lambda: done["presented"])
+    near, toward = _handle_ends(env)
+    far = near + toward * (float(group.payload.handle_length) - GRASP_FROM_END_M)
+    grasp = pose(far, ahead[:3, :3])
+    yield from arm.move(shifted(grasp, (0, 0, 0.08)))
+    yield from arm.move(grasp, speed_m_s=0.12, tolerance_m=0.008)
+    yield from arm.grip(CLOSED)
+    done.reach("taken")
+    yield from arm.wait_until(lambda: done["released"])
+    yield from _lay_into_target(env, arm)
+
+
+def _lay_into_target(env: Any, arm: Arm) -> Script:
+    held_in_gripper = arm.pose_in_world[:3, 3] - env.transport.payload_pos
+    over = env.transport.target_bin_pos + held_in_gripper * (1, 1, 0) + (0, 0, 0.06)
+    place = pose(over, downward(0.0))
+    yield from arm.move(shifted(place, (0, 0, 0.22)), tolerance_m=0.03)
+    yield from arm.move(place, speed_m_s=0.15, tolerance_m=0.015)
+    yield from arm.grip(OPEN)
+    yield from arm.move(shifted(place, (0, 0, 0.15)), tolerance_m=0.03)
+    yield from arm.wait(8)
+
+
+def _pick(arm: Arm, grasp: Pose, *, above_m: float) -> Script:
+    """Take something from above: go over it, down, close, and up again."""
+    above = shifted(grasp, (0, 0, above_m))
+    yield from arm.move(above)
+    yield from arm.move(grasp, speed_m_s=0.15, tolerance_m=0.006)
+    yield from arm.grip(CLOSED)
+    yield from arm.move(above, speed_m_s=0.2, tolerance_m=0.03)
+
+
+def _handle_ends(env: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The end of the hammer's handle on arm 0's side (smaller y), and the unit vector from it to the other end."""
+    along = env.sim.data.body_xmat[env.transport.payload_body_id].reshape(3, 3)[:, 2]
+    toward = along * np.sign(along[1])
+    return env.transport.payload_pos - toward * float(env.transport.payload.handle_length) / 2, toward
+
+
+def _yaw(rotation: NDArray[np.float64]) -> float:
+    return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
