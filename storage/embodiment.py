@@ -5,7 +5,7 @@ user's own module: `register(Embodiment(...))`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from storage.errors import ConfigError, UnknownNameError
@@ -131,20 +131,26 @@ def _joints(*parts: tuple[str, int], hands: tuple[tuple[str, int], ...] = ()) ->
     return arms + tuple(Part(name=name, size=size, quantity="hand", unit="rad") for name, size in hands)
 
 
-def _panda_state(prefix: str = "") -> tuple[Part, ...]:
+_PANDA_GRIPPER = Part(name="gripper", size=2, quantity="gripper", unit="m")
+_GRIPPER_COMMAND = Part(name="gripper", size=1, quantity="gripper", unit="1")
+_INSPIRE_JOINTS = Part(name="hand", size=12, quantity="hand", unit="rad")
+_INSPIRE_COMMAND = Part(name="hand", size=6, quantity="hand", unit="1")
+
+
+def _panda_state(prefix: str = "", hand: Part | None = _PANDA_GRIPPER) -> tuple[Part, ...]:
     return (
         Part(name=f"{prefix}end_effector_position", size=3, quantity="position", unit="m"),
         Part(name=f"{prefix}end_effector_rotation", size=6, quantity="rotation_6d", unit="1"),
-        Part(name=f"{prefix}gripper", size=2, quantity="gripper", unit="m"),
+        *((replace(hand, name=prefix + hand.name),) if hand else ()),
         Part(name=f"{prefix}arm_joints", size=7, quantity="joint", unit="rad"),
     )
 
 
-def _osc_action(prefix: str = "") -> tuple[Part, ...]:
+def _osc_action(prefix: str = "", hand: Part | None = _GRIPPER_COMMAND) -> tuple[Part, ...]:
     return (
         Part(name=f"{prefix}position_delta", size=3, quantity="position_delta", unit="1", limit=0.05),
         Part(name=f"{prefix}rotation_delta", size=3, quantity="axis_angle_delta", unit="1", limit=0.5),
-        Part(name=f"{prefix}gripper", size=1, quantity="gripper", unit="1"),
+        *((replace(hand, name=prefix + hand.name),) if hand else ()),
     )
 
 
@@ -190,6 +196,23 @@ TWO_PANDAS = register(
         action=Layout(parts=_osc_action("robot0_") + _osc_action("robot1_")),
     )
 )
+TWO_PANDAS_HANDLESS = register(
+    Embodiment(
+        name="two_pandas_handless",
+        description="Two Franka Pandas whose flanges carry things that they never let go of; robot 0 first",
+        state=Layout(parts=_panda_state("robot0_", None) + _panda_state("robot1_", None)),
+        action=Layout(parts=_osc_action("robot0_", None) + _osc_action("robot1_", None)),
+    )
+)
+TWO_PANDAS_INSPIRE = register(
+    Embodiment(
+        name="two_pandas_inspire",
+        description="Two Franka Pandas with six-motor Inspire hands, robot 0 with the right hand, robot 1 with the left; "
+        "arms as `panda`, hand commands from little finger to thumb turn, -1 straight and 1 bent",
+        state=Layout(parts=_panda_state("robot0_", _INSPIRE_JOINTS) + _panda_state("robot1_", _INSPIRE_JOINTS)),
+        action=Layout(parts=_osc_action("robot0_", _INSPIRE_COMMAND) + _osc_action("robot1_", _INSPIRE_COMMAND)),
+    )
+)
 GR1 = register(
     Embodiment(
         name="gr1",
@@ -223,3 +246,6 @@ WIDOWX = register(
     )
 )
 HUMAN = register(Embodiment(name="human", description="A person; no proprioception and no recorded action"))
+
+SHIPPED: frozenset[str] = frozenset(EMBODIMENTS)
+"""Names that every process knows without being told; others travel with the data set that declares them."""
