@@ -207,7 +207,7 @@ TWO_PANDAS_HANDLESS = register(
 TWO_PANDAS_INSPIRE = register(
     Embodiment(
         name="two_pandas_inspire",
-        description="Two Franka Pandas with six-motor Inspire hands, robot 0 with the right hand, robot 1 with the left; "
+        description="Two Franka Pandas with six-motor Inspire hands, right hand on robot 0 and left on robot 1; "
         "arms as `panda`, hand commands from little finger to thumb turn, -1 straight and 1 bent",
         state=Layout(parts=_panda_state("robot0_", _INSPIRE_JOINTS) + _panda_state("robot1_", _INSPIRE_JOINTS)),
         action=Layout(parts=_osc_action("robot0_", _INSPIRE_COMMAND) + _osc_action("robot1_", _INSPIRE_COMMAND)),
