@@ -174,7 +174,7 @@ def stage_times(manifests: Iterable[Manifest]) -> list[StageTime]:
     sums: dict[tuple[str, str], dict[str, Any]] = {}
     for manifest in manifests:
         for stage in manifest.stages:
-            total = sums.setdefault((manifest.job, stage.name), defaultdict(float))
+            total = sums.setdefault((manifest.job, stage.name), defaultdict(int))
             counts = {"units": 1, "inputs": stage.inputs, "kept": stage.kept, "dropped": sum(stage.dropped.values())}
             costs = {"wall_s": stage.wall_s, "cpu_s": stage.cpu_s, "megabytes": stage.bytes / 1e6}
             for name, amount in {**counts, **costs}.items():

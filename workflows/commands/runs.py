@@ -1,0 +1,112 @@
+"""`pyramid run | demo | generate | resume | status | report`: jobs and what became of them."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.run_job import resume as resume_jobs
+from storage.errors import WorkFailedError
+from workflows.commands.options import Address, AsJson, DryRun, EngineOption, Workers, context_for, describe_job
+from workflows.demo import run_demo
+from workflows.recipe import find_recipe, load_recipe
+from workflows.report.build import ReportConfig, write_report
+from workflows.run_recipe import describe_recipe, run_recipe
+from workflows.status import status_of, status_text
+from workflows.steps.generate import GenerateStep, generate_job, run_generate
+
+Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the data set; the recipe's own by default.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="RUN")]
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (demo, run, generate, resume, status, report):
+        app.command()(command)
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    output: Output = "",
+    engine: EngineOption = "local",
+    address: Address = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run a recipe. Running it again goes on where it stopped."""
+    loaded = load_recipe(find_recipe(recipe), output=output)
+    context = context_for(loaded.output, seed=loaded.seed, engine=engine, address=address, workers=workers)
+    if dry_run:
+        print(describe_recipe(loaded, context))
+        return
+    for line in run_recipe(loaded, context):
+        print(line, flush=True)
+
+
+def demo(output: Output = "runs/demo", engine: EngineOption = "local", workers: Workers = None) -> None:
+    """The main job in small: multiply, join, label, read back, and show the report."""
+    for line in run_demo(output, engine=engine, workers=workers):
+        print(line, flush=True)
+
+
+def generate(
+    task: Annotated[str, typer.Argument(help="A task of `pyramid sim list`, or a Python file that declares one.")],
+    keep: Annotated[int, typer.Option(help="How many successful trajectories to make.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the data set.")],
+    name: Annotated[str, typer.Option(help="Name of the job; the task's by default.")] = "",
+    sources: Annotated[int, typer.Option(help="Use the first so many source demonstrations; 0: all.")] = 0,
+    placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
+    size_px: Annotated[int, typer.Option(help="Side of the square camera images; 0: no images.")] = 128,
+    full_quality: Annotated[bool, typer.Option(help="Render with reflections, antialiasing and whole meshes.")] = False,
+    keep_failed: Annotated[bool, typer.Option(help="Keep failed attempts too, labelled as failures.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the job.")] = 0,
+    engine: EngineOption = "local",
+    address: Address = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Multiply the demonstrations of one task in simulation."""
+    step = GenerateStep(
+        name=name,
+        task=task,
+        keep=keep,
+        sources=sources,
+        placement=placement,
+        size_px=size_px,
+        quality="full" if full_quality else "fast",
+        keep_failed=keep_failed,
+    )
+    context = context_for(output, seed=seed, engine=engine, address=address, workers=workers)
+    print(describe_job(generate_job(context, step)) if dry_run else run_generate(context, step))
+
+
+def resume(
+    run: RunFolder,
+    job: Annotated[str | None, typer.Option(help="Only this job.")] = None,
+    engine: EngineOption = "local",
+    address: Address = None,
+    workers: Workers = None,
+) -> None:
+    """Do what is left of every job of a data set."""
+    context = context_for(str(run), engine=engine, address=address, workers=workers)
+    results = resume_jobs(run, job, engine=engine, address=address, workers=workers, progress=context.progress)
+    for result in results:
+        print(f"{result.tally.job}: kept {result.tally.kept}, {len(result.dead_letters)} units given up")
+    if any(result.dead_letters for result in results):
+        raise WorkFailedError(f"some units failed for good; their causes are in {run}/failed")
+
+
+def status(run: RunFolder, as_json: AsJson = False) -> None:
+    """How far every job of a data set is, from its manifests alone; also while it runs."""
+    found = status_of(run)
+    print(json.dumps(found) if as_json else status_text(found))
+
+
+def report(
+    run: RunFolder,
+    output: Annotated[str, typer.Option("--output", "-o", help="The page to write; report.html in RUN by default.")] = "",
+    gallery: Annotated[int, typer.Option(help="How many episodes to show as clips.")] = 12,
+) -> None:
+    """Write one self-contained page about a data set."""
+    settings: dict[str, Any] = {"output": output, "gallery": gallery}
+    print(write_report(run, ReportConfig(**settings)))

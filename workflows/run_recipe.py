@@ -1,0 +1,66 @@
+"""Running a recipe: its steps in order, each on what the ones before it left in the data set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from generators.simulation.registry import load_tasks
+from pipelines.catalog import load_stages
+from pipelines.plan import describe, planned, units_of
+from storage.atomic import write_whole
+from storage.dataset import Dataset
+from storage.errors import InputError
+from workflows.recipe import Recipe, Step
+from workflows.run_context import RunContext
+from workflows.steps import STEPS
+
+RECIPE_FILE = "recipe.yaml"
+
+
+def run_recipe(recipe: Recipe, context: RunContext) -> Iterator[str]:
+    """Run the steps that the environment asks for; gives one line for people after each.
+
+    The resolved recipe is written into the data set first; running that file again gives the same run.
+    """
+    _load_plugins(recipe)
+    Dataset.create_or_open(context.root, name=recipe.name)
+    write_whole(context.root / RECIPE_FILE, yaml.safe_dump(recipe.resolved(), sort_keys=False).encode())
+    for step in _wanted(recipe):
+        yield STEPS[step.kind].run(context, step.config)
+
+
+def describe_recipe(recipe: Recipe, context: RunContext) -> str:
+    """What would run. A step whose plan follows from what earlier steps make is named and left open."""
+    _load_plugins(recipe)
+    lines = [f"recipe {recipe.name} -> {context.root}, seed {recipe.seed}"]
+    for number, step in enumerate(_wanted(recipe), start=1):
+        lines += [f"step {number}: {step.kind}", *(f"  {line}" for line in _described(step, context).splitlines())]
+    return "\n".join(lines)
+
+
+def _wanted(recipe: Recipe) -> Iterator[Step]:
+    return (step for step in recipe.steps if step.wanted)
+
+
+def _described(step: Step, context: RunContext) -> str:
+    job_of = STEPS[step.kind].job
+    if job_of is None:
+        return f"{step.config}"
+    if step.kind == "label" and not (context.root / "dataset.json").exists():
+        return f"planned when the steps before it have run: {step.config}"
+    job = job_of(context, step.config)
+    settled = planned(job)
+    return describe(settled, units_of(settled, job.units))
+
+
+def _load_plugins(recipe: Recipe) -> None:
+    for plugin in recipe.plugins:
+        path = Path(plugin)
+        if path.suffix != ".py":
+            raise InputError(f"a plugin is a Python file with STAGES or TASKS; got {plugin!r}")
+        text = path.read_text()
+        if "STAGES" in text:
+            load_stages([path])
+        if "TASKS" in text:
+            load_tasks([path])

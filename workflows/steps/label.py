@@ -1,0 +1,66 @@
+"""`label`: a model adds labels to everything that the run's data set holds, as a sidecar."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipelines.job import Job
+from pipelines.read_unit import fields_of, label_units
+from storage.dataset import Dataset
+from storage.errors import ConfigError
+from workflows.run_context import RunContext
+from workflows.steps.step_kind import StepKind
+
+LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label"}
+"""Kind of label -> its stage in the catalog."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelStep:
+    """Label with `model`, a folder of weights, as the sidecar `labels/<name>`. `settings` go to the labeller.
+
+    `embodiments` limits the labels to units of these bodies; empty means all that have video.
+    """
+
+    kind: Literal["idm", "lapa"]
+    model: str
+    name: str = ""
+    embodiments: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sidecar(self) -> str:
+        return self.name or self.kind
+
+
+def label_job(context: RunContext, step: LabelStep) -> Job:
+    """The job that labels every unit with video. Raises ConfigError where there is nothing to label."""
+    dataset = Dataset.open(context.root)
+    units = [unit for unit in dataset.units() if _wanted(dataset, unit, step)]
+    if not units:
+        bodies = f" of {', '.join(step.embodiments)}" if step.embodiments else ""
+        raise ConfigError(f"{context.root} has no episodes with video{bodies} to label; import or generate some first")
+    return Job(
+        name=f"label-{step.sidecar}",
+        stages=(("read_unit", {}), (LABELLERS[step.kind], {"model": step.model, **step.settings})),
+        units=label_units(dataset, units),
+        sink=f"labels/{step.sidecar}",
+        seed=context.seed,
+        provides=fields_of(dataset, units),
+    )
+
+
+def _wanted(dataset: Dataset, unit: str, step: LabelStep) -> bool:
+    if not any(name.startswith("video/") for name in dataset.fields(unit)):
+        return False
+    first, _ = dataset.index.rows_of_unit[unit]
+    return not step.embodiments or dataset.index.table["embodiment"][first].as_py() in step.embodiments
+
+
+def run_label(context: RunContext, step: LabelStep) -> str:
+    """Run the labelling job."""
+    result = context.run(label_job(context, step))
+    return f"labelled {result.tally.kept} episodes with {step.model} as labels/{step.sidecar}"
+
+
+STEP = StepKind(config=LabelStep, run=run_label, job=label_job)

@@ -1,0 +1,13 @@
+"""`report`: one page about the run's data set."""
+
+from workflows.report.build import ReportConfig, write_report
+from workflows.run_context import RunContext
+from workflows.steps.step_kind import StepKind
+
+
+def run_report(context: RunContext, config: ReportConfig) -> str:
+    """Write the page."""
+    return f"report: {write_report(context.root, config)}"
+
+
+STEP = StepKind(config=ReportConfig, run=run_report)
