@@ -39,10 +39,11 @@ def build_backbone(config: BackboneConfig) -> nn.Module:
 
 
 def as_pixels(images: Tensor, size_px: tuple[int, int]) -> Tensor:
-    """uint8 images (N, H, W, 3) as float (N, 3, h, w) in 0..1, resized with antialiasing where the size differs."""
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise SchemaError(f"images must be uint8 (N, H, W, 3); got {images.dtype} {tuple(images.shape)}")
-    pixels = images.permute(0, 3, 1, 2).float() / 255
+    """Images (N, H, W, 3), uint8 or float in 0..1, as float (N, 3, h, w) in 0..1; resized with antialiasing where the
+    size differs."""
+    if images.ndim != 4 or images.shape[-1] != 3 or not (images.dtype == torch.uint8 or images.is_floating_point()):
+        raise SchemaError(f"images must be uint8 or float (N, H, W, 3); got {images.dtype} {tuple(images.shape)}")
+    pixels = images.permute(0, 3, 1, 2).float() / (255 if images.dtype == torch.uint8 else 1)
     if tuple(pixels.shape[-2:]) != tuple(size_px):
         pixels = F.interpolate(pixels, size=size_px, mode="bilinear", antialias=True, align_corners=False)
     return pixels

@@ -6,17 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_CLIPPED = 1.5
-"""Normalised values beyond this are outside of what the normalisation was fitted on."""
-
 
 def target_findings(
-    targets: NDArray[Any], mask: NDArray[np.bool_], *, names: Sequence[str] = (), constant: Iterable[int] = ()
+    targets: NDArray[Any],
+    mask: NDArray[np.bool_],
+    *,
+    names: Sequence[str] = (),
+    constant: Iterable[int] = (),
+    limit: float = 1.5,
 ) -> list[str]:
     """Findings about normalised `targets` (N, H, D) where `mask` (N, H, D) admits them.
 
     Reports numbers that are not finite, dimensions that never change though not declared `constant`, dimensions that
-    lie outside of the normalised range in more than 1 % of the rows, and a batch without any target.
+    lie outside of +-`limit` (take 5 under mean_std) in more than 1 % of the rows, and a batch without any target.
     """
     if not mask.any():
         return ["a batch holds no valid target at all: look at the validity mask and the window"]
@@ -30,7 +32,7 @@ def target_findings(
         if not np.isfinite(values).all():
             found.append(f"targets of {name} hold NaN or infinity")
             continue
-        outside = float((np.abs(values) > _CLIPPED).mean())
+        outside = float((np.abs(values) > limit).mean())
         if outside > 0.01:
             found.append(f"targets of {name} lie outside of the normalised range in more than 1 % of the rows")
         if len(values) > 16 and dimension not in known and float(values.std()) < 1e-6:

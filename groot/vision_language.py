@@ -12,11 +12,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoProcessor,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 
 from groot.backbone import Tokens, as_pixels
 from groot.presets import BackboneConfig
-from storage.errors import ConfigError, MissingFileError
+from storage.errors import ConfigError, MissingFileError, UnknownNameError
 
 _MEAN_STD = {
     "siglip": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -24,7 +32,28 @@ _MEAN_STD = {
 }
 
 
+_RANDOM_TOWERS = {
+    "dinov2": (Dinov2WithRegistersConfig, Dinov2WithRegistersModel, {"mlp_ratio": 2, "num_register_tokens": 4}),
+    "siglip2": (SiglipVisionConfig, SiglipVisionModel, {"intermediate_size": 64}),
+}
+
+
+def _random_tower(family: str) -> nn.Module:
+    """A tiny tower with seeded random weights, for tests and as the baseline that every trained encoder must beat."""
+    if family not in _RANDOM_TOWERS:
+        raise UnknownNameError.among("random tower", family, _RANDOM_TOWERS)
+    settings, tower, more = _RANDOM_TOWERS[family]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model: nn.Module = tower(
+            settings(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, patch_size=8, image_size=32, **more)
+        )
+    return model
+
+
 def _load(config: BackboneConfig) -> nn.Module:
+    if config.source.startswith("random/"):
+        return _random_tower(config.source.removeprefix("random/"))
     if not config.source:
         raise ConfigError(f"a backbone of kind {config.kind!r} needs a source: a folder or a name on a hub")
     options: dict[str, Any] = {"attn_implementation": "sdpa", "use_safetensors": True}
@@ -48,7 +77,8 @@ def _load(config: BackboneConfig) -> nn.Module:
 
 
 class ImageTower(nn.Module):
-    """Patch tokens of every view. Class and register tokens are left out."""
+    """Patch tokens of every view. Class and register tokens are left out. A source of "random/dinov2" or
+    "random/siglip2" is a tiny tower with seeded random weights."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -73,8 +103,13 @@ class ImageTower(nn.Module):
             return tuple(record["image_mean"]), tuple(record["image_std"])
         return _MEAN_STD[self.family]
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches at `image_px`."""
+        return self.config.image_px[0] // self.patch_px, self.config.image_px[1] // self.patch_px
+
     def patches(self, images: Tensor) -> Tensor:
-        """Features (N, S, C) of images (N, H, W, 3): what labellers compute once a frame and keep."""
+        """Features (N, S, C) of images (N, H, W, 3), patch by patch in rows; what labellers compute once a frame."""
         mean, std = self.get_buffer("mean"), self.get_buffer("std")
         pixels = (as_pixels(images, self.config.image_px) - mean) / std
         if self.flexible:

@@ -182,7 +182,7 @@ def test_the_tiny_model_learns_a_chunk_from_an_image() -> None:
 def test_wrong_images_states_and_sizes_are_refused() -> None:
     model, batch = tiny_model(), tiny_batch()
     with pytest.raises(SchemaError, match="uint8"):
-        model.act({**batch, "images": batch["images"].float()})
+        model.act({**batch, "images": batch["images"].to(torch.int64)})
     with pytest.raises(SchemaError, match="state of 5"):
         model.act({name: value for name, value in batch.items() if name != "state"})
     config = preset("tiny").backbone

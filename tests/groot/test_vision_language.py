@@ -97,6 +97,19 @@ def test_views_are_encoded_alone_and_missing_ones_are_masked(tmp_path: Path) -> 
     assert both.mask_BS.sum(dim=1).tolist() == [32, 16]
 
 
+@pytest.mark.parametrize("family", ["dinov2", "siglip2"])
+def test_random_towers_are_the_same_every_time_and_need_no_file(family: str) -> None:
+    config = BackboneConfig(kind="vision", source=f"random/{family}", width=32, image_px=(32, 48))
+    images = torch.randint(0, 255, (2, 32, 48, 3), dtype=torch.uint8)
+    one, other = (build_backbone(config).eval() for _ in range(2))
+    with torch.no_grad():
+        features = one.patches(images)
+        assert torch.equal(features, other.patches(images))
+        assert torch.allclose(features, one.patches(images.float() / 255), atol=1e-5)
+    assert one.grid == (4, 6)
+    assert features.shape == (2, 24, 32)
+
+
 def test_normalisation_follows_the_checkpoint(tmp_path: Path) -> None:
     folder = saved_tower(tmp_path, "siglip")
     (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.1] * 3, "image_std": [0.2] * 3}))

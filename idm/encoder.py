@@ -1,0 +1,167 @@
+"""Two frames to tokens of motion: a frame encoder that runs once a frame, and a light trunk over pairs of its features.
+
+The difference of the two frames enters early, at every scale (ours; small models trained from scratch on two raw
+frames learn nothing, and CoMo, arXiv 2505.17006, replaces the later frame by the difference for the same reason).
+Because the convolutions up to each scale are shared and run on single frames, a labeller computes them once a frame;
+only the trunk, a fifth of the work, runs once a window. N images, C channels, h x w grids; "now" and "later" are the
+two frames of a window.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from groot.backbone import as_pixels, build_backbone
+from groot.presets import BackboneConfig
+from storage.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """`width` is the number of channels after the stem; deeper scales have 1.5, 2 and 4 times as many.
+    `blocks` is the number of residual blocks at each scale, `trunk_width` the channels that the pair trunk works
+    with."""
+
+    image_px: tuple[int, int] = (96, 128)
+    width: int = 32
+    blocks: tuple[int, int, int] = (1, 2, 2)
+    trunk_width: int = 32
+    token_width: int = 96
+
+    def __post_init__(self) -> None:
+        if self.image_px[0] % 16 or self.image_px[1] % 16:
+            raise ConfigError(f"EncoderConfig.image_px must be (height, width) divisible by 16; got {self.image_px}")
+        if self.width % 16 or self.trunk_width % 8 or self.token_width % 8:
+            raise ConfigError(
+                f"widths must be divisible by 16 (stem) and 8 (trunk, tokens); got {self.width}, {self.trunk_width},"
+                f" {self.token_width}"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the coarsest scale."""
+        return self.image_px[0] // 16, self.image_px[1] // 16
+
+    @property
+    def channels(self) -> tuple[int, int, int]:
+        """Channels at 1/4, 1/8 and 1/16 of the image."""
+        return self.width * 3 // 2, self.width * 2, self.width * 4
+
+
+Features = tuple[Tensor, ...]
+"""Features of single frames, fine to coarse, (N, C, h, w) each: at 1/4, 1/8 and 1/16 of the image from our own encoder,
+one map of patches from an image tower."""
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(8, channels)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with group norm around a shortcut; starts as the shortcut alone."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.first_norm = _norm(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.second_norm = _norm(outputs)
+        plain = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if plain else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        nn.init.zeros_(self.second_norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.relu(self.first_norm(self.first(x)))
+        return F.relu(self.shortcut(x) + self.second_norm(self.second(hidden)))
+
+
+class FrameEncoder(nn.Module):
+    """uint8 images (N, H, W, 3), or float pixels (N, 3, h, w) in 0..1, to three scales of features."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        fine, middle, coarse = config.channels
+        self.stem = nn.Conv2d(3, config.width, 5, 2, 2, bias=False)
+        self.stem_norm = _norm(config.width)
+        self.fine = self._stage(config.width, fine, config.blocks[0])
+        self.middle = self._stage(fine, middle, config.blocks[1])
+        self.coarse = self._stage(middle, coarse, config.blocks[2])
+
+    def _stage(self, inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+        first = ResidualBlock(inputs, outputs, stride=2)
+        return nn.Sequential(first, *(ResidualBlock(outputs, outputs) for _ in range(blocks - 1)))
+
+    def forward(self, images: Tensor) -> Features:
+        pixels = as_pixels(images, self.config.image_px) if images.dtype == torch.uint8 else images
+        stem = F.relu(self.stem_norm(self.stem(pixels - 0.5)))
+        fine = self.fine(stem)
+        middle = self.middle(fine)
+        return fine, middle, self.coarse(middle)
+
+
+class PairTrunk(nn.Module):
+    """Differences of features at three scales, and the present ones for context, to tokens (N, h w, C)."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        t = config.trunk_width
+        fine, middle, coarse = config.channels
+        self.fine_change = nn.Conv2d(fine, t, 3, 2, 1)
+        self.middle_change = nn.Conv2d(middle, t, 1)
+        self.middle_now = nn.Conv2d(middle, t, 1)
+        self.middle_block = ResidualBlock(3 * t, t)
+        self.down = nn.Conv2d(t, 2 * t, 3, 2, 1)
+        self.coarse_change = nn.Conv2d(coarse, 2 * t, 1)
+        self.coarse_now = nn.Conv2d(coarse, 2 * t, 1)
+        self.coarse_block = ResidualBlock(6 * t, 2 * t)
+        self.out = nn.Conv2d(2 * t, config.token_width, 1)
+
+    def forward(self, now: Features, later: Features) -> Tensor:
+        motion = F.relu(self.fine_change(later[0] - now[0]))
+        change, present = self.middle_change(later[1] - now[1]), self.middle_now(now[1])
+        motion = self.middle_block(torch.cat([motion, F.relu(change), F.relu(present)], dim=1))
+        motion = F.relu(self.down(motion))
+        change, present = self.coarse_change(later[2] - now[2]), self.coarse_now(now[2])
+        motion = self.coarse_block(torch.cat([motion, F.relu(change), F.relu(present)], dim=1))
+        tokens: Tensor = self.out(motion).flatten(2).transpose(1, 2)
+        return tokens
+
+
+class TowerEncoder(nn.Module):
+    """A pretrained image tower as frame encoder: one map of patches, (N, C, rows, columns)."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        tower = build_backbone(config)
+        if not hasattr(tower, "patches"):
+            raise ConfigError(f"an inverse dynamics model takes a tower of kind 'vision'; got {config.kind!r}")
+        self.tower = tower
+
+    def forward(self, images: Tensor) -> Features:
+        tower: Any = self.tower
+        patches: Tensor = tower.patches(images)
+        rows, columns = tower.grid
+        return (patches.transpose(1, 2).reshape(len(patches), -1, rows, columns),)
+
+
+class TowerTrunk(nn.Module):
+    """Change and present patches to 16 tokens, as many as the published model keeps of an image."""
+
+    grid = (4, 4)
+
+    def __init__(self, width: int, token_width: int) -> None:
+        super().__init__()
+        self.change = nn.Conv2d(width, token_width, 1)
+        self.now = nn.Conv2d(width, token_width, 1)
+        self.block = ResidualBlock(2 * token_width, token_width)
+        self.pool = nn.AdaptiveAvgPool2d(self.grid)
+
+    def forward(self, now: Features, later: Features) -> Tensor:
+        change, present = self.change(later[-1] - now[-1]), self.now(now[-1])
+        motion = self.block(torch.cat([F.relu(change), F.relu(present)], dim=1))
+        tokens: Tensor = self.pool(motion).flatten(2).transpose(1, 2)
+        return tokens

@@ -1,0 +1,153 @@
+"""What the network is asked for, body by body, and the way back to actions.
+
+A body's action vector has three kinds of numbers. *Changes* (deltas, velocities, latent) are predicted as they are.
+*Absolute* ones (joint targets, positions, fingers) are split: where the body is now (the anchor, seen in the present
+frame) and how far each step of the chunk is from there (seen in the motion). *Switches* (a gripper that is only ever
+open or closed) are classified. B windows, K steps of a chunk, D numbers of an action.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groot.action_space import dimension_groups, part_groups
+from groot.normalise import Normaliser
+from storage.embodiment import Embodiment
+from storage.errors import SchemaError
+
+Array = NDArray[Any]
+_ABSOLUTE = ("position", "joint", "hand", "base", "rotation_6d", "axis_angle", "quaternion_wxyz", "euler_xyz")
+_SWITCH_SHARE = 0.995
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """Targets of one batch, normalised: `motion` (B, K, D), `anchor` (B, D), `switch` (B, K, D) in 0..1."""
+
+    motion: Array
+    anchor: Array
+    switch: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyTargets:
+    """How one body's actions become targets. `absolute`, `switch`, `constant` are (D,) booleans; `low` and `high` (D,)
+    are the two values of a switch; `motion` normalises chunks (K, D), `anchor` normalises vectors (D,)."""
+
+    body: Embodiment
+    absolute: NDArray[np.bool_]
+    switch: NDArray[np.bool_]
+    constant: NDArray[np.bool_]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    motion: Normaliser
+    anchor: Normaliser
+
+    @property
+    def size(self) -> int:
+        return self.body.action.size
+
+    @property
+    def regressed(self) -> NDArray[np.bool_]:
+        """Numbers that the regression or flow head gives."""
+        return ~self.switch & ~self.constant
+
+    @property
+    def groups(self) -> Mapping[str, tuple[int, ...]]:
+        """Dimensions by part: confidences are given for each of these, in this order."""
+        return part_groups(self.body.action)
+
+    @property
+    def kinds(self) -> Mapping[str, tuple[int, ...]]:
+        """Dimensions by kind, for scores."""
+        return dimension_groups(self.body.action)
+
+    @classmethod
+    def fitted(cls, body: Embodiment, chunks: Array) -> "BodyTargets":
+        """From training chunks (N, K, D) of absolute or delta actions; raises SchemaError for NaN or wrong width."""
+        if chunks.ndim != 3 or chunks.shape[-1] != body.action.size:
+            raise SchemaError(f"chunks of {body.name!r} are (N, K, {body.action.size}); got {chunks.shape}")
+        if not np.isfinite(chunks).all():
+            bad = int(np.flatnonzero(~np.isfinite(chunks).all(axis=(1, 2)))[0])
+            raise SchemaError(f"training actions of {body.name!r} hold NaN or infinity, first in window {bad}")
+        rows = chunks[:, 0].astype(np.float64)
+        absolute = _dimensions(body, _ABSOLUTE)
+        low, high = rows.min(axis=0), rows.max(axis=0)
+        constant = (high - low) < 1e-6
+        near_end = (np.abs(rows - low) < 1e-4) | (np.abs(rows - high) < 1e-4)
+        switch = _dimensions(body, ("gripper",)) & (near_end.mean(axis=0) > _SWITCH_SHARE) & ~constant
+        motion = _motion(chunks.astype(np.float64), absolute)
+        return cls(
+            body=body,
+            absolute=absolute & ~switch,
+            switch=switch,
+            constant=constant,
+            low=low,
+            high=high,
+            motion=_by_deviation(motion),
+            anchor=Normaliser.fitted(rows, "mean_std"),
+        )
+
+    def of(self, chunks: Array) -> Targets:
+        """Targets of chunks (B, K, D)."""
+        values = chunks.astype(np.float64)
+        span = np.where(self.switch, self.high - self.low, 1.0)
+        return Targets(
+            motion=self.motion.apply(_motion(values, self.absolute)).astype(np.float32),
+            anchor=self.anchor.apply(values[:, 0]).astype(np.float32),
+            switch=(((values - self.low) / span > 0.5) & self.switch).astype(np.float32),
+        )
+
+    def motion_of(self, motion: Array) -> Array:
+        """Predicted motion (..., K, D) in the units of the action; constants filled in. Anchors are not added."""
+        values = self.motion.invert(motion.astype(np.float64))
+        return np.where(self.constant & ~self.absolute, self.low, values)
+
+    def anchor_of(self, anchor: Array) -> Array:
+        """Predicted anchors (..., D) in the units of the action."""
+        return np.where(self.constant, self.low, self.anchor.invert(anchor.astype(np.float64)))
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("absolute", "switch", "constant", "low", "high")
+        return {
+            "body": self.body.to_json(),
+            **{name: getattr(self, name).tolist() for name in names},
+            "motion": self.motion.to_json(),
+            "anchor": self.anchor.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "BodyTargets":
+        return cls(
+            body=Embodiment.from_json(record["body"]),
+            absolute=np.asarray(record["absolute"], bool),
+            switch=np.asarray(record["switch"], bool),
+            constant=np.asarray(record["constant"], bool),
+            low=np.asarray(record["low"], np.float64),
+            high=np.asarray(record["high"], np.float64),
+            motion=Normaliser.from_json(record["motion"]),
+            anchor=Normaliser.from_json(record["anchor"]),
+        )
+
+
+def _dimensions(body: Embodiment, quantities: Sequence[str]) -> NDArray[np.bool_]:
+    chosen = np.zeros(body.action.size, bool)
+    for part, span in body.action:
+        chosen[span] = part.quantity in quantities
+    return chosen
+
+
+def _motion(chunks: Array, absolute: NDArray[np.bool_]) -> Array:
+    """Absolute numbers relative to the first step of their chunk, the others as they are."""
+    return np.where(absolute, chunks - chunks[:, :1], chunks)
+
+
+def _by_deviation(motion: Array) -> Normaliser:
+    """Zero stays zero, so that no motion looks the same in every dimension; scaled by the deviation over all steps."""
+    scale = np.sqrt((motion**2).mean(axis=(0, 1)))
+    scale = np.where(scale < 1e-9, 1.0, scale)
+    steps = motion.shape[1]
+    return Normaliser(offset=np.zeros((steps, len(scale))), scale=np.tile(scale, (steps, 1)))
