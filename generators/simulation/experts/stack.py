@@ -1,0 +1,33 @@
+"""Expert for robosuite's Stack: take the red cube, put it on the green one, let go and withdraw."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from generators.simulation.experts.lift import OPEN, cube_pose, grasp_on_cube, pick
+from generators.simulation.experts.waypoints import Arm, Milestones, Script, play, pose, shifted
+from generators.simulation.task import Action
+
+CARRY_M = 0.09
+PLACE_GAP_M = 0.006
+
+
+def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
+    arm = Arm(env, 0)
+    yield from play([arm], [_stack(env, arm, speed_m_s=rng.uniform(0.20, 0.28))], Milestones())
+
+
+def _stack(env: Any, arm: Arm, *, speed_m_s: float) -> Script:
+    grasp = grasp_on_cube(arm, cube_pose(env, env.cubeA_body_id))
+    yield from pick(arm, grasp, speed_m_s=speed_m_s)
+    yield from arm.move(shifted(grasp, (0, 0, CARRY_M)), speed_m_s=speed_m_s, tolerance_m=0.02)
+    held = arm.pose_in_world[:3, 3] - cube_pose(env, env.cubeA_body_id)[:3, 3]
+    below = cube_pose(env, env.cubeB_body_id)[:3, 3]
+    top = below[2] + env.cubeB.top_offset[2] - env.cubeA.bottom_offset[2] + PLACE_GAP_M
+    place = pose(held + (below[0], below[1], top), grasp[:3, :3])
+    yield from arm.move(shifted(place, (0, 0, 0.05)), speed_m_s=speed_m_s, tolerance_m=0.01)
+    yield from arm.move(place, speed_m_s=0.5 * speed_m_s, tolerance_m=0.005)
+    yield from arm.grip(OPEN, steps=6)
+    yield from arm.move(shifted(place, (0, 0, 0.08)), speed_m_s=speed_m_s, tolerance_m=0.03)
+    yield from arm.wait(6)

@@ -1,0 +1,56 @@
+"""Bodies of Panda arms: how the embodiments `panda` and `two_pandas` sit in robosuite."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.simulation.actuation import OscActuation
+from generators.simulation.readings import hand_positions, joint_positions, pose_of, site_of
+from generators.simulation.rotations import rotation_6d
+from generators.simulation.task import Arm, Body, Environment
+from storage.embodiment import PANDA, TWO_PANDAS
+
+
+def arms_state(arms: tuple[Arm, ...]) -> Callable[[Environment], NDArray[np.float32]]:
+    """The state vector of arms: for each, end-effector position (3) and rotation (6) in its robot's base frame, hand
+    joints, arm joints."""
+
+    def state(environment: Environment) -> NDArray[np.float32]:
+        data = environment.sim.data._data
+        pieces = []
+        for arm in arms:
+            root = environment.robots[arm.robot].robot_model.root_body
+            base = environment.sim.model._model.body(root).id
+            site = site_of(environment, arm)
+            rotation = data.xmat[base].reshape(3, 3)
+            pose = pose_of(rotation.T @ (data.site_xpos[site] - data.xpos[base]), rotation.T @ _matrix(data, site))
+            hand, joints = hand_positions(environment, arm), joint_positions(environment, arm)
+            pieces += [pose[:3, 3], rotation_6d(pose[:3, :3]), hand, joints]
+        return np.concatenate(pieces).astype(np.float32)
+
+    return state
+
+
+def _matrix(data: NDArray[np.float64] | object, site: int) -> NDArray[np.float64]:
+    return data.site_xmat[site].reshape(3, 3)  # type: ignore[union-attr,no-any-return]
+
+
+ONE_ARM = (Arm(name="arm"),)
+PANDA_BODY = Body(
+    embodiment=PANDA.name,
+    robots=("Panda",),
+    arms=ONE_ARM,
+    state=arms_state(ONE_ARM),
+    actuation=OscActuation,
+)
+
+ROBOT_PER_SIDE = (Arm(name="right", robot=0), Arm(name="left", robot=1))
+TWO_PANDAS_BODY = Body(
+    embodiment=TWO_PANDAS.name,
+    robots=("Panda", "Panda"),
+    arms=ROBOT_PER_SIDE,
+    state=arms_state(ROBOT_PER_SIDE),
+    actuation=OscActuation,
+)
+"""Robot 0 is called "right" and robot 1 "left", whichever way the environment stands them."""
