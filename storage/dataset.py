@@ -8,6 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from storage.atomic import json_bytes, read_json, write_once, write_whole
 from storage.embodiment import Embodiment, register
 from storage.episode import Episode
@@ -20,7 +23,7 @@ from storage.errors import (
     UnknownNameError,
 )
 from storage.index import Index, load_index, write_index
-from storage.labels import Sidecar, label_sinks
+from storage.labels import Sidecar, label_sinks, labelled_rows
 from storage.manifest import Manifest, read_manifest
 from storage.shard_reader import Shard
 from storage.shard_streams import disk_errors
@@ -48,6 +51,9 @@ class Dataset:
         self.index: Index = load_index(self.sink)
         self.label_sinks = label_sinks(self.root, self.labels)
         self.label_indices = {sink.name.removeprefix("labels/"): load_index(sink) for sink in self.label_sinks}
+        self._rows_of_label = {
+            name: labelled_rows(self.index, index, name) for name, index in self.label_indices.items()
+        }
         self._open: OrderedDict[str, Shard] = OrderedDict()
 
     @classmethod
@@ -145,13 +151,41 @@ class Dataset:
 
     def fields(self, unit_id: str) -> frozenset[str]:
         """Names of the arrays and cameras ("video/<camera>") that the episodes of a unit have, labels included."""
-        layouts = [self.index.layout(unit_id)]
-        layouts += [index.layout(unit_id) for index in self.label_indices.values() if unit_id in index.rows_of_unit]
-        return frozenset(
-            name
-            for layout in layouts
-            for name in (*layout.get("arrays", ()), *(f"video/{camera}" for camera in layout.get("cameras", ())))
-        )
+        cameras = self.index.layout(unit_id).get("cameras", ())
+        return frozenset(self.arrays(unit_id)) | {f"video/{camera}" for camera in cameras}
+
+    def arrays(self, unit_id: str) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """The arrays that the episodes of a unit have, labels included: name -> shape of one row, dtype."""
+        indices = [index for index in (self.index, *self.label_indices.values()) if unit_id in index.rows_of_unit]
+        return {
+            name: (tuple(about["row_shape"]), np.dtype(about["dtype"]))
+            for index in indices
+            for name, about in index.layout(unit_id).get("arrays", {}).items()
+        }
+
+    def layouts_of(self, unit_id: str) -> tuple[int | None, ...]:
+        """Numbers of the layouts of a unit and of its labels: units with equal ones hold the same kind of thing."""
+        return tuple(index.layout_of_unit.get(unit_id) for index in (self.index, *self.label_indices.values()))
+
+    def rows_of_label(self, name: str) -> NDArray[np.int64]:
+        """Of each row of the index of label `name`: the row of the same episode in `index`."""
+        return self._rows_of_label[name]
+
+    def invalid_steps(self) -> NDArray[np.int64]:
+        """Of each row of the index: how many steps are invalid by a mask of the shard or of a label (at most)."""
+        total: NDArray[np.int64] = self.index.numbers("invalid_steps").astype(np.int64)
+        for name, index in self.label_indices.items():
+            total[self._rows_of_label[name]] += index.numbers("invalid_steps")
+        return total
+
+    def instructions(self) -> NDArray[np.object_]:
+        """The instruction of each row of the index, (E,) of texts, as labels have changed it."""
+        found = np.array([*self.index.texts("instruction"), ""], dtype=object)[self.index.codes("instruction")]
+        for name, index in self.label_indices.items():
+            theirs = np.array([*index.texts("instruction"), ""], dtype=object)[index.codes("instruction")]
+            told = (theirs != "") & ~index.numbers("unlabelled")
+            found[self._rows_of_label[name][told]] = theirs[told]
+        return found
 
     def _sidecars(self, unit_id: str) -> Iterator[Sidecar]:
         for sink, index in zip(self.label_sinks, self.label_indices.values(), strict=True):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import simplejpeg
@@ -40,13 +40,17 @@ class FrameCodec:
                 f"codec {self.name!r} takes {self.dtype} images of shape {'(H, W, 3)' if self.channels else '(H, W)'};"
                 f" got {image.dtype} {image.shape}"
             )
-        image = np.ascontiguousarray(image)
+        contiguous: NDArray[Any] = np.ascontiguousarray(image)
         if self.is_jpeg:
             payload: bytes = simplejpeg.encode_jpeg(
-                image, quality=self.jpeg_quality, colorspace="RGB", colorsubsampling=self.jpeg_subsampling, fastdct=True
+                contiguous,
+                quality=self.jpeg_quality,
+                colorspace="RGB",
+                colorsubsampling=self.jpeg_subsampling,
+                fastdct=True,
             )
             return payload
-        return bytes(_ZSTD.encode(image))
+        return bytes(_ZSTD.encode(contiguous))
 
     def decode_into(self, payload: bytes | memoryview, out: Image) -> None:
         """Decode one frame straight into `out`, which has the frame's shape and dtype and is contiguous."""

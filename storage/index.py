@@ -60,7 +60,7 @@ class Index:
     @cached_property
     def units(self) -> tuple[str, ...]:
         """Ids of the units that have episodes, in order."""
-        return tuple(self.table["unit_id"].combine_chunks().dictionary.to_pylist())
+        return tuple(self.texts("unit_id"))
 
     @cached_property
     def unit_of_row(self) -> NDArray[np.int32]:
@@ -69,11 +69,16 @@ class Index:
 
     def codes(self, name: str) -> NDArray[np.int32]:
         """A column of repeated texts as positions in its dictionary."""
-        return np.asarray(self.table[name].combine_chunks().indices)
+        return _as_numpy(self.table[name].combine_chunks().indices)
+
+    def texts(self, name: str) -> list[str]:
+        """The dictionary of a column of repeated texts."""
+        texts: list[str] = self.table[name].combine_chunks().dictionary.to_pylist()
+        return texts
 
     def numbers(self, name: str) -> NDArray[Any]:
-        """A column of numbers."""
-        return np.asarray(self.table[name].combine_chunks())
+        """A column of numbers or of truth values."""
+        return _as_numpy(self.table[name].combine_chunks())
 
     @cached_property
     def rows_of_unit(self) -> Mapping[str, tuple[int, int]]:
@@ -152,7 +157,9 @@ def read_index(sink: Sink) -> Index | None:
         return None
     advice = f"remove the folder {path.parent}, it is made again from the manifests"
     try:
-        table = pyarrow.parquet.read_table(path, read_dictionary=list(_REPEATED), use_threads=False)
+        # Not `read_table`: it imports pandas, which takes longer than reading a million rows.
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=list(_REPEATED)) as file:
+            table = file.read(use_threads=False)
         about = json.loads(table.schema.metadata[_META])
     except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} is not a readable index ({error}); {advice}") from error
@@ -164,6 +171,16 @@ def read_index(sink: Sink) -> Index | None:
 def old_indices(sink: Sink) -> list[Path]:
     """Tables that `CURRENT` does not name."""
     return sorted(path for path in _folder(sink).glob("episodes-*.parquet") if path != current_index(sink))
+
+
+def _as_numpy(column: pyarrow.Array) -> NDArray[Any]:
+    """A column without nulls, mapped. (pyarrow's own way imports pandas, which takes longer than opening a data set.)"""
+    content, begin, end = column.buffers()[1], column.offset, column.offset + len(column)
+    if not end - begin:
+        return np.empty(0, dtype=column.type.to_pandas_dtype())
+    if column.type == pyarrow.bool_():
+        return np.unpackbits(np.frombuffer(content, dtype=np.uint8), bitorder="little")[begin:end].astype(bool)
+    return np.frombuffer(content, dtype=column.type.to_pandas_dtype())[begin:end]
 
 
 def _folder(sink: Sink) -> Path:

@@ -171,7 +171,10 @@ class VideoStream:
 def shard_index(sizes: Sequence[int]) -> bytes:
     """The index of a `sharding_indexed` chunk whose payloads of `sizes` bytes lie one behind the other:
     (offset, size) as little-endian uint64 for each, then the crc32c of that."""
-    lengths = np.asarray(sizes, dtype="<u8")
-    pairs: bytes = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1).astype("<u8").tobytes()
-    checksum: int = google_crc32c.value(pairs)
-    return pairs + checksum.to_bytes(4, "little")
+    pairs = np.empty((len(sizes), 2), dtype="<u8")
+    pairs[:, 1] = sizes
+    np.cumsum(pairs[:, 1], out=pairs[:, 0])
+    pairs[:, 0] -= pairs[:, 1]
+    content = pairs.tobytes()
+    checksum: int = google_crc32c.value(content)
+    return content + checksum.to_bytes(4, "little")

@@ -22,7 +22,7 @@ _SMALLEST_RANK, _STEP = 0.001, 1.25
 _TAIL = _SMALLEST_RANK * _STEP ** np.arange(28)
 RANKS: NDArray[np.float64] = np.concatenate([[0.0], _TAIL[_TAIL < 0.5], [0.5], 1 - _TAIL[_TAIL < 0.5][::-1], [1.0]])
 """The ranks (0..1) at which a summary holds values."""
-_ROWS_AT_ONCE = 1 << 16
+_ROWS_AT_ONCE = 1 << 10
 
 _SUMMARISED = ("state", "action/", "label/confidence/", "label/interval/", "foreign/")
 
@@ -156,7 +156,11 @@ def _pieces(rows: NDArray[Any], keep: NDArray[np.bool_]) -> Any:
 def _at_ranks(ordered: NDArray[Any]) -> NDArray[np.float64]:
     """Values of a sorted column at RANKS, interpolated between neighbours."""
     position = RANKS * (len(ordered) - 1)
-    return np.interp(position, np.arange(len(ordered)), ordered.astype(np.float64))
+    below = np.floor(position).astype(np.int64)
+    above = np.minimum(below + 1, len(ordered) - 1)
+    share = position - below
+    values: NDArray[np.float64] = (1 - share) * ordered[below].astype(np.float64) + share * ordered[above]
+    return values
 
 
 def _merged_summary(summaries_NRD: NDArray[np.float32], counts: NDArray[np.float64]) -> NDArray[np.float32]:
