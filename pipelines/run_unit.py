@@ -41,7 +41,7 @@ class UnitWorker:
     """
 
     def __init__(self, root: Path, job: PlannedJob, *, first: int = 0, behind: int | None = None) -> None:
-        self._root, self._job = root, job
+        self._root, self.job = root, job
         self._chain = job.stages[first:behind]
         self._commits = first + len(self._chain) == len(job.stages)
         self._made: dict[str, StageCall] = {}
@@ -139,7 +139,7 @@ class UnitWorker:
             dropped=state.dropped,
             stages=(*state.stages, written),
             host=socket.gethostname(),
-            versions=dict(self._job.versions),
+            versions=dict(self.job.versions),
             counters=_counters(),
         )
 

@@ -15,7 +15,8 @@ BAD_INPUT = "bad input"
 
 @dataclass(frozen=True, kw_only=True)
 class UnitResult:
-    """A unit is committed, or `failure` says why not. `embodiments` are the declarations that its episodes need."""
+    """A unit is committed, or `failure` says why not. `embodiments` are the declarations that its episodes need,
+    `attempts` counts the processes that died over it where that is known."""
 
     unit_id: str
     items: int
@@ -25,14 +26,17 @@ class UnitResult:
     bytes: int = 0
     embodiments: tuple[Mapping[str, Any], ...] = ()
     failure: Failure | None = None
+    attempts: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest, *, items: int, embodiments: tuple[Mapping[str, Any], ...] = ()) -> "UnitResult":
         """The result of a committed unit."""
+        # A sidecar holds rows for episodes that its labeller dropped, too.
+        dropped = {drop.episode_id for drop in manifest.dropped}
         return cls(
             unit_id=manifest.unit_id,
             items=items,
-            kept=len(manifest.episodes),
+            kept=sum(episode["episode_id"] not in dropped for episode in manifest.episodes),
             dropped=dict(Counter(drop.reason for drop in manifest.dropped)),
             steps=manifest.shard.steps if manifest.shard else 0,
             bytes=manifest.shard.bytes if manifest.shard else 0,

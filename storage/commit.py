@@ -82,7 +82,7 @@ class Attempt:
     def _move_into_place(self, record: ShardRecord) -> None:
         target = self._sink.shard(self._unit_id)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not _holds(target, record):
+        if target.exists() and not holds(target, record):
             # Left by an attempt that died before its manifest; nobody can have read it.
             _LOG.warning("%s was left by an attempt that died, and differs from this one: replacing it", target)
             target.rename(self._folder / "replaced.zarr")
@@ -91,7 +91,7 @@ class Attempt:
         sync_folder(target.parent)
 
 
-def _holds(folder: Path, record: ShardRecord) -> bool:
+def holds(folder: Path, record: ShardRecord) -> bool:
     """Whether `folder` holds exactly the files of `record`, to the byte."""
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     if present != {file.path for file in record.files}:

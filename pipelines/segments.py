@@ -1,0 +1,55 @@
+"""Which stages share a process: all that follow one another, unless one needs a GPU and the next does not, or one runs
+a simulator and the next torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.job import PlannedStage
+from pipelines.stage import Process, Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Stages `first` to `behind` of a job, and what one process for them needs."""
+
+    first: int
+    behind: int
+    process: Process
+    resources: Resources
+
+    @property
+    def needs_gpu(self) -> bool:
+        return self.resources.gpus > 0 or self.resources.gpu_memory_gb > 0
+
+
+def segments_of(stages: Sequence[PlannedStage]) -> tuple[Segment, ...]:
+    """The segments of a job, in order. A stage with `cpus=0` does no work to speak of and joins what follows."""
+    found: list[Segment] = []
+    for place, stage in enumerate(stages):
+        alone = Segment(first=place, behind=place + 1, process=stage.row.process, resources=stage.row.resources)
+        if found and _fit(found[-1], alone):
+            found[-1] = _joined(found[-1], alone)
+        else:
+            found.append(alone)
+    return tuple(found)
+
+
+def _fit(one: Segment, other: Segment) -> bool:
+    kinds = {one.process, other.process} - {"any"}
+    idle = one.resources.cpus == 0 and not one.needs_gpu
+    return len(kinds) <= 1 and (one.needs_gpu == other.needs_gpu or idle)
+
+
+def _joined(one: Segment, other: Segment) -> Segment:
+    mine, its = one.resources, other.resources
+    return Segment(
+        first=one.first,
+        behind=other.behind,
+        process=other.process if one.process == "any" else one.process,
+        resources=Resources(
+            cpus=max(mine.cpus, its.cpus),
+            gpus=max(mine.gpus, its.gpus),
+            gpu_memory_gb=max(mine.gpu_memory_gb, its.gpu_memory_gb),
+            memory_gb=max(mine.memory_gb, its.memory_gb),
+        ),
+    )
