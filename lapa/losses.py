@@ -36,16 +36,15 @@ class LossConfig:
 
 
 def pixel_weights(now_BXHW: Tensor, later_BXHW: Tensor, mask_B1HW: Tensor | None, config: LossConfig) -> Tensor:
-    """Weight of each place of each pair, (B, 1, H, W), mean 1 in every pair: where it changes, and inside the mask."""
+    """Weight of each place of each pair, (B, 1, H, W), mean 1 over the batch: where it changes, and inside the mask."""
     change = (later_BXHW - now_BXHW).abs().mean(1, keepdim=True)
     # Some blur, so that what surrounds an arm counts too; small grids of features are left as they are.
     if min(change.shape[2:]) > 16:
         change = functional.avg_pool2d(change, 5, stride=1, padding=2)
-    mean = change.mean(dim=(2, 3), keepdim=True)
-    weight = 1 + config.change * change / (mean + 1e-3)
+    weight = 1 + config.change * change / (change.mean() + 1e-3)
     if mask_B1HW is not None:
         weight = weight * (1 + config.mask * mask_B1HW)
-    return weight / weight.mean(dim=(2, 3), keepdim=True)
+    return weight / weight.mean()
 
 
 def squared_errors(predicted: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -20,13 +20,11 @@ from storage.errors import ConfigError, SchemaError
 
 
 class Tower(Protocol):
-    """A frozen encoder of single images. It is never saved with the model: it is loaded again from its source."""
+    """A frozen encoder of single images: `width` features at each place of a `grid` (rows, columns). It is never saved
+    with the model: it is loaded again from its source (see `lapa.towers`)."""
 
     width: int
-
-    def grid_of(self, size_px: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of the features of an image of `size_px`."""
-        ...
+    grid: tuple[int, int]
 
     def __call__(self, images_BHW3: Tensor) -> Tensor:
         """Features (B, width, rows, columns) of uint8 images."""
@@ -113,7 +111,7 @@ class LatentActionModel(nn.Module):
         size_px = (config.height_px, config.width_px)
         channels = 3
         if tower is not None:
-            size_px, channels = tower.grid_of(size_px), tower.width
+            size_px, channels = tower.grid, tower.width
         self.encoder = PairEncoder(
             config.encoder, channels=channels, size_px=size_px, codes=config.codes, code_dim=config.code_dim
         )
@@ -128,6 +126,11 @@ class LatentActionModel(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(config.latent_size, size) for name, size in config.labels.items()})
 
     @property
+    def tower(self) -> Tower | None:
+        """The frozen tower, where the model looks through one."""
+        return self._tower[0]
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
@@ -140,10 +143,9 @@ class LatentActionModel(nn.Module):
                 f" got {images_BHW3.dtype} {tuple(images_BHW3.shape)}"
             )
         images_BHW3 = images_BHW3.to(self.device)
-        tower = self._tower[0]
-        if tower is not None:
+        if self.tower is not None:
             with torch.no_grad():
-                return tower(images_BHW3)
+                return self.tower(images_BHW3)
         return images_BHW3.permute(0, 3, 1, 2).float() / 255 - 0.5
 
     def quantise(self, latent_BCD: Tensor) -> Quantized:
