@@ -1,0 +1,175 @@
+"""What is imported, and one piece of it: the settings of an import, and the item that names one foreign episode.
+
+Items are planned once, on the driver, from headers and metadata alone; the worker that reads one needs nothing else.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from storage.embodiment import Embodiment, embodiment, register
+from storage.episode import Layer
+from storage.errors import ConfigError, InputError, MissingFileError, UnknownNameError
+from storage.formats.video_clip import FrameCoding
+from storage.formats.video_pixels import Fit, Resize
+from storage.frames import frame_codec
+from storage.ids import content_id
+
+FormatName = Literal["lerobot", "robomimic", "videos"]
+_WHOLE_BYTES, _SAMPLE_BYTES = 8 << 20, 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """Folders of videos. With `files_are` "cameras" the files of one folder are cameras of one episode. `captions_file`
+    holds one JSON object a line with "file" and a text under `caption_key` (by default "instruction", "caption",
+    "text" or "prompt"). `segment_s` cuts longer files into episodes of that many seconds (0: whole files)."""
+
+    files_are: Literal["episodes", "cameras"] = "episodes"
+    camera: str = "view"
+    captions_file: str = "captions.jsonl"
+    caption_key: str = ""
+    segment_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.files_are not in ("episodes", "cameras"):
+            raise UnknownNameError.among("files_are", self.files_are, ("episodes", "cameras"))
+        if self.segment_s < 0:
+            raise ConfigError(f"segment_s is a length in seconds, or 0 for whole files; got {self.segment_s}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """Settings of an import; empty means "as the source has it".
+
+    `cameras` and `episodes` (numbers of the source) choose a part, `limit` takes the first ones only. `rate_hz`
+    samples videos at another rate, and is the rate of robomimic files that do not tell theirs. `mask` is a robomimic
+    filter key; `flip_images` turns its images upside down. `instruction_column` is the LeRobot annotation to take the
+    instruction from. `length_tolerance_frames` cuts video and rows to the shorter one when they differ by no more.
+    """
+
+    path: str = ""
+    format: Literal["auto", "lerobot", "robomimic", "videos"] = "auto"
+    layer: Layer | Literal[""] = ""
+    embodiment: str = ""
+    instruction: str = ""
+    cameras: tuple[str, ...] = ()
+    episodes: tuple[int, ...] = ()
+    limit: int = 0
+    episodes_per_unit: int = 32
+    size_px: tuple[int, int] | None = None
+    fit: Fit = "stretch"
+    codec: str = "jpeg"
+    rate_hz: float = 0.0
+    on_bad_input: Literal["drop", "raise"] = "drop"
+    videos: VideoOptions = field(default_factory=VideoOptions)
+    mask: str = ""
+    flip_images: bool = False
+    instruction_column: str = ""
+    length_tolerance_frames: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layer and self.layer not in get_args(Layer):
+            raise UnknownNameError.among("layer", self.layer, get_args(Layer))
+        if self.on_bad_input not in ("drop", "raise"):
+            raise UnknownNameError.among("on_bad_input", self.on_bad_input, ("drop", "raise"))
+        if self.episodes_per_unit < 1 or min(self.limit, self.rate_hz, self.length_tolerance_frames) < 0:
+            raise ConfigError(
+                "an import takes at least 1 episode a unit, and limit, rate_hz and length_tolerance_frames from 0 on; "
+                f"got {self.episodes_per_unit}, {self.limit}, {self.rate_hz} and {self.length_tolerance_frames}"
+            )
+        if frame_codec(self.codec).channels != 3:
+            raise ConfigError(f"imported cameras are colour; codec {self.codec!r} holds a single plane")
+
+    @property
+    def coding(self) -> FrameCoding:
+        """How imported frames are stored."""
+        size = None if self.size_px is None else (int(self.size_px[0]), int(self.size_px[1]))
+        return FrameCoding(resize=Resize(size_px=size, fit=self.fit), codec=self.codec)
+
+    def wants(self, number: int) -> bool:
+        """Whether episode `number` of the source is asked for."""
+        return not self.episodes or number in self.episodes
+
+    def limited(self, items: "list[ImportItem]") -> "list[ImportItem]":
+        return items[: self.limit] if self.limit else items
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportItem:
+    """One foreign episode. `files` maps a path below `root` to the fingerprint that it had when it was planned (""
+    where it was missing); `cameras` maps a camera to the (height, width) of its source frames; `rate` is a fraction as
+    text; `arrays` names what the episode will hold; `embodiment_record` declares an embodiment that is not shipped."""
+
+    format: FormatName
+    root: str
+    number: int
+    name: str
+    episode_id: str
+    parent_id: str = ""
+    layer: Layer
+    embodiment: str
+    embodiment_record: Mapping[str, Any] | None = None
+    rate: str
+    cameras: Mapping[str, tuple[int, int]]
+    arrays: tuple[str, ...]
+    files: Mapping[str, str]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        record = asdict(self)
+        return {**record, "cameras": {name: list(size) for name, size in self.cameras.items()}}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "ImportItem":
+        """The inverse of `to_json`; also declares the item's embodiment in this process."""
+        cameras = {name: (int(size[0]), int(size[1])) for name, size in record["cameras"].items()}
+        item = cls(**{**record, "cameras": cameras, "arrays": tuple(record["arrays"])})
+        item.declare()
+        return item
+
+    @property
+    def rate_fraction(self) -> Fraction:
+        return Fraction(self.rate)
+
+    def kind(self, config: ImportConfig) -> str:
+        """Items of one kind fit into one shard: same embodiment, rate, arrays, cameras and sizes."""
+        sizes = {name: config.coding.resize.size_of(*size) for name, size in self.cameras.items()}
+        return content_id(self.format, self.embodiment, self.rate, sorted(self.arrays), sizes)
+
+    def declare(self) -> Embodiment:
+        """The embodiment of this item, known to this process from now on."""
+        if self.embodiment_record is not None:
+            return register(Embodiment.from_json(self.embodiment_record))
+        return embodiment(self.embodiment)
+
+    def check_unchanged(self) -> None:
+        """Raise when a file is missing or is another one than when the import was planned."""
+        for name, planned in self.files.items():
+            now = fingerprint(Path(self.root) / name)
+            if not now:
+                raise MissingFileError(f"{Path(self.root) / name} is not there; {self.name} cannot be imported")
+            if planned and now != planned:
+                raise InputError(f"{Path(self.root) / name} has changed since the import was planned; plan it again")
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of a file's content, hexadecimal, "" where there is no file. Of a large file (above 8 MiB) the length and
+    the first and last MiB are hashed, which hold the tables of contents of mp4, parquet and HDF5."""
+    try:
+        with path.open("rb") as file:
+            length = file.seek(0, 2)
+            file.seek(0)
+            digest = hashlib.sha256(str(length).encode())
+            if length <= _WHOLE_BYTES:
+                digest.update(file.read())
+            else:
+                digest.update(file.read(_SAMPLE_BYTES))
+                file.seek(-_SAMPLE_BYTES, 2)
+                digest.update(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return digest.hexdigest()[:32]

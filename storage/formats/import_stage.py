@@ -1,0 +1,109 @@
+"""Importing as a job: items planned on the driver, and the source stage that turns each into an episode.
+
+units = list_items(ImportConfig(path="..."))     # grouped so that each list fits into one shard
+outcomes = ImportEpisodes(config)(units[0], randomness)
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from storage.embodiment import SHIPPED, Embodiment
+from storage.episode import Episode
+from storage.errors import ConfigError, InputError, UnknownNameError
+from storage.formats.detect import detect_format
+from storage.formats.import_item import FormatName, ImportConfig, ImportItem
+from storage.formats.lerobot_import import list_lerobot, read_lerobot
+from storage.formats.robomimic_import import list_robomimic, read_robomimic
+from storage.formats.video_folder import list_videos, read_video_item
+from storage.ids import Randomness
+from storage.outcomes import Dropped, Kept, Outcome
+
+_LOG = logging.getLogger(__name__)
+_Listing = Callable[[Path, ImportConfig], list[ImportItem]]
+_Reading = Callable[[ImportItem, ImportConfig], Episode]
+FORMATS: Mapping[FormatName, tuple[_Listing, _Reading]] = {
+    "lerobot": (list_lerobot, read_lerobot),
+    "robomimic": (list_robomimic, read_robomimic),
+    "videos": (list_videos, read_video_item),
+}
+"""Every foreign format: how its episodes are listed and how one is read. A new one is a row here and in detect.py."""
+
+UNREADABLE = "unreadable input"
+"""The reason of a dropped episode whose files could not be read; the detail says what is wrong."""
+
+
+def list_items(config: ImportConfig) -> list[list[dict[str, Any]]]:
+    """The JSON items of everything that `config` asks for, in units that are homogeneous and of the wanted size.
+
+    Reads metadata and headers only. Raises InputError and its kinds when nothing can be imported at all.
+    """
+    if not config.path:
+        raise ConfigError("an import needs a path: a LeRobot folder, a robomimic HDF5 file, or a folder of videos")
+    root = Path(config.path).expanduser().absolute()
+    name = detect_format(root) if config.format == "auto" else config.format
+    if name not in FORMATS:
+        raise UnknownNameError.among("format", name, FORMATS)
+    items = FORMATS[name][0](root, config)
+    if not items:
+        raise InputError(f"{root} ({name}) holds no episode that was asked for")
+    kinds: dict[str, list[ImportItem]] = {}
+    for item in items:
+        kinds.setdefault(item.kind(config), []).append(item)
+    size = config.episodes_per_unit
+    units = [group[start : start + size] for group in kinds.values() for start in range(0, len(group), size)]
+    return [[_slim(item).to_json() for item in unit] for unit in units]
+
+
+def _slim(item: ImportItem) -> ImportItem:
+    return replace(item, embodiment_record=None) if item.embodiment in SHIPPED else item
+
+
+def inputs_of(unit: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Path -> content hash of every file that a unit reads, for its plan."""
+    return {str(Path(item["root"]) / name): mark for item in unit for name, mark in item["files"].items()}
+
+
+def embodiments_of(units: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Embodiment]:
+    """Every embodiment that the units' episodes will have, by name: to be declared by the data set."""
+    found: dict[str, Embodiment] = {}
+    for item in (item for unit in units for item in unit):
+        if item["embodiment"] not in found:
+            found[item["embodiment"]] = ImportItem.from_json(item).declare()
+    return found
+
+
+def read_item(item: Mapping[str, Any], config: ImportConfig) -> Episode:
+    """The episode of one JSON item; raises InputError and its kinds."""
+    parsed = ImportItem.from_json(item)
+    return FORMATS[parsed.format][1](parsed, config)
+
+
+def read_episodes(config: ImportConfig) -> Iterator[Episode]:
+    """Every episode that `config` asks for, one at a time, without a job around it. The first bad input raises."""
+    for unit in list_items(config):
+        for item in unit:
+            yield read_item(item, config)
+
+
+class ImportEpisodes:
+    """The source stage of an import: JSON items in, episodes out. An item whose files are missing, damaged or not as
+    planned becomes a dropped episode that says what is wrong (`on_bad_input` "raise": it ends the unit)."""
+
+    def __init__(self, config: ImportConfig) -> None:
+        self._config = config
+
+    def __call__(self, items: Sequence[Mapping[str, Any]], randomness: Randomness, /) -> list[list[Outcome]]:
+        return [[self._outcome(item)] for item in items]
+
+    def _outcome(self, item: Mapping[str, Any]) -> Outcome:
+        try:
+            return Kept(read_item(item, self._config))
+        except InputError as error:
+            if self._config.on_bad_input == "raise":
+                raise
+            _LOG.warning("left out: %s", error)
+            detail = {"error": type(error).__name__, "message": str(error), "name": item["name"]}
+            return Dropped(episode_id=str(item["episode_id"]), reason=UNREADABLE, detail=detail)

@@ -1,0 +1,75 @@
+"""Columns of a parquet file as arrays, with errors that say which file, column and row is wrong."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from storage.errors import CorruptFileError, MissingFileError, SchemaError
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
+    """The pyarrow table in `path`, or only `columns` of it; raises MissingFileError or CorruptFileError."""
+    try:
+        # One thread: units run side by side.
+        table = pyarrow.parquet.read_table(path, columns=columns, use_threads=False)
+    except FileNotFoundError:
+        raise MissingFileError(f"{path} is not there; expected the rows of an episode") from None
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise CorruptFileError(
+            f"{path} is not a readable parquet file ({error}); fetch or write it again, or leave the episode out"
+        ) from error
+    if table.num_rows == 0:
+        raise SchemaError(f"{path} has no rows; leave the episode out")
+    return table
+
+
+def read_schema(path: Path) -> Any:
+    """The pyarrow schema of `path`, from its footer alone; raises as `read_table`."""
+    try:
+        return pyarrow.parquet.read_schema(path)
+    except FileNotFoundError:
+        raise MissingFileError(f"{path} is not there; expected the rows of an episode") from None
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise CorruptFileError(f"{path} is not a readable parquet file ({error})") from error
+
+
+def is_numeric(kind: Any) -> bool:
+    """Whether a column of this pyarrow type is a number, or a list of numbers, a row."""
+    while _is_list(kind):
+        kind = kind.value_type
+    return bool(pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind))
+
+
+def _is_list(kind: Any) -> bool:
+    types = pyarrow.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def matrix(path: Path, table: Any, name: str) -> NDArray[Any]:
+    """Column `name` as (T, D) in its own dtype, D = 1 for scalars; raises SchemaError for ragged or missing values."""
+    if name not in table.column_names:
+        raise SchemaError(f"{path} has no column {name!r}; it has {', '.join(table.column_names)}")
+    column = table.column(name).combine_chunks()
+    rows = len(column)
+    width = 1
+    while _is_list(column.type):
+        if column.null_count:
+            raise SchemaError(f"{path}: column {name!r} has rows without a value")
+        inner = column.flatten()
+        if rows and (len(inner) % rows or not _even(column, len(inner) // len(column))):
+            raise SchemaError(f"{path}: the lists of column {name!r} differ in length")
+        width, column = len(inner) // rows, inner
+    if column.null_count:
+        raise SchemaError(f"{path}: column {name!r} has numbers missing; mend or drop the episode")
+    return np.asarray(column.to_numpy(zero_copy_only=False)).reshape(rows, width)
+
+
+def _even(column: Any, width: int) -> bool:
+    if pyarrow.types.is_fixed_size_list(column.type):
+        return True
+    return bool((np.asarray(column.value_lengths().to_numpy(zero_copy_only=False)) == width).all())

@@ -1,0 +1,123 @@
+"""A video as the frames of an episode: every frame encoded once, on a constant rate, with its place in the source."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import SchemaError
+from storage.formats.video_io import VideoInfo, frames_of, presentation_times, probe
+from storage.formats.video_pixels import RGB, Resize
+from storage.frames import Frames, frame_codec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A piece of a video. `timestamp` (T,) float64 seconds after the first frame of the clip; `source_frame` (T,) int64
+    number of each frame in its file; `resampled` says that frames were left out or repeated to reach `rate`."""
+
+    frames: Frames
+    timestamp: NDArray[np.float64]
+    source_frame: NDArray[np.int64]
+    rate: Fraction
+    resampled: bool
+
+    def cut(self, length: int) -> "Clip":
+        """The first `length` frames."""
+        if length == len(self.frames):
+            return self
+        frames = replace(self.frames, payloads=self.frames.payloads[:length])
+        return replace(self, frames=frames, timestamp=self.timestamp[:length], source_frame=self.source_frame[:length])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameCoding:
+    """How decoded frames are stored: at which size and in which codec of `storage.frames`."""
+
+    resize: Resize = field(default_factory=Resize)
+    codec: str = "jpeg"
+
+    def encode(self, images: Iterable[RGB]) -> Frames:
+        """`images`, each (H, W, 3) uint8, encoded one at a time."""
+        return Frames.encode((self.resize(image) for image in images), self.codec)
+
+
+def encode_video(path: Path, coding: FrameCoding) -> Frames:
+    """Every frame of `path`, in order and whatever their times: for sources that count frames."""
+    return coding.encode(image for _, image in frames_of(path))
+
+
+def read_clip(
+    path: Path,
+    coding: FrameCoding,
+    *,
+    rate: Fraction | None = None,
+    start_s: float = 0.0,
+    stop_s: float = float("inf"),
+) -> Clip:
+    """The frames of `path` from `start_s` up to `stop_s` at a constant `rate` (the file's own by default).
+
+    A file of constant rate keeps its frames and its exact times. One of variable rate, or read at another rate, gives
+    for each point of the grid the frame whose time is nearest.
+    """
+    info = probe(path)
+    rate = rate or info.rate
+    encode = frame_codec(coding.codec).encode
+    payloads: list[bytes] = []
+    chosen: list[tuple[int, Fraction]] = []
+    size: tuple[int, int] | None = None
+    for number, seconds, image in _nearest(frames_of(path, start_s=start_s, stop_s=stop_s), rate):
+        if chosen and chosen[-1][0] == number:
+            payloads.append(payloads[-1])
+        else:
+            image = coding.resize(image)
+            size = size or (image.shape[0], image.shape[1])
+            if image.shape[:2] != size:
+                raise SchemaError(f"{path} changes its size from {size} to {image.shape[:2]}; give size_px")
+            payloads.append(encode(image))
+        chosen.append((number, seconds))
+    if size is None:
+        raise SchemaError(f"{path} has no frame between {start_s} and {stop_s} s; it lasts {info.duration_s:.2f} s")
+    numbers = np.array([number for number, _ in chosen], np.int64)
+    resampled = bool((numbers != np.arange(len(numbers))).any())
+    zero = chosen[0][1]
+    times = [Fraction(step) / rate for step in range(len(chosen))] if resampled else [time - zero for _, time in chosen]
+    return Clip(
+        frames=Frames(payloads=payloads, height_px=size[0], width_px=size[1], codec=coding.codec),
+        timestamp=np.array([float(time) for time in times]),
+        source_frame=numbers + _number_of(info, zero),
+        rate=rate,
+        resampled=resampled,
+    )
+
+
+def _nearest(frames: Iterable[tuple[Fraction, RGB]], rate: Fraction) -> Iterator[tuple[int, Fraction, RGB]]:
+    """For each point of the grid zero, zero + 1/rate, ... the frame nearest in time: (its number, its time, image).
+
+    The last frame stays for half a step, so that a file of constant rate gives each of its frames exactly once.
+    """
+    earlier: tuple[int, Fraction, RGB] | None = None
+    zero, step = Fraction(0), 0
+    for number, (seconds, image) in enumerate(frames):
+        if earlier is None:
+            zero = seconds
+        else:
+            middle = (earlier[1] + seconds) / 2
+            while zero + step / rate <= middle:
+                yield earlier
+                step += 1
+        earlier = (number, seconds, image)
+    while earlier is not None and zero + step / rate < earlier[1] + 1 / (2 * rate):
+        yield earlier
+        step += 1
+
+
+def _number_of(info: VideoInfo, seconds: Fraction) -> int:
+    """The number in its file of the frame shown at `seconds`."""
+    if abs(info.frames - info.duration_s * info.rate) <= 1:
+        return round(seconds * info.rate)
+    return bisect_left(presentation_times(info.path), seconds)
