@@ -45,7 +45,7 @@ class OscActuation:
         return pose_of(self._data.site_xpos[site], self._data.site_xmat[site])
 
     def action(self, targets: Mapping[str, Pose], hands: Mapping[str, NDArray[np.float64]]) -> Action:
-        """The environment's action: per arm the motion to its target over the controller's limit, clipped to [-1, 1]."""
+        """The environment's action: per arm the motion to its target over the controller's limit, within [-1, 1]."""
         action = np.zeros(self._size)
         for name, limb in self._limbs.items():
             target = targets[name]

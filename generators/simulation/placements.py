@@ -1,6 +1,7 @@
 """Ranges of initial scenes, for `Placement.prepare`."""
 
 from collections.abc import Callable
+from typing import Any
 
 from generators.simulation.task import Environment
 from storage.errors import ConfigError
@@ -17,7 +18,7 @@ def with_ranges(
     """
 
     def prepare(environment: Environment) -> None:
-        found = getattr(environment, "placement_initializer", None)
+        found: Any = getattr(environment, "placement_initializer", None)
         if sampler:
             found = getattr(found, "samplers", {}).get(sampler)
         if not hasattr(found, "x_range"):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.simulation.actuation import OscActuation
-from generators.simulation.readings import hand_positions, joint_positions, pose_of, site_of
+from generators.simulation.readings import hand_positions, joint_positions, site_of
 from generators.simulation.rotations import rotation_6d
 from generators.simulation.task import Arm, Body, Environment
 from storage.embodiment import PANDA, TWO_PANDAS
@@ -24,16 +24,13 @@ def arms_state(arms: tuple[Arm, ...]) -> Callable[[Environment], NDArray[np.floa
             base = environment.sim.model._model.body(root).id
             site = site_of(environment, arm)
             rotation = data.xmat[base].reshape(3, 3)
-            pose = pose_of(rotation.T @ (data.site_xpos[site] - data.xpos[base]), rotation.T @ _matrix(data, site))
-            hand, joints = hand_positions(environment, arm), joint_positions(environment, arm)
-            pieces += [pose[:3, 3], rotation_6d(pose[:3, :3]), hand, joints]
-        return np.concatenate(pieces).astype(np.float32)
+            position = rotation.T @ (data.site_xpos[site] - data.xpos[base])
+            turn = rotation_6d(rotation.T @ data.site_xmat[site].reshape(3, 3))
+            pieces += [position, turn, hand_positions(environment, arm), joint_positions(environment, arm)]
+        vector: NDArray[np.float32] = np.concatenate(pieces).astype(np.float32)
+        return vector
 
     return state
-
-
-def _matrix(data: NDArray[np.float64] | object, site: int) -> NDArray[np.float64]:
-    return data.site_xmat[site].reshape(3, 3)  # type: ignore[union-attr,no-any-return]
 
 
 ONE_ARM = (Arm(name="arm"),)

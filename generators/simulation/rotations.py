@@ -1,5 +1,8 @@
 """Rotations and rigid poses as 3x3 and 4x4 float64 matrices; compiled, because attempts call them at every step."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -7,9 +10,16 @@ from numpy.typing import NDArray
 from generators.simulation.task import Pose
 
 Vector = NDArray[np.float64]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@njit(cache=True)
+def compiled(function: Function) -> Function:
+    """`function` as machine code, cached on disk, with its types kept."""
+    made: Function = njit(cache=True)(function)
+    return made
+
+
+@compiled
 def rotation_vector(rotation: Vector) -> Vector:
     """The rotation vector (3,) in rad, of length at most pi, of a rotation matrix (3, 3)."""
     axis = np.empty(3)
@@ -20,7 +30,9 @@ def rotation_vector(rotation: Vector) -> Vector:
     cosine = 0.5 * (rotation[0, 0] + rotation[1, 1] + rotation[2, 2] - 1.0)
     angle = np.arctan2(sine, cosine)
     if sine > 1e-6 * max(angle, 1e-6):
-        return axis * (angle / sine)
+        for row in range(3):
+            axis[row] *= angle / sine
+        return axis
     if cosine > 0.0:
         return axis
     # Half a turn: the axis is the column of R + 1 with the longest diagonal entry.
@@ -30,11 +42,13 @@ def rotation_vector(rotation: Vector) -> Vector:
             longest = column
     for row in range(3):
         axis[row] = rotation[row, longest] + (1.0 if row == longest else 0.0)
-    length = np.sqrt(axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2)
-    return axis * (angle / length)
+    scale: float = angle / np.sqrt(axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2)
+    for row in range(3):
+        axis[row] *= scale
+    return axis
 
 
-@njit(cache=True)
+@compiled
 def rotation_matrix(vector: Vector) -> Vector:
     """The rotation matrix (3, 3) of a rotation vector (3,) in rad (Rodrigues)."""
     angle = np.sqrt(vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2)
@@ -53,7 +67,7 @@ def rotation_matrix(vector: Vector) -> Vector:
     return matrix
 
 
-@njit(cache=True)
+@compiled
 def inverse(pose: Vector) -> Vector:
     """The inverse of a rigid pose (4, 4)."""
     out = np.eye(4)
@@ -66,7 +80,7 @@ def inverse(pose: Vector) -> Vector:
     return out
 
 
-@njit(cache=True)
+@compiled
 def between(start: Vector, end: Vector) -> Vector:
     """Motion (6,) from one pose to another in the world: metres, then the rotation vector in rad."""
     motion = np.empty(6)
@@ -82,7 +96,7 @@ def between(start: Vector, end: Vector) -> Vector:
     return motion
 
 
-@njit(cache=True)
+@compiled
 def moved(pose: Vector, motion: Vector) -> Vector:
     """`pose` after a motion (6,) in the world, as `between` measures it."""
     out = pose.copy()

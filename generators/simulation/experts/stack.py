@@ -25,7 +25,7 @@ def _stack(env: Any, arm: Arm, *, speed_m_s: float) -> Script:
     held = arm.pose_in_world[:3, 3] - cube_pose(env, env.cubeA_body_id)[:3, 3]
     below = cube_pose(env, env.cubeB_body_id)[:3, 3]
     top = below[2] + env.cubeB.top_offset[2] - env.cubeA.bottom_offset[2] + PLACE_GAP_M
-    place = pose(held + (below[0], below[1], top), grasp[:3, :3])
+    place = pose(held + np.array([below[0], below[1], top]), grasp[:3, :3])
     yield from arm.move(shifted(place, (0, 0, 0.05)), speed_m_s=speed_m_s, tolerance_m=0.01)
     yield from arm.move(place, speed_m_s=0.5 * speed_m_s, tolerance_m=0.005)
     yield from arm.grip(OPEN, steps=6)
