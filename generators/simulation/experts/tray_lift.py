@@ -18,7 +18,7 @@ OUTSIDE_M = 0.06
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
     arms = [Arm(env, 0, open_hand=OPEN), Arm(env, 1, open_hand=OPEN)]
-    done = Milestones("right_hooked", "left_hooked")
+    done = Milestones("right_ready", "left_ready")
     speed_m_s = rng.uniform(0.20, 0.28)
     yield from play(arms, [_lift(env, arms[robot], robot, done, speed_m_s) for robot in (0, 1)], done)
 
@@ -34,7 +34,7 @@ def _lift(env: Any, arm: Arm, robot: int, done: Milestones, speed_m_s: float) ->
     yield from arm.move(beside, speed_m_s=0.2)
     yield from arm.move(hook, speed_m_s=0.12, tolerance_m=0.006)
     yield from arm.grip(HOOK, steps=20)
-    done.reach(("right_hooked", "left_hooked")[robot])
-    yield from arm.wait_until(lambda: done["right_hooked"] and done["left_hooked"])
+    done.reach(("right_ready", "left_ready")[robot])
+    yield from arm.wait_until(lambda: done["right_ready"] and done["left_ready"])
     yield from arm.move(shifted(hook, (0, 0, LIFT_M)), speed_m_s=0.10, tolerance_m=0.03)
     yield from arm.wait(10)

@@ -12,6 +12,7 @@ from generators.simulation.experts.waypoints import (
     Pose,
     Script,
     downward,
+    leaning,
     play,
     pose,
     shifted,
@@ -20,11 +21,13 @@ from generators.simulation.experts.waypoints import (
 from generators.simulation.task import Action
 
 OPEN, CLOSED = (-1.0,), (1.0,)
-MEETING_POINT_M = np.array([0.0, 0.0, 1.15])
+MEETING_POINT_M = np.array([0.0, -0.04, 1.08])
 """Where the middle of the handle is held out, in the world."""
 TURNS_RAD = (-1.9, 3.5)
 """How far gripper 0 may be turned from its start without leaving the range of the last joint."""
 GRASP_FROM_END_M = 0.035
+TAKING = leaning(downward(0.0), np.radians(-30))
+"""Arm 1 leans back towards its base as it takes the handle: upright it would have to stretch its elbow."""
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
@@ -53,11 +56,11 @@ def _give(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) ->
 
 
 def _take(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
-    ahead = shifted(pose(meeting, downward(0.0)), (0, 0.14, 0.10))
+    ahead = shifted(pose(meeting, TAKING), (0, 0.14, 0.10))
     yield from arm.move(ahead)
     yield from arm.wait_until(lambda: done["presented"])
     free_end = env.sim.data.body_xpos[env.hammer_body_id] - _handle(env) * _grasp_from_middle(env)
-    grasp = pose(free_end, ahead[:3, :3])
+    grasp = pose(free_end, TAKING)
     yield from arm.move(shifted(grasp, (0, 0, 0.08)))
     yield from arm.move(grasp, speed_m_s=0.12, tolerance_m=0.008)
     yield from arm.grip(CLOSED)

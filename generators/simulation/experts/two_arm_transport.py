@@ -10,15 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, downward, play, pose, shifted
+from generators.simulation.experts.waypoints import (
+    Arm,
+    Milestones,
+    Pose,
+    Script,
+    downward,
+    leaning,
+    play,
+    pose,
+    shifted,
+)
 from generators.simulation.task import Action
 
 OPEN, CLOSED = (-1.0,), (1.0,)
 LID_PLACE_M = np.array([-0.20, -0.45, 0.832])
 """Where the lid's handle ends up: on the free half of the first table."""
-MEETING_POINT_M = np.array([0.0, 0.0, 1.15])
+MEETING_POINT_M = np.array([0.0, -0.04, 1.08])
 CARRY_HEIGHT_M = 1.10
 GRASP_FROM_END_M = 0.03
+TAKING = leaning(downward(0.0), np.radians(-30))
+"""Arm 1 leans back towards its base as it takes the hammer: upright it would have to stretch its elbow."""
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
@@ -61,12 +73,12 @@ def _receiver(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]
     yield from arm.grip(OPEN)
     yield from arm.move(shifted(drop, (0, 0, 0.12)), tolerance_m=0.03)
     done.reach("trash_gone")
-    ahead = shifted(pose(meeting, downward(0.0)), (0, 0.16, 0.10))
+    ahead = shifted(pose(meeting, TAKING), (0, 0.16, 0.10))
     yield from arm.move(ahead)
     yield from arm.wait_until(lambda: done["presented"])
     near, toward = _handle_ends(env)
     far = near + toward * (float(group.payload.handle_length) - GRASP_FROM_END_M)
-    grasp = pose(far, ahead[:3, :3])
+    grasp = pose(far, TAKING)
     yield from arm.move(shifted(grasp, (0, 0, 0.08)))
     yield from arm.move(grasp, speed_m_s=0.12, tolerance_m=0.008)
     yield from arm.grip(CLOSED)

@@ -43,6 +43,11 @@ def downward(heading_rad: float) -> NDArray[np.float64]:
     return np.asarray(turned_z(heading_rad) @ np.diag([1.0, -1.0, -1.0]))
 
 
+def leaning(rotation: NDArray[np.float64], angle_rad: float) -> NDArray[np.float64]:
+    """A rotation (3, 3) turned about the world's x axis."""
+    return np.asarray(Rotation.from_euler("x", angle_rad).as_matrix() @ rotation)
+
+
 def distance(from_pose: Pose, to_pose: Pose) -> tuple[float, float]:
     """How far two poses are apart: metres, radians."""
     metres = float(np.linalg.norm(to_pose[:3, 3] - from_pose[:3, 3]))
