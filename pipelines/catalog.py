@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from pipelines.stage import Stage, load_file
+from pipelines.stage import Resources, Stage, load_file
 from storage.errors import ConfigError, UnknownNameError
 from storage.fields import FIELDS
 
@@ -22,6 +22,13 @@ EVERYTHING = frozenset(row.name for row in FIELDS)
 """What a source writes that passes on whatever its input holds; `Job.provides` says what that is."""
 
 CATALOG: dict[str, Stage] = {
+    "import_episodes": Stage(
+        call="storage.formats.import_stage:ImportEpisodes",
+        config="storage.formats.import_item:ImportConfig",
+        writes=EVERYTHING,
+        source=True,
+        resources=Resources(memory_gb=2.0),
+    ),
     "read_unit": Stage(
         call="pipelines.read_unit:ReadUnit",
         config="pipelines.read_unit:ReadUnitConfig",

@@ -4,8 +4,9 @@ Items are planned once, on the driver, from headers and metadata alone; the work
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,7 +17,7 @@ from storage.errors import ConfigError, InputError, MissingFileError, UnknownNam
 from storage.formats.video_clip import FrameCoding
 from storage.formats.video_pixels import Fit, Resize
 from storage.frames import frame_codec
-from storage.ids import content_id
+from storage.ids import canonical_json, content_id
 
 FormatName = Literal["lerobot", "robomimic", "videos"]
 _WHOLE_BYTES, _SAMPLE_BYTES = 8 << 20, 1 << 20
@@ -41,6 +42,11 @@ class VideoOptions:
             raise ConfigError(f"segment_s is a length in seconds, or 0 for whole files; got {self.segment_s}")
 
 
+def _planning(default: Any) -> Any:
+    """A setting that decides which items there are, and not what becomes of one: it stays out of the ids of units."""
+    return field(default=default, metadata={"identity": False})
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImportConfig:
     """Settings of an import; empty means "as the source has it".
@@ -51,20 +57,19 @@ class ImportConfig:
     instruction from. `length_tolerance_frames` cuts video and rows to the shorter one when they differ by no more.
     """
 
-    path: str = ""
-    format: Literal["auto", "lerobot", "robomimic", "videos"] = "auto"
+    path: str = _planning("")
+    format: Literal["auto", "lerobot", "robomimic", "videos"] = _planning("auto")
     layer: Layer | Literal[""] = ""
     embodiment: str = ""
     instruction: str = ""
     cameras: tuple[str, ...] = ()
-    episodes: tuple[int, ...] = ()
-    limit: int = 0
-    episodes_per_unit: int = 32
+    episodes: tuple[int, ...] = _planning(())
+    limit: int = _planning(0)
+    episodes_per_unit: int = _planning(32)
     size_px: tuple[int, int] | None = None
     fit: Fit = "stretch"
     codec: str = "jpeg"
     rate_hz: float = 0.0
-    on_bad_input: Literal["drop", "raise"] = "drop"
     videos: VideoOptions = field(default_factory=VideoOptions)
     mask: str = ""
     flip_images: bool = False
@@ -74,8 +79,6 @@ class ImportConfig:
     def __post_init__(self) -> None:
         if self.layer and self.layer not in get_args(Layer):
             raise UnknownNameError.among("layer", self.layer, get_args(Layer))
-        if self.on_bad_input not in ("drop", "raise"):
-            raise UnknownNameError.among("on_bad_input", self.on_bad_input, ("drop", "raise"))
         if self.episodes_per_unit < 1 or min(self.limit, self.rate_hz, self.length_tolerance_frames) < 0:
             raise ConfigError(
                 "an import takes at least 1 episode a unit, and limit, rate_hz and length_tolerance_frames from 0 on; "
@@ -120,8 +123,8 @@ class ImportItem:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        record = asdict(self)
-        return {**record, "cameras": {name: list(size) for name, size in self.cameras.items()}}
+        plain: dict[str, Any] = json.loads(canonical_json(self))
+        return plain
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "ImportItem":

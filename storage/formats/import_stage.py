@@ -31,8 +31,8 @@ FORMATS: Mapping[FormatName, tuple[_Listing, _Reading]] = {
 }
 """Every foreign format: how its episodes are listed and how one is read. A new one is a row here and in detect.py."""
 
-UNREADABLE = "unreadable input"
-"""The reason of a dropped episode whose files could not be read; the detail says what is wrong."""
+BAD_INPUT = "bad input"
+"""The reason of a dropped episode whose files cannot be used (the runner's own word); the detail says why."""
 
 
 def list_items(config: ImportConfig) -> list[list[dict[str, Any]]]:
@@ -62,8 +62,14 @@ def _slim(item: ImportItem) -> ImportItem:
 
 
 def inputs_of(unit: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Path -> content hash of every file that a unit reads, for its plan."""
-    return {str(Path(item["root"]) / name): mark for item in unit for name, mark in item["files"].items()}
+    """Path below the source -> content hash of every file that a unit reads, for its plan."""
+    return {name: str(mark) for item in unit for name, mark in item["files"].items()}
+
+
+def provides_of(units: Sequence[Sequence[Mapping[str, Any]]]) -> frozenset[str]:
+    """Names of the arrays and cameras that every episode of the units will have, for the check of a plan."""
+    fields = [{*item["arrays"], *(f"video/{name}" for name in item["cameras"])} for unit in units for item in unit]
+    return frozenset(set.intersection(*fields)) if fields else frozenset()
 
 
 def embodiments_of(units: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Embodiment]:
@@ -90,20 +96,22 @@ def read_episodes(config: ImportConfig) -> Iterator[Episode]:
 
 class ImportEpisodes:
     """The source stage of an import: JSON items in, episodes out. An item whose files are missing, damaged or not as
-    planned becomes a dropped episode that says what is wrong (`on_bad_input` "raise": it ends the unit)."""
+    planned becomes a dropped episode that says what is wrong; when that is all there is, the error itself is raised."""
 
     def __init__(self, config: ImportConfig) -> None:
         self._config = config
 
     def __call__(self, items: Sequence[Mapping[str, Any]], randomness: Randomness, /) -> list[list[Outcome]]:
-        return [[self._outcome(item)] for item in items]
-
-    def _outcome(self, item: Mapping[str, Any]) -> Outcome:
-        try:
-            return Kept(read_item(item, self._config))
-        except InputError as error:
-            if self._config.on_bad_input == "raise":
-                raise
-            _LOG.warning("left out: %s", error)
-            detail = {"error": type(error).__name__, "message": str(error), "name": item["name"]}
-            return Dropped(episode_id=str(item["episode_id"]), reason=UNREADABLE, detail=detail)
+        outcomes: list[list[Outcome]] = []
+        failure: InputError | None = None
+        for item in items:
+            try:
+                outcomes.append([Kept(read_item(item, self._config))])
+            except InputError as error:
+                failure = failure or error
+                _LOG.warning("left out: %s", error)
+                detail = {"error": type(error).__name__, "message": str(error), "name": item["name"]}
+                outcomes.append([Dropped(episode_id=str(item["episode_id"]), reason=BAD_INPUT, detail=detail)])
+        if failure and not any(isinstance(outcome, Kept) for (outcome,) in outcomes):
+            raise failure
+        return outcomes
