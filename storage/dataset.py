@@ -16,6 +16,7 @@ from storage.embodiment import Embodiment, register
 from storage.episode import Episode
 from storage.errors import (
     AlreadyWrittenError,
+    ConfigError,
     CorruptFileError,
     MissingFileError,
     NotADatasetError,
@@ -51,6 +52,7 @@ class Dataset:
         self.index: Index = load_index(self.sink)
         self.label_sinks = label_sinks(self.root, self.labels)
         self.label_indices = {sink.name.removeprefix("labels/"): load_index(sink) for sink in self.label_sinks}
+        _refuse_twice(self.label_indices)
         self._rows_of_label = {
             name: labelled_rows(self.index, index, name) for name, index in self.label_indices.items()
         }
@@ -197,6 +199,15 @@ class Dataset:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}
+
+
+def _refuse_twice(labels: Mapping[str, Index]) -> None:
+    seen: dict[str, str] = {}
+    for label, index in labels.items():
+        for name in {name for layout in index.layouts for name in layout.get("arrays", ())}:
+            if name in seen:
+                raise ConfigError(f"labels {seen[name]!r} and {label!r} both hold {name!r}; join one of them only")
+            seen[name] = label
 
 
 def _read_about(root: Path) -> Mapping[str, Any]:

@@ -174,13 +174,15 @@ def old_indices(sink: Sink) -> list[Path]:
 
 
 def _as_numpy(column: pyarrow.Array) -> NDArray[Any]:
-    """A column without nulls, mapped. (pyarrow's own way imports pandas, which takes longer than opening a data set.)"""
-    content, begin, end = column.buffers()[1], column.offset, column.offset + len(column)
-    if not end - begin:
-        return np.empty(0, dtype=column.type.to_pandas_dtype())
+    """A column without nulls, mapped. (pyarrow's own way imports pandas, which takes longer than a data set to open.)
+
+    Types are those of `_SCHEMA`: integers, float64 and truth values.
+    """
+    content, begin, end = column.buffers()[1] or b"", column.offset, column.offset + len(column)
     if column.type == pyarrow.bool_():
         return np.unpackbits(np.frombuffer(content, dtype=np.uint8), bitorder="little")[begin:end].astype(bool)
-    return np.frombuffer(content, dtype=column.type.to_pandas_dtype())[begin:end]
+    dtype = np.dtype("float64" if column.type == pyarrow.float64() else str(column.type))
+    return np.frombuffer(content, dtype=dtype)[begin:end]
 
 
 def _folder(sink: Sink) -> Path:

@@ -3,6 +3,7 @@
 Everything follows from a seed. Images are smooth enough to survive JPEG and differ from step to step.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,18 @@ def tiny_dataset(
 
 def _nth_episode(seed: int, settings: Mapping[str, Any]) -> Episode:
     return tiny_episode(seed, **{"length": 8 + seed % 9, **settings})
+
+
+def real_data(name: str) -> Path:
+    """The folder `name` of the real data to test against, which `PYRAMID_REAL_DATA` points at (by default "shared/real"
+    beside the repository). Skips the test, saying so, where it is missing."""
+    import pytest
+
+    beside = Path(__file__).parent.parent.parent / "shared" / "real"
+    folder = Path(os.environ.get("PYRAMID_REAL_DATA", beside)) / name
+    if not folder.exists():
+        pytest.skip(f"no real data at {folder}; point PYRAMID_REAL_DATA at a folder that has it")
+    return folder
 
 
 def same_episode(one: Episode, other: Episode) -> bool:
