@@ -8,8 +8,8 @@
       - import: {name: real, path: "${RECORDINGS}/g1_real_bottle", if_set: RECORDINGS}
       - report: {}
 
-`${NAME}` and `${NAME:-default}` stand for environment variables. A step runs only when the variables in its `if_set` are
-set and those in `if_unset` are not. Unknown keys are errors that name the nearest one.
+`${NAME}` and `${NAME:-default}` stand for environment variables. A step runs only when the variables in its `if_set`
+are set and those in `if_unset` are not. Unknown keys are errors that name the nearest one.
 """
 
 import os
@@ -45,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A checked recipe."""
+    """A checked recipe. `plugins` are Python files that declare stages."""
 
     name: str
     output: str

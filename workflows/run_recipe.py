@@ -5,12 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from generators.simulation.registry import load_tasks
 from pipelines.catalog import load_stages
 from pipelines.plan import describe, planned, units_of
 from storage.atomic import write_whole
 from storage.dataset import Dataset
-from storage.errors import InputError
 from workflows.recipe import Recipe, Step
 from workflows.run_context import RunContext
 from workflows.steps import STEPS
@@ -23,7 +21,7 @@ def run_recipe(recipe: Recipe, context: RunContext) -> Iterator[str]:
 
     The resolved recipe is written into the data set first; running that file again gives the same run.
     """
-    _load_plugins(recipe)
+    load_stages(Path(plugin) for plugin in recipe.plugins)
     Dataset.create_or_open(context.root, name=recipe.name)
     write_whole(context.root / RECIPE_FILE, yaml.safe_dump(recipe.resolved(), sort_keys=False).encode())
     for step in _wanted(recipe):
@@ -32,7 +30,7 @@ def run_recipe(recipe: Recipe, context: RunContext) -> Iterator[str]:
 
 def describe_recipe(recipe: Recipe, context: RunContext) -> str:
     """What would run. A step whose plan follows from what earlier steps make is named and left open."""
-    _load_plugins(recipe)
+    load_stages(Path(plugin) for plugin in recipe.plugins)
     lines = [f"recipe {recipe.name} -> {context.root}, seed {recipe.seed}"]
     for number, step in enumerate(_wanted(recipe), start=1):
         lines += [f"step {number}: {step.kind}", *(f"  {line}" for line in _described(step, context).splitlines())]
@@ -52,15 +50,3 @@ def _described(step: Step, context: RunContext) -> str:
     job = job_of(context, step.config)
     settled = planned(job)
     return describe(settled, units_of(settled, job.units))
-
-
-def _load_plugins(recipe: Recipe) -> None:
-    for plugin in recipe.plugins:
-        path = Path(plugin)
-        if path.suffix != ".py":
-            raise InputError(f"a plugin is a Python file with STAGES or TASKS; got {plugin!r}")
-        text = path.read_text()
-        if "STAGES" in text:
-            load_stages([path])
-        if "TASKS" in text:
-            load_tasks([path])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.run_job import resume as resume_jobs
+from pipelines.resume import resume as resume_jobs
 from storage.errors import WorkFailedError
 from workflows.commands.options import Address, AsJson, DryRun, EngineOption, Workers, context_for, describe_job
 from workflows.demo import run_demo
@@ -104,7 +104,9 @@ def status(run: RunFolder, as_json: AsJson = False) -> None:
 
 def report(
     run: RunFolder,
-    output: Annotated[str, typer.Option("--output", "-o", help="The page to write; report.html in RUN by default.")] = "",
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The page to write; report.html in RUN by default.")
+    ] = "",
     gallery: Annotated[int, typer.Option(help="How many episodes to show as clips.")] = 12,
 ) -> None:
     """Write one self-contained page about a data set."""

@@ -15,8 +15,8 @@ from storage.dataset import Dataset
 from storage.embodiment import Layout
 from storage.episode import Episode
 from storage.errors import InputError
+from storage.merged_statistics import merged_statistics
 from storage.sinks import sinks_of
-from storage.statistics import Statistics, merge
 from workflows.report.clips import clip_data_uri
 from workflows.report.collect import Contents, collect
 from workflows.report.plots import episode_plots, pyramid
@@ -156,7 +156,9 @@ def _plain(value: Any) -> Any:
 
 def _statistics(dataset: Dataset) -> Iterator[dict[str, Any]]:
     """Merged statistics by embodiment and field, a row for each number, named after the layout."""
-    for (body, field_name), merged in merged_statistics(dataset).items():
+    everything = merged_statistics(dataset)
+    for body, field_name in ((body, name) for body, fields in everything.items() for name in fields):
+        merged = everything[body][field_name]
         names = _names(dataset, body, field_name, len(merged.mean))
         columns = zip(merged.mean, merged.std, merged.min, merged.q01, merged.q99, merged.max, strict=True)
         rows = [
@@ -164,17 +166,6 @@ def _statistics(dataset: Dataset) -> Iterator[dict[str, Any]]:
             for name, numbers, constant in zip(names, columns, merged.constant, strict=True)
         ]
         yield {"embodiment": body, "field": field_name, "count": merged.count, "rows": rows}
-
-
-def merged_statistics(dataset: Dataset) -> dict[tuple[str, str], Statistics]:
-    """(embodiment, field) -> statistics over the whole data set."""
-    parts: dict[tuple[str, str], list[Statistics]] = defaultdict(list)
-    for manifest in dataset.manifests():
-        if manifest.shard:
-            for body, by_field in manifest.shard.statistics.items():
-                for field_name, record in by_field.items():
-                    parts[body, field_name].append(Statistics.from_json(record))
-    return {key: merge(found) for key, found in sorted(parts.items())}
 
 
 def _names(dataset: Dataset, body: str, field_name: str, width: int) -> list[str]:

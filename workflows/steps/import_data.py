@@ -22,7 +22,9 @@ def import_job(context: RunContext, step: ImportStep) -> Job:
     units = list_items(ImportConfig(**{**settings, "videos": step.videos}))
     groups = tuple(UnitItems(items=tuple(unit), inputs=inputs_of(unit)) for unit in units)
     provides = frozenset(name for unit in units for item in unit for name in item["arrays"])
-    return Job(name=step.name, stages=(("import_episodes", settings),), units=groups, seed=context.seed, provides=provides)
+    return Job(
+        name=step.name, stages=(("import_episodes", settings),), units=groups, seed=context.seed, provides=provides
+    )
 
 
 def run_import(context: RunContext, step: ImportStep) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from storage.summary import write_statistics
+from storage.merged_statistics import write_merged_statistics
 from workflows.run_context import RunContext
 from workflows.steps.step_kind import StepKind
 
@@ -14,8 +14,7 @@ class StatisticsStep:
 
 def run_statistics(context: RunContext, step: StatisticsStep) -> str:
     """Write `statistics/merged.json`."""
-    merged = write_statistics(context.dataset())
-    return f"statistics of {len(merged)} vectors in statistics/merged.json"
+    return f"statistics: {write_merged_statistics(context.dataset())}"
 
 
 STEP = StepKind(config=StatisticsStep, run=run_statistics)

@@ -1,0 +1,77 @@
+"""Recipes: what is read, what is refused, and that a resolved recipe is the same recipe."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from storage.errors import ConfigError, MissingFileError, UnknownNameError
+from workflows.recipe import find_recipe, load_recipe
+from workflows.steps import STEPS
+
+
+def write(path: Path, text: str) -> Path:
+    file = path / "recipe.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_every_shipped_recipe_loads() -> None:
+    for path in find_recipe("demo").parent.glob("*.yaml"):
+        assert load_recipe(path).steps
+
+
+def test_a_resolved_recipe_loads_as_itself(tmp_path: Path) -> None:
+    recipe = load_recipe(find_recipe("demo"))
+    again = load_recipe(write(tmp_path, yaml.safe_dump(recipe.resolved())))
+    assert again.resolved() == recipe.resolved()
+
+
+def test_an_unknown_step_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown step .*'generat'; did you mean generate"):
+        load_recipe(write(tmp_path, "name: x\nsteps:\n  - generat: {task: stack}\n"))
+
+
+def test_a_mistyped_setting_names_the_step_and_the_nearest_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"step 1 \(read_batches\).*batchs.*batches"):
+        load_recipe(write(tmp_path, "name: x\nsteps:\n  - read_batches: {batchs: 3}\n"))
+
+
+def test_a_mistyped_top_level_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sead.*seed"):
+        load_recipe(write(tmp_path, "name: x\nsead: 3\nsteps:\n  - statistics: {}\n"))
+
+
+def test_a_wrong_type_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="batches"):
+        load_recipe(write(tmp_path, "name: x\nsteps:\n  - read_batches: {batches: many}\n"))
+
+
+def test_broken_yaml_is_one_clear_message(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_recipe(write(tmp_path, "name: [x\n"))
+
+
+def test_two_keys_in_one_step_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a step is one key"):
+        load_recipe(write(tmp_path, "name: x\nsteps:\n  - {statistics: {}, report: {}}\n"))
+
+
+def test_a_missing_recipe_lists_the_shipped_ones() -> None:
+    with pytest.raises(MissingFileError, match="shipped recipes are .*demo"):
+        find_recipe("no-such-recipe")
+
+
+def test_variables_have_defaults_and_conditions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "name: ${WHO:-nobody}\nsteps:\n  - statistics: {if_set: WHO}\n  - report: {if_unset: WHO}\n"
+    monkeypatch.delenv("WHO", raising=False)
+    unset = load_recipe(write(tmp_path, text))
+    assert (unset.name, [step.kind for step in unset.steps if step.wanted]) == ("nobody", ["report"])
+    monkeypatch.setenv("WHO", "me")
+    set_ = load_recipe(write(tmp_path, text))
+    assert (set_.name, [step.kind for step in set_.steps if step.wanted]) == ("me", ["statistics"])
+
+
+def test_every_step_says_what_it_does() -> None:
+    for kind in STEPS.values():
+        assert kind.run.__doc__

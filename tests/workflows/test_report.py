@@ -1,0 +1,64 @@
+"""The report: one page, without a network, that a real browser can show."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from storage.errors import NotADatasetError
+from storage.testing import tiny_dataset, tiny_episode, write_unit
+from workflows.report.build import ReportConfig, write_report
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a data set with two layers, two embodiments and an instruction that tries to end the script."""
+    root = tmp_path_factory.mktemp("report") / "data"
+    tiny_dataset(root, length=12, cameras=("front", "wrist"))
+    human = tiny_episode(99, embodiment="human", layer="human", instruction="</script><b>stir</b>", rate_hz=30.0)
+    write_unit(root, [human])
+    return write_report(root, ReportConfig(gallery=4))
+
+
+def test_it_asks_for_nothing_from_elsewhere(page: Path) -> None:
+    text = page.read_text()
+    addresses = set(re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", text))
+    assert not addresses
+    assert not re.findall(r"url\((?!data:|#)", text)
+
+
+def test_it_counts_what_is_there(page: Path) -> None:
+    text = page.read_text()
+    assert "human" in text
+    assert "simulation" in text
+    assert re.search(r"<b>7</b><span class=\"soft\">episodes", text)
+
+
+def test_text_of_the_data_cannot_become_markup(page: Path) -> None:
+    assert "</script><b>stir" not in page.read_text()
+
+
+def test_an_empty_gallery_is_fine(page: Path, tmp_path: Path) -> None:
+    without = write_report(page.parent, ReportConfig(gallery=0, output=str(tmp_path / "bare.html")))
+    assert "<video" not in without.read_text()
+
+
+def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotADatasetError, match=r"no dataset\.json"):
+        write_report(tmp_path)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+def test_a_browser_can_play_every_clip_and_search(page: Path, tmp_path: Path) -> None:
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path}"]
+    command = [str(CHROMIUM), *flags, "--virtual-time-budget=8000", "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    body = re.search(r"<body[^>]*data-clips=\"(\d+)\"[^>]*data-playable=\"(\d+)\"", shown)
+    assert body is not None
+    assert body[1] == body[2] != "0"
+    assert "7 of 7 episodes" in shown

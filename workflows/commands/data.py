@@ -1,0 +1,148 @@
+"""`pyramid data ...`: look at data sets, check them, join and part them, bring them in and out."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from storage.dataset import Dataset
+from storage.errors import CorruptFileError
+from storage.maintain import clean as clean_dataset
+from storage.maintain import merge as merge_datasets
+from storage.merged_statistics import merged_statistics, write_merged_statistics
+from storage.split import split as split_dataset
+from storage.verify import verify as verify_dataset
+from workflows.commands.options import (
+    Address,
+    AsJson,
+    DryRun,
+    EngineOption,
+    Workers,
+    context_for,
+    describe_job,
+)
+from workflows.data_info import dataset_info, episode_info, info_text, statistics_text
+from workflows.export import ExportFormat, export_dataset
+from workflows.steps.import_data import ImportStep, import_job, run_import
+
+app = typer.Typer(
+    help="Look at data sets, check them, join and part them, bring them in and out.", no_args_is_help=True
+)
+Folder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="DATASET")]
+
+
+@app.command()
+def info(
+    dataset: Folder,
+    episode: Annotated[str, typer.Option(help="Show everything about one episode.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """What a data set holds, by layer and embodiment; or one episode with its provenance."""
+    opened = Dataset.open(dataset)
+    found = episode_info(opened, episode) if episode else dataset_info(opened)
+    print(json.dumps(found) if as_json else info_text(found))
+
+
+@app.command()
+def verify(dataset: Folder, as_json: AsJson = False) -> None:
+    """Check every checksum and every count: flipped bytes, truncated files, missing shards, orphans."""
+    findings = verify_dataset(dataset)
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], default=str))
+    else:
+        for finding in findings:
+            print(finding)
+    if findings:
+        raise CorruptFileError(f"{dataset}: {len(findings)} findings; what is named above is not as it was committed")
+    if not as_json:
+        print(f"{dataset}: every checksum and every count holds")
+
+
+@app.command()
+def merge(
+    sources: Annotated[list[Path], typer.Argument(help="Data sets to join.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new data set.")],
+) -> None:
+    """Join data sets: the union of their manifests; shards are linked or copied, never rewritten."""
+    merged = merge_datasets(sources, output, name=output.name)
+    print(f"{output}: {len(merged)} episodes in {len(merged.units())} shards")
+
+
+@app.command()
+def split(
+    dataset: Folder,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets one data set for each part.")],
+    parts: Annotated[list[str], typer.Option("--part", help="NAME=SHARE, such as train=0.9; repeat.")],
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+) -> None:
+    """Part a data set by episode, the same way every time."""
+    shares = {output / name: share for name, share in _shares(parts).items()}
+    for folder, episodes in split_dataset(dataset, shares, seed=seed).items():
+        print(f"{folder}: {episodes} episodes")
+
+
+def _shares(parts: list[str]) -> dict[str, float]:
+    try:
+        return {name: float(share) for name, _, share in (part.partition("=") for part in parts)}
+    except ValueError:
+        raise typer.BadParameter(f"a part is NAME=SHARE, such as train=0.9; got {parts}") from None
+
+
+@app.command()
+def clean(
+    dataset: Folder, older_than_s: Annotated[float, typer.Option(help="Leave what is younger.")] = 3600.0
+) -> None:
+    """Remove what dead attempts left behind. Committed units are never touched."""
+    removed = clean_dataset(dataset, older_than_s=older_than_s)
+    print(*(f"removed {path}" for path in removed), sep="\n")
+    print(f"{len(removed)} leftovers removed")
+
+
+@app.command()
+def stats(dataset: Folder, as_json: AsJson = False) -> None:
+    """Merge the statistics of all shards and write them to statistics/merged.json."""
+    opened = Dataset.open(dataset)
+    written = write_merged_statistics(opened)
+    print(written.read_text() if as_json else statistics_text(merged_statistics(opened)))
+
+
+@app.command()
+def export(
+    dataset: Folder,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder or file to write; must not exist.")],
+    format: Annotated[ExportFormat, typer.Option(help="lerobot: GR00T LeRobot v2.1; robomimic: HDF5.")] = "lerobot",
+    labels: Annotated[list[str] | None, typer.Option("--labels", help="Sidecars to export too; repeat.")] = None,
+    embodiment: Annotated[str, typer.Option(help="Only episodes of this embodiment.")] = "",
+) -> None:
+    """Write a data set in a foreign format."""
+    report = export_dataset(dataset, output, kind=format, labels=tuple(labels or ()), embodiment=embodiment)
+    print(f"exported {report.episodes} episodes, {report.steps} steps to {', '.join(map(str, report.paths))}")
+    for name, count in report.left_out.items():
+        print(f"left out, for the format has no place for it: {name} ({count})")
+
+
+@app.command("import")
+def import_(
+    path: Annotated[str, typer.Argument(help="A LeRobot folder, a robomimic HDF5 file, or a folder of videos.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the data set; made, or added to.")],
+    name: Annotated[str, typer.Option(help="Name of the job.")] = "import",
+    format: Annotated[Literal["auto", "lerobot", "robomimic", "videos"], typer.Option()] = "auto",
+    embodiment: Annotated[str, typer.Option(help="Embodiment of the recordings, where they do not tell.")] = "",
+    layer: Annotated[str, typer.Option(help="real, simulation, neural or human.")] = "",
+    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; repeat.")] = None,
+    limit: Annotated[int, typer.Option(help="Only the first so many episodes.")] = 0,
+    height_px: Annotated[int, typer.Option(help="Resize frames; needs --width-px too.")] = 0,
+    width_px: Annotated[int, typer.Option(help="Resize frames; needs --height-px too.")] = 0,
+    engine: EngineOption = "local",
+    address: Address = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Bring foreign recordings in: GR00T LeRobot v2/v2.1, robomimic HDF5, folders of mp4."""
+    settings: dict[str, Any] = {"format": format, "embodiment": embodiment, "layer": layer, "limit": limit}
+    size_px = (height_px, width_px) if height_px and width_px else None
+    step = ImportStep(name=name, path=path, cameras=tuple(camera or ()), size_px=size_px, **settings)
+    context = context_for(output, engine=engine, address=address, workers=workers)
+    print(describe_job(import_job(context, step)) if dry_run else run_import(context, step))

@@ -1,0 +1,53 @@
+"""`pyramid sim ...`: the tasks of the simulation generator."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generators.simulation.check import check_task
+from generators.simulation.listing import list_tasks, listing_text
+from generators.simulation.recordings import SOURCES_FOLDER, write_recordings
+from generators.simulation.registry import find_task
+from generators.simulation.sources import collect as collect_sources
+from storage.errors import WorkFailedError
+from workflows.commands.options import AsJson
+
+app = typer.Typer(help="The tasks of the simulation generator.", no_args_is_help=True)
+TaskName = Annotated[str, typer.Argument(help="A task's name, or a Python file that declares one (file.py[:name]).")]
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """Every task with its robots, constraints, source demonstrations and measured success rate."""
+    rows = list_tasks()
+    print(json.dumps(rows) if as_json else listing_text(rows))
+
+
+@app.command()
+def check(
+    task: TaskName,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the picture and the video.")] = Path("."),
+    video: Annotated[bool, typer.Option(help="Render a video too.")] = True,
+) -> None:
+    """Replay a task's source demonstrations, show how they split into subtasks, and say what is wrong."""
+    found = check_task(find_task(task), output, video=video)
+    print(found.text)
+    if not found.good:
+        raise WorkFailedError(f"{task}: {len(found.problems)} problems; mend them before generating")
+
+
+@app.command()
+def collect(
+    task: TaskName,
+    episodes: Annotated[int, typer.Option(help="How many successful demonstrations.")] = 10,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HDF5 file; the shipped one by default.")] = None,
+    placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
+) -> None:
+    """Collect source demonstrations with a task's scripted expert."""
+    found = find_task(task)
+    recordings = collect_sources(found, episodes=episodes, placement=placement)
+    target = output or SOURCES_FOLDER / f"{found.name}.hdf5"
+    write_recordings(target, found, recordings)
+    print(f"{len(recordings)} demonstrations in {target}")

@@ -1,0 +1,27 @@
+"""`pyramid status` for people and for machines."""
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.progress import duration
+from pipelines.status import JobStatus, status
+
+
+def status_of(root: Path) -> list[dict[str, Any]]:
+    """The state of every job of the data set in `root`, as JSON values."""
+    return [{**each.to_json(), "line": _line(each)} for each in status(root)]
+
+
+def status_text(found: list[dict[str, Any]]) -> str:
+    """One line a job, and the last words of each unit that was given up."""
+    lines = []
+    for job in found:
+        lines.append(job["line"])
+        lines += [f"  gave up {each['unit_id']} in {each['stage']}: {each['message']}" for each in job["dead_letters"]]
+    return "\n".join(lines) or "no jobs yet"
+
+
+def _line(job: JobStatus) -> str:
+    if not job.tally.open_units:
+        return f"{job.line}, done"
+    return f"{job.line}, about {duration(job.left_s)} left" if job.left_s else f"{job.line}, open"
