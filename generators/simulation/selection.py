@@ -69,7 +69,9 @@ def select(choice: Choice, randomness: np.random.Generator, *, avoid: frozenset[
     Sources in `avoid` (tried in vain) are passed over while others are left.
     """
     costs = STRATEGIES[choice.subtask.selection](choice)
-    open_ones = [index for index in range(len(choice.sources)) if index not in avoid] or list(range(len(choice.sources)))
+    open_ones = [index for index in range(len(choice.sources)) if index not in avoid] or list(
+        range(len(choice.sources))
+    )
     if costs is not None:
         open_ones = sorted(open_ones, key=lambda index: costs[index])[: choice.subtask.nearest_k]
     return int(open_ones[randomness.integers(len(open_ones))])
