@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from generators.simulation import snapshot
 from generators.simulation.annotate import Source
-from generators.simulation.constraints import Graph, Node, graph_of
+from generators.simulation.constraints import Node, graph_of
 from generators.simulation.lanes import Lane, Lanes
 from generators.simulation.plan import Choices, Planned, Planner
 from generators.simulation.reach import ReachCheck

@@ -52,11 +52,13 @@ class Lane:
 
     def next_hand(self) -> NDArray[np.float64]:
         assert self.piece is not None
-        return self.piece.waypoints.hands[self.position]
+        command: NDArray[np.float64] = self.piece.waypoints.hands[self.position]
+        return command
 
     def next_target(self) -> Pose:
         assert self.piece is not None
-        return self.piece.waypoints.targets[self.position]
+        target: Pose = self.piece.waypoints.targets[self.position]
+        return target
 
     def begin(self, piece: Planned, tick: int) -> None:
         self.piece, self.position, self.settled, self.began = piece, 0, 0, tick
@@ -124,7 +126,7 @@ class Lanes:
         return ""
 
     def holds_for_partner(self, lane: Lane) -> bool:
-        """Whether a coordinated arm is ahead: it has at most as many steps left as all share, and a partner has more."""
+        """Whether a coordinated arm is ahead: it has no more steps left than all share, and a partner has more."""
         group = self.graph.group(lane.node)
         if len(group) == 1:
             return False

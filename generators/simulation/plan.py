@@ -54,7 +54,7 @@ class Planner:
     def plan(self, node: Node, *, start: Pose, execution: Execution, avoid: frozenset[int] = frozenset()) -> Planned:
         """The piece of `node`, beginning at target `start`, with the objects where they are at this moment."""
         shared = self._share(node, start, execution, avoid)
-        arm, index = node
+        arm = node[0]
         subtask, source = self._graph.subtask(node), self._sources[shared.source]
         begin, end = self._span(shared.source, node)
         targets = shared.motion @ source.targets[arm][begin:end]
@@ -118,7 +118,7 @@ class Planner:
         return (ends[index - 1] if index else 0), ends[index]
 
     def _drawn_ends(self, source: Source) -> dict[str, tuple[int, ...]]:
-        """The source's subtask ends, moved by offsets drawn from the subtasks' ranges; no piece loses all its length."""
+        """The source's subtask ends, moved by offsets drawn from their ranges; no piece loses all its length."""
         ends = {arm: list(values) for arm, values in source.ends.items()}
         for group in self._graph.groups:
             subtask = self._graph.subtask(group[0])

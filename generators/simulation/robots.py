@@ -13,20 +13,16 @@ from storage.embodiment import PANDA, TWO_PANDAS
 
 
 def arms_state(arms: tuple[Arm, ...]) -> Callable[[Environment], NDArray[np.float32]]:
-    """The state vector of arms: for each, end-effector position (3) and rotation (6) in its robot's base frame, hand
+    """The state vector of arms: for each, end-effector position (3) and rotation (6, two columns) in the world, hand
     joints, arm joints."""
 
     def state(environment: Environment) -> NDArray[np.float32]:
         data = environment.sim.data._data
         pieces = []
         for arm in arms:
-            root = environment.robots[arm.robot].robot_model.root_body
-            base = environment.sim.model._model.body(root).id
             site = site_of(environment, arm)
-            rotation = data.xmat[base].reshape(3, 3)
-            position = rotation.T @ (data.site_xpos[site] - data.xpos[base])
-            turn = rotation_6d(rotation.T @ data.site_xmat[site].reshape(3, 3))
-            pieces += [position, turn, hand_positions(environment, arm), joint_positions(environment, arm)]
+            pieces += [data.site_xpos[site], rotation_6d(data.site_xmat[site].reshape(3, 3))]
+            pieces += [hand_positions(environment, arm), joint_positions(environment, arm)]
         vector: NDArray[np.float32] = np.concatenate(pieces).astype(np.float32)
         return vector
 
