@@ -61,6 +61,8 @@ def chunk_of(*, steps: int, horizon_s: float | None, rate_hz: float, layout: Lay
     if abs(stride - 1.0) < _EPSILON:
         return Chunk(reach=steps, begins=floors, needs=needs)
     ways = _ways(layout, size)
+    if "linear" in ways:
+        needs = np.maximum(needs, floors + 1 + (begins - floors > _EPSILON))
     reach = math.ceil(begins[-1] + max(stride, 1.0) - _EPSILON) + 1
     chosen = sorted(set(ways))
     return Chunk(
