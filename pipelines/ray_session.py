@@ -59,14 +59,16 @@ class RaySession:
 
     def _check_room(self, segment: Segment) -> None:
         """A process that fits on no node would be waited for without end."""
-        needs = {"CPU": segment.resources.cpus, "memory": segment.resources.memory_gb * 1024**3}
+        gigabyte = 1024**3
+        needs = {"CPU": segment.resources.cpus, "memory": segment.resources.memory_gb * gigabyte}
         if self.has_gpu:
             needs["GPU"] = segment.resources.gpus
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(all(node.get(name, 0) >= need for name, need in needs.items()) for node in nodes):
-            largest = {name: max(node.get(name, 0) for node in nodes) for name in needs}
+            most = {name: max(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU", "memory")}
             raise ConfigError(
-                f"one process of this job needs {needs}, and no node has that; the largest have {largest}"
+                f"one process of this job needs {segment.resources}, and no node has all that; the most that one has:"
+                f" {most['CPU']:g} CPUs, {most['GPU']:g} GPUs, {most['memory'] / gigabyte:.1f} GB of memory"
             )
 
 
