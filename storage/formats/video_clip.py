@@ -4,13 +4,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import SchemaError
-from storage.formats.video_io import VideoInfo, frames_of, presentation_times, probe
+from storage.formats.video_io import frames_of, presentation_times, probe
 from storage.formats.video_pixels import RGB, Resize
 from storage.frames import Frames, frame_codec
 
@@ -70,7 +71,8 @@ def read_clip(
     payloads: list[bytes] = []
     chosen: list[tuple[int, Fraction]] = []
     size: tuple[int, int] | None = None
-    for number, seconds, image in _nearest(frames_of(path, start_s=start_s, stop_s=stop_s), rate):
+    tail = 1 / info.rate - 1 / (2 * rate)
+    for number, seconds, image in _nearest(frames_of(path, start_s=start_s, stop_s=stop_s), rate, tail):
         if chosen and chosen[-1][0] == number:
             payloads.append(payloads[-1])
         else:
@@ -89,16 +91,19 @@ def read_clip(
     return Clip(
         frames=Frames(payloads=payloads, height_px=size[0], width_px=size[1], codec=coding.codec),
         timestamp=np.array([float(time) for time in times]),
-        source_frame=numbers + _number_of(info, zero),
+        source_frame=numbers + _number_of(path, zero),
         rate=rate,
         resampled=resampled,
     )
 
 
-def _nearest(frames: Iterable[tuple[Fraction, RGB]], rate: Fraction) -> Iterator[tuple[int, Fraction, RGB]]:
+def _nearest(
+    frames: Iterable[tuple[Fraction, RGB]], rate: Fraction, tail: Fraction
+) -> Iterator[tuple[int, Fraction, RGB]]:
     """For each point of the grid zero, zero + 1/rate, ... the frame nearest in time: (its number, its time, image).
 
-    The last frame stays for half a step, so that a file of constant rate gives each of its frames exactly once.
+    The grid ends `tail` seconds after the last frame: its duration less half a step, so that a file of constant rate
+    gives each of its frames exactly once.
     """
     earlier: tuple[int, Fraction, RGB] | None = None
     zero, step = Fraction(0), 0
@@ -111,13 +116,17 @@ def _nearest(frames: Iterable[tuple[Fraction, RGB]], rate: Fraction) -> Iterator
                 yield earlier
                 step += 1
         earlier = (number, seconds, image)
-    while earlier is not None and zero + step / rate < earlier[1] + 1 / (2 * rate):
+    while earlier is not None and (step == 0 or zero + step / rate < earlier[1] + tail):
         yield earlier
         step += 1
 
 
-def _number_of(info: VideoInfo, seconds: Fraction) -> int:
+def _number_of(path: Path, seconds: Fraction) -> int:
     """The number in its file of the frame shown at `seconds`."""
-    if abs(info.frames - info.duration_s * info.rate) <= 1:
-        return round(seconds * info.rate)
-    return bisect_left(presentation_times(info.path), seconds)
+    return bisect_left(_times(path, path.stat().st_mtime_ns), seconds) if seconds > 0 else 0
+
+
+# The segments of a long video are read one after another; its stamps need to be collected once.
+@lru_cache(maxsize=2)
+def _times(path: Path, changed_ns: int) -> list[Fraction]:
+    return presentation_times(path)
