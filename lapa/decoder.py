@@ -58,8 +58,7 @@ class UNetDecoder(nn.Module):
         self.up = nn.ModuleList(_convolution(a + b, b) for a, b in pairs)
         self.scale = nn.ModuleList(nn.Linear(numbers, 2 * b) for _, b in pairs)
         self.out = nn.Conv2d(config.widths[0], 4 * channels, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias if self.out.bias is not None else torch.zeros(0))
+        _start_at_zero(self.out)
 
     def forward(self, now_BXHW: Tensor, codes_BCD: Tensor) -> Tensor:
         """The change to add to the present frame, (B, X, H, W)."""
@@ -94,7 +93,7 @@ class TransformerDecoder(nn.Module):
         self.cross = nn.ModuleList(CrossAttention(config.width, config.heads) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
         self.out = nn.ConvTranspose2d(config.width, channels, self.patch_px, stride=self.patch_px)
-        nn.init.zeros_(self.out.weight)
+        _start_at_zero(self.out)
 
     def forward(self, now_BXHW: Tensor, codes_BCD: Tensor) -> Tensor:
         """The change to add to the present frame, (B, X, H, W)."""
@@ -105,6 +104,13 @@ class TransformerDecoder(nn.Module):
             tokens_BNE = block(tokens_BNE + cross(tokens_BNE, memory))
         change: Tensor = self.out(self.norm(tokens_BNE).transpose(1, 2).reshape(grid.shape))
         return change
+
+
+def _start_at_zero(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """No change at first: an untrained decoder copies the present frame."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def _convolution(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Module:

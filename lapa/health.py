@@ -93,11 +93,18 @@ def measure(
 ) -> Health:
     """Health of `model` on held-out `clips`, on about `pairs` pairs spread over all of them evenly."""
     was_training = model.training
+    # In training mode codebooks with moving averages would learn from what they are measured on.
     model.eval()
+    try:
+        return _measure(model, clips, pairs=pairs, seed=seed, batch=batch)
+    finally:
+        model.train(was_training)
+
+
+def _measure(model: LatentActionModel, clips: Sequence[Clip], *, pairs: int, seed: int, batch: int) -> Health:
     chosen = spread_steps(clips, pairs)
     latents = [encode_clip(model, clip, steps, batch=batch) for clip, steps in zip(clips, chosen, strict=True)]
     errors = _Errors(model, clips, chosen, np.random.default_rng(seed)).all(batch)
-    model.train(was_training)
     codes = code_use(latents, model.config.quantizer.size)
     latent = np.concatenate([each.latent for each in latents])
     return Health(

@@ -63,8 +63,9 @@ def _ridge(x: NDArray[np.float64], y: NDArray[np.float64], penalty: float) -> Pr
 
 def r_squared(predicted: NDArray[np.float64], truth: Array) -> NDArray[np.float64]:
     """R2 of each number, (A,): 1 is perfect, 0 is their mean; NaN where the truth does not move."""
-    spread = np.square(truth - truth.mean(axis=0)).sum(axis=0, dtype=np.float64)
-    error = np.square(predicted - truth).sum(axis=0)
+    exact = truth.astype(np.float64)
+    spread = np.square(exact - exact.mean(axis=0)).sum(axis=0)
+    error = np.square(predicted - exact).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(spread > 1e-8 * len(truth), 1 - error / spread, np.nan)
 
