@@ -14,7 +14,7 @@ from lapa.cuts import flag_shares
 from lapa.encode import Latents, encode_clip
 from lapa.fit import LoadedModel, load_model, split_episodes
 from lapa.health import Health, measure, spread_steps
-from lapa.label import model_folder
+from lapa.label_config import model_folder
 from lapa.probes import Table, probe_tables
 from lapa.targets import Motion, motion_of
 from storage.dataset import Dataset

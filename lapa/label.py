@@ -12,9 +12,8 @@ decode, or when nothing moves in between. A label is never invented for it.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from lapa.clips import Clip, ClipConfig, read_clip
 from lapa.cuts import flag_shares
 from lapa.encode import encode_clip
 from lapa.fit import LoadedModel, load_model
+from lapa.label_config import LapaLabelConfig, model_folder
 from lapa.pairs import WindowConfig
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError, UnfitModelError
@@ -31,28 +31,6 @@ from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
 
 log = logging.getLogger(__name__)
-
-STARTER = "starter"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LapaLabelConfig:
-    """`model` is a model's folder, or "starter" for the one that ships.
-
-    `force` labels with a model that fails its gates; the failures then stand in the provenance of every label.
-    `cameras` (in order of preference) and `windows_s` (embodiment -> seconds) replace what the model was trained with.
-    """
-
-    model: str = STARTER
-    force: bool = False
-    cameras: tuple[str, ...] = ()
-    windows_s: Mapping[str, float] = field(default_factory=dict)
-    batch: int = 64
-    device: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.model or self.batch < 1:
-            raise ConfigError(f"expected a model and a batch of at least 1; got {self.model!r}, {self.batch}")
 
 
 class LapaLabel:
@@ -114,11 +92,6 @@ def label_clip(loaded: LoadedModel, clip: Clip, *, batch: int = 64) -> Episode:
         "failed_gates": list(loaded.failures),
     }
     return clip.episode.adding(arrays=arrays, provenance={"lapa": about})
-
-
-def model_folder(name: str) -> Path:
-    """The folder of the model called `name`: the shipped starter, or a path."""
-    return Path(__file__).with_name("starter") if name == STARTER else Path(name)
 
 
 def _clip_config(loaded: LoadedModel, config: LapaLabelConfig) -> ClipConfig:

@@ -29,6 +29,14 @@ CATALOG: dict[str, Stage] = {
         source=True,
         resources=Resources(memory_gb=2.0),
     ),
+    "lapa_label": Stage(
+        call="lapa.label:LapaLabel",
+        config="lapa.label_config:LapaLabelConfig",
+        reads=frozenset({"video"}),
+        writes=frozenset({"action/latent", "label/codes", "label/valid/latent", "label/flags/latent"}),
+        process="torch",
+        resources=Resources(gpu_memory_gb=4.0, memory_gb=3.0),
+    ),
     "read_unit": Stage(
         call="pipelines.read_unit:ReadUnit",
         config="pipelines.read_unit:ReadUnitConfig",

@@ -9,7 +9,8 @@ import torch
 
 from lapa.encode import encode_clip
 from lapa.fit import LapaFit
-from lapa.label import LapaLabel, LapaLabelConfig
+from lapa.label import LapaLabel
+from lapa.label_config import LapaLabelConfig
 from lapa.testing import fit_tiny, moving_episode, tiny_fit_config
 from storage.episode import Episode
 from storage.errors import UnfitModelError
