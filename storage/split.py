@@ -5,7 +5,7 @@ labels, dead letters of inputs and re-runs fall on the same side.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -62,11 +62,14 @@ def _write_part(dataset: Dataset, target: Path, part: _Part) -> int:
     there = Dataset.create_or_open(target, name=f"{dataset.name} {part.low:g}-{part.high:g}")
     there.declare(*dataset.embodiments.values())
     places = {unit_id: found for unit_id in dataset.units() if (found := _places(dataset, unit_id, part))}
-    work = [(sink, unit_id) for sink in sinks_of(dataset.root) for unit_id in sorted(sink.committed() & places.keys())]
-    if work:
-        write_plan(target, [_planned(sink, unit_id, part, places[unit_id]) for sink, unit_id in work])
-    for sink, unit_id in work:
-        _write_unit(sink, Sink(target, sink.name), unit_id, part=part, places=places[unit_id])
+    for number, sink in enumerate(sinks_of(dataset.root)):
+        units = sorted(sink.committed() & places.keys())
+        if units:
+            # A round of the plan for each sink: a shard and its sidecars share one unit id.
+            planned = [_planned(sink, unit_id, part, places[unit_id]) for unit_id in units]
+            write_plan(target, [replace(unit, round=number) for unit in planned])
+        for unit_id in units:
+            _write_unit(sink, Sink(target, sink.name), unit_id, part=part, places=places[unit_id])
     Dataset(target).compact()
     return sum(len(found) for found in places.values())
 

@@ -98,7 +98,7 @@ def test_a_derived_embodiment_travels_with_its_items(tmp_path: Path) -> None:
     assert "travelling_robot" not in EMBODIMENTS
     found = embodiments_of(units)
     assert found["travelling_robot"].state.size == 5
-    assert EMBODIMENTS["travelling_robot"] is found["travelling_robot"]
+    assert EMBODIMENTS["travelling_robot"] == found["travelling_robot"]
 
 
 def test_modality_tells_trainers_rotations_and_deltas() -> None:
