@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import ConfigError
+from storage.errors import ConfigError, CorruptFileError
 from storage.frames import frame_codec
 from storage.shard_reader import Shard, Video
 from storage.window_config import Source, WindowConfig
@@ -230,18 +230,24 @@ class _OpenShard:
 
     def _decode(self, camera: Camera, video: Video, row: int, out: NDArray[Any]) -> None:
         codec = frame_codec(camera.codec)
-        if out.shape == camera.frame_shape:
-            codec.decode_into(video[row], out)
+        fits = out.shape == camera.frame_shape
+        scratch = out if fits else self._scratch_for(camera)
+        try:
+            codec.decode_into(video[row], scratch)
+        except CorruptFileError as error:
+            raise CorruptFileError(f"{video.path}, frame {row}: {error}; `pyramid data verify` finds more") from error
+        if fits:
             return
-        scratch = self._scratch.get(camera.frame_shape)
-        if scratch is None:
-            scratch = self._scratch[camera.frame_shape] = np.empty(camera.frame_shape, dtype=codec.dtype)
-        codec.decode_into(video[row], scratch)
         shrinks = out.shape[0] * out.shape[1] < scratch.shape[0] * scratch.shape[1]
         smooth = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         # Between two masks or depths there is nothing to interpolate: the nearest one it is.
         way = smooth if codec.channels else cv2.INTER_NEAREST
         cv2.resize(scratch, (out.shape[1], out.shape[0]), dst=out, interpolation=way)
+
+    def _scratch_for(self, camera: Camera) -> NDArray[Any]:
+        if camera.frame_shape not in self._scratch:
+            self._scratch[camera.frame_shape] = np.empty(camera.frame_shape, dtype=frame_codec(camera.codec).dtype)
+        return self._scratch[camera.frame_shape]
 
 
 def as_it_is(batch: Batch) -> Batch:

@@ -11,7 +11,7 @@ import pytest
 
 from storage.dataset import Dataset
 from storage.episode import Episode
-from storage.errors import ConfigError
+from storage.errors import ConfigError, CorruptFileError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 from storage.window_config import Source, WindowConfig
 from storage.windows import Batch, Windows, as_it_is
@@ -217,6 +217,15 @@ def test_frames_are_resized_when_that_is_asked_for(tmp_path: Path, codec: str, i
     windows = Windows([Source(dataset=dataset)], WindowConfig(cameras={"front": ("front",)}, size_px=(16, 20)))
     expected = cv2.resize(frame(episode, "front", 1), (20, 16), interpolation=interpolation)
     assert np.array_equal(windows[1]["images"]["front"][0], expected)
+
+
+def test_a_frame_that_does_not_decode_is_named(tmp_path: Path) -> None:
+    dataset = tiny_dataset(tmp_path / "data", units=1, episodes_per_unit=1)
+    path = dataset.sink.shard(dataset.units()[0]) / "video/front/c.0.0.0.0"
+    path.write_bytes(b"\0" * 50 + path.read_bytes()[50:])
+    windows = Windows([Source(dataset=dataset)], WindowConfig(cameras={"front": ("front",)}))
+    with pytest.raises(CorruptFileError, match=r"c\.0\.0\.0\.0, frame 0: .*`pyramid data verify` finds more"):
+        windows[0]
 
 
 def test_windows_can_be_sent_to_another_process(tmp_path: Path) -> None:
