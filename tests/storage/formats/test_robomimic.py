@@ -224,7 +224,7 @@ def test_an_embodiment_with_other_actions_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_does_not_tell_its_rate_needs_one(tmp_path: Path) -> None:
     path = tiny_robomimic(tmp_path / "demo.hdf5", env_args={"env_name": "real"})
-    with pytest.raises(ConfigError, match="does not tell its rate.*give rate_hz"):
+    with pytest.raises(ConfigError, match=r"does not tell its rate.*give rate_hz"):
         _import(path)
     assert _import(path, rate_hz=15)[0].rate_hz == 15.0
 
