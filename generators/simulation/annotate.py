@@ -5,7 +5,7 @@ objects were, which signals held. And where each subtask began and ended.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from generators.simulation.constraints import Graph, Node, graph_of
 from generators.simulation.recordings import Recording, read_recordings
 from generators.simulation.replay import replayed
-from generators.simulation.scene import Scene
+from generators.simulation.scene import Scene, Scenes
 from generators.simulation.task import Task
 from storage.errors import BrokenSimulationError, ConfigError, InputError, UnknownNameError
 
@@ -45,11 +45,11 @@ class Source:
 
 
 class SourceReader:
-    """Reads and annotates the demonstrations of one task; keeps one scene a model variant."""
+    """Reads and annotates the demonstrations of one task, in scenes made by `scene_of` (placement, variant)."""
 
-    def __init__(self, task: Task, scenes: Mapping[int, Scene] | None = None) -> None:
+    def __init__(self, task: Task, scene_of: Callable[[str, int], Scene] | None = None) -> None:
         self.task, self._graph = task, graph_of(task)
-        self._scenes = dict(scenes or {})
+        self._scene_of = scene_of or Scenes(task)
 
     def read(self, path: Path, *, at_most: int | None = None) -> list[Source]:
         """Every demonstration of a file, annotated.
@@ -70,9 +70,8 @@ class SourceReader:
         return replace(source, ends=ends)
 
     def _scene(self, recording: Recording) -> Scene:
-        if recording.variant not in self._scenes:
-            self._scenes[recording.variant] = Scene(self.task, variant=recording.variant)
-        return self._scenes[recording.variant]
+        known = recording.placement in self.task.placements
+        return self._scene_of(recording.placement if known else next(iter(self.task.placements)), recording.variant)
 
 
 def _replay(scene: Scene, recording: Recording) -> Source:

@@ -9,7 +9,7 @@ from typing import Any
 import robosuite  # noqa: F401  (registers its environments and robots)
 from robosuite.environments.base import REGISTERED_ENVS
 
-from generators.simulation.meshes import Meshes, with_meshes
+from generators.simulation.meshes import Meshes, lightened
 from generators.simulation.task import Environment, Placement, Task
 from storage.errors import ConfigError, UnknownNameError
 
@@ -53,7 +53,8 @@ def build_environment(task: Task, *, placement: str = "D0", variant: int = 0, me
         **chosen.make_arguments(),
     }
     try:
-        environment = with_meshes(make, meshes)(**arguments)
+        with lightened(meshes):
+            environment = make(**arguments)
     except _BUILD_ERRORS as error:
         text = f"the environment of task {task.name!r} cannot be built: {type(error).__name__}: {error}"
         raise ConfigError(f"{text}; check its arguments {sorted(arguments)} and its model") from error

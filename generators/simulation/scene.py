@@ -84,6 +84,24 @@ class Scene:
         return bool(self.task.success(self.environment))
 
 
+class Scenes:
+    """The scenes of one task, each made when it is first asked for."""
+
+    def __init__(self, task: Task, *, meshes: Meshes = "light") -> None:
+        self._task, self._meshes = task, meshes
+        self._made: dict[tuple[str, int], Scene] = {}
+
+    def __call__(self, placement: str, variant: int) -> Scene:
+        key = (placement, variant)
+        if key not in self._made:
+            self._made[key] = Scene(self._task, placement=placement, variant=variant, meshes=self._meshes)
+        return self._made[key]
+
+    def keep_only(self, placement: str) -> None:
+        """Let go of the scenes with another placement."""
+        self._made = {key: scene for key, scene in self._made.items() if key[0] == placement}
+
+
 def _reseed(environment: Any, randomness: np.random.Generator) -> None:
     """Seed, in place, every generator that the environment may draw from: samplers share its own or hold theirs."""
     np.random.seed(int(randomness.integers(2**32)))  # foreign code may draw from NumPy's global generator

@@ -1,9 +1,10 @@
 """How attempts are executed: the switches beyond the papers, each with its measured effect in benchmarks/RESULTS.md."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
-from storage.errors import ConfigError
+from storage.errors import ConfigError, UnknownNameError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,3 +38,12 @@ class Execution:
                 raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}")
         if self.success_steps < 1:
             raise ConfigError(f"success_steps must be at least 1; got {self.success_steps}")
+
+
+def execution_with(changes: Mapping[str, Any], default: Execution | None = None) -> Execution:
+    """`default` with some switches replaced; raises UnknownNameError for one that does not exist."""
+    known = {one.name for one in fields(Execution)}
+    for name in changes:
+        if name not in known:
+            raise UnknownNameError.among("switch of the execution", name, known)
+    return replace(default or Execution(), **changes)
