@@ -37,6 +37,14 @@ CATALOG: dict[str, Stage] = {
         process="torch",
         resources=Resources(gpu_memory_gb=4.0, memory_gb=3.0),
     ),
+    "multiply": Stage(
+        call="generators.simulation.multiply:Multiply",
+        config="generators.simulation.multiply_config:MultiplyConfig",
+        writes=frozenset({"state", "action/{}", "simulation/state", "video/{}", "instruction", "provenance", "verdicts"}),
+        source=True,
+        process="simulation",
+        resources=Resources(memory_gb=1.5),
+    ),
     "read_unit": Stage(
         call="pipelines.read_unit:ReadUnit",
         config="pipelines.read_unit:ReadUnitConfig",
