@@ -1,0 +1,68 @@
+"""`generate`: multiply the demonstrations of one task until enough trajectories are kept."""
+
+from dataclasses import asdict, dataclass
+
+from generators.simulation.multiply import MultiplyConfig
+from generators.simulation.registry import find_task
+from pipelines.job import Job, Until
+from storage.embodiment import embodiment
+from storage.errors import ConfigError
+from workflows.run_context import RunContext
+from workflows.steps.step_kind import StepKind
+
+KEPT_PER_UNIT = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateStep(MultiplyConfig):
+    """Exactly `keep` successful trajectories (see `generators.simulation.multiply.MultiplyConfig`) as the job `name`.
+
+    `kept_per_unit` trajectories make one shard: some 64 for a large data set, fewer spread better over workers. `tries`
+    is how many attempts one trajectory may take before the yield is looked at again.
+    """
+
+    keep: int
+    name: str = ""
+    kept_per_unit: int = KEPT_PER_UNIT
+    tries: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.keep, self.kept_per_unit, self.tries) < 1:
+            raise ConfigError(
+                f"keep, kept_per_unit and tries must be at least 1; got {self.keep}, {self.kept_per_unit}, {self.tries}"
+            )
+
+    @property
+    def multiply(self) -> MultiplyConfig:
+        """The settings of the stage alone."""
+        return MultiplyConfig(**{name: getattr(self, name) for name in MultiplyConfig.__dataclass_fields__})
+
+
+def generate_job(context: RunContext, step: GenerateStep) -> Job:
+    """The job: one item a trajectory, planned in rounds until all are kept."""
+    task = find_task(step.task)
+    until = Until(
+        kept=step.keep,
+        items_per_unit=step.kept_per_unit,
+        most_items=20 * step.keep,
+        next_items="generators.simulation.attempts:next_attempts",
+        settings={"tries": step.tries},
+        inputs=step.multiply.inputs(),
+    )
+    stages = (("multiply", asdict(step.multiply)),)
+    return Job(name=step.name or task.name, stages=stages, until=until, seed=context.seed)
+
+
+def run_generate(context: RunContext, step: GenerateStep) -> str:
+    """Run the job; the task's embodiment is declared in the data set first."""
+    task = find_task(step.task)
+    context.dataset(embodiment(task.body.embodiment))
+    result = context.run(generate_job(context, step))
+    tally = result.tally
+    attempts = tally.kept + tally.dropped.total()
+    rate = 100 * tally.kept / max(1, attempts)
+    return f"generated {tally.kept} trajectories of {task.name} in {attempts} attempts ({rate:.0f} % succeed)"
+
+
+STEP = StepKind(config=GenerateStep, run=run_generate, job=generate_job)
