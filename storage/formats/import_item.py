@@ -20,6 +20,7 @@ from storage.frames import frame_codec
 from storage.ids import canonical_json, content_id
 
 FormatName = Literal["lerobot", "robomimic", "videos"]
+_BYTES_PER_PIXEL = {"jpeg": 0.15, "high": 0.3, "lossless": 2.5}
 _WHOLE_BYTES, _SAMPLE_BYTES = 8 << 20, 1 << 20
 
 
@@ -51,10 +52,11 @@ def _planning(default: Any) -> Any:
 class ImportConfig:
     """Settings of an import; empty means "as the source has it".
 
-    `cameras` and `episodes` (numbers of the source) choose a part, `limit` takes the first ones only. `rate_hz`
-    samples videos at another rate, and is the rate of robomimic files that do not tell theirs. `mask` is a robomimic
-    filter key; `flip_images` turns its images upside down. `instruction_column` is the LeRobot annotation to take the
-    instruction from. `length_tolerance_frames` cuts video and rows to the shorter one when they differ by no more.
+    `cameras` and `episodes` (numbers of the source) choose a part, `limit` takes the first ones only. A unit holds at
+    most `episodes_per_unit` episodes and about `megabytes_per_unit` of encoded frames. `rate_hz` samples videos at
+    another rate, and is the rate of robomimic files that do not tell theirs. `mask` is a robomimic filter key;
+    `flip_images` turns its images upside down. `instruction_column` is the LeRobot annotation to take the instruction
+    from. `length_tolerance_frames` cuts video and rows to the shorter one when they differ by no more.
     """
 
     path: str = _planning("")
@@ -65,7 +67,8 @@ class ImportConfig:
     cameras: tuple[str, ...] = ()
     episodes: tuple[int, ...] = _planning(())
     limit: int = _planning(0)
-    episodes_per_unit: int = _planning(32)
+    episodes_per_unit: int = _planning(64)
+    megabytes_per_unit: float = _planning(128.0)
     size_px: tuple[int, int] | None = None
     fit: Fit = "stretch"
     codec: str = "jpeg"
@@ -79,10 +82,15 @@ class ImportConfig:
     def __post_init__(self) -> None:
         if self.layer and self.layer not in get_args(Layer):
             raise UnknownNameError.among("layer", self.layer, get_args(Layer))
-        if self.episodes_per_unit < 1 or min(self.limit, self.rate_hz, self.length_tolerance_frames) < 0:
+        if self.episodes_per_unit < 1 or self.megabytes_per_unit <= 0:
             raise ConfigError(
-                "an import takes at least 1 episode a unit, and limit, rate_hz and length_tolerance_frames from 0 on; "
-                f"got {self.episodes_per_unit}, {self.limit}, {self.rate_hz} and {self.length_tolerance_frames}"
+                "a unit of an import holds at least 1 episode and some megabytes; got "
+                f"{self.episodes_per_unit} episodes_per_unit and {self.megabytes_per_unit} megabytes_per_unit"
+            )
+        if min(self.limit, self.rate_hz, self.length_tolerance_frames) < 0:
+            raise ConfigError(
+                "limit, rate_hz and length_tolerance_frames are 0 or more; "
+                f"got {self.limit}, {self.rate_hz} and {self.length_tolerance_frames}"
             )
         if frame_codec(self.codec).channels != 3:
             raise ConfigError(f"imported cameras are colour; codec {self.codec!r} holds a single plane")
@@ -103,9 +111,10 @@ class ImportConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportItem:
-    """One foreign episode. `files` maps a path below `root` to the fingerprint that it had when it was planned (""
-    where it was missing); `cameras` maps a camera to the (height, width) of its source frames; `rate` is a fraction as
-    text; `arrays` names what the episode will hold; `embodiment_record` declares an embodiment that is not shipped."""
+    """One foreign episode of about `length` steps. `files` maps a path below `root` to the fingerprint that it had when
+    it was planned ("" where it was missing); `cameras` maps a camera to the (height, width) of its source frames; `rate`
+    is a fraction as text; `arrays` names what the episode will hold; `embodiment_record` declares an embodiment that is
+    not shipped."""
 
     format: FormatName
     root: str
@@ -114,6 +123,7 @@ class ImportItem:
     episode_id: str
     parent_id: str = ""
     layer: Layer
+    length: int
     embodiment: str
     embodiment_record: Mapping[str, Any] | None = None
     rate: str
@@ -142,6 +152,11 @@ class ImportItem:
         """Items of one kind fit into one shard: same embodiment, rate, arrays, cameras and sizes."""
         sizes = {name: config.coding.resize.size_of(*size) for name, size in self.cameras.items()}
         return content_id(self.format, self.embodiment, self.rate, sorted(self.arrays), sizes)
+
+    def megabytes(self, config: ImportConfig) -> float:
+        """About how much its frames will take, encoded: real pictures in JPEG take 0.15 bytes a pixel."""
+        sizes = [config.coding.resize.size_of(*size) for size in self.cameras.values()]
+        return self.length * sum(height * width for height, width in sizes) * _BYTES_PER_PIXEL[config.codec] / 1e6
 
     def declare(self) -> Embodiment:
         """The embodiment of this item, known to this process from now on."""

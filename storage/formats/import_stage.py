@@ -31,6 +31,7 @@ FORMATS: Mapping[FormatName, tuple[_Listing, _Reading]] = {
 }
 """Every foreign format: how its episodes are listed and how one is read. A new one is a row here and in detect.py."""
 
+_LARGE_MEGABYTES = 1000.0
 BAD_INPUT = "bad input"
 """The reason of a dropped episode whose files cannot be used (the runner's own word); the detail says why."""
 
@@ -52,9 +53,24 @@ def list_items(config: ImportConfig) -> list[list[dict[str, Any]]]:
     kinds: dict[str, list[ImportItem]] = {}
     for item in items:
         kinds.setdefault(item.kind(config), []).append(item)
-    size = config.episodes_per_unit
-    units = [group[start : start + size] for group in kinds.values() for start in range(0, len(group), size)]
-    return [[_slim(item).to_json() for item in unit] for unit in units]
+    return [[_slim(item).to_json() for item in unit] for group in kinds.values() for unit in _units(group, config)]
+
+
+def _units(items: Sequence[ImportItem], config: ImportConfig) -> Iterator[list[ImportItem]]:
+    """`items` in order, in units of at most the wanted number and size; what is larger stands alone."""
+    unit: list[ImportItem] = []
+    megabytes = 0.0
+    for item in items:
+        more = item.megabytes(config)
+        if more > _LARGE_MEGABYTES:
+            _LOG.warning("%s will take about %.0f MB of memory; segment_s or size_px makes it less", item.name, more)
+        if unit and (len(unit) == config.episodes_per_unit or megabytes + more > config.megabytes_per_unit):
+            yield unit
+            unit, megabytes = [], 0.0
+        unit.append(item)
+        megabytes += more
+    if unit:
+        yield unit
 
 
 def _slim(item: ImportItem) -> ImportItem:

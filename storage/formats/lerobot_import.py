@@ -38,6 +38,7 @@ def list_lerobot(root: Path, config: ImportConfig) -> list[ImportItem]:
     body = find_embodiment(meta, config.embodiment)
     sizes = {name: _size_of(meta, key, numbers) for name, key in cameras.items()}
     arrays = tuple(array_names(meta, columns))
+    lengths = {int(row["episode_index"]): int(row.get("length", 0)) for row in meta.episodes}
     items = []
     for number in numbers:
         everything = {name: fingerprint(root / name) for name in _files(meta, number, meta.cameras())}
@@ -55,6 +56,7 @@ def list_lerobot(root: Path, config: ImportConfig) -> list[ImportItem]:
                 episode_id=str(ours["episode_id"]) if untouched else fresh,
                 parent_id=str(ours.get("parent_id" if untouched else "episode_id", "")),
                 layer=_layer(config, ours),
+                length=lengths[number],
                 embodiment=body.name,
                 embodiment_record=body.to_json(),
                 rate=str(rate_fraction(meta.rate_hz)),

@@ -170,6 +170,7 @@ def _item(
         name=f"{source.name} of {folder.name}" + (f" from {span['start_s']:.1f} s" if span else ""),
         episode_id=content_id("videos", source.name, sorted(files.items()), dict(span or {})),
         layer=config.layer or "human",
+        length=_frames_of(infos or {}, rate, span or {}),
         embodiment=config.embodiment or "human",
         rate=str(rate),
         cameras={camera: (info.height_px, info.width_px) for camera, info in (infos or {}).items()},
@@ -177,6 +178,12 @@ def _item(
         files=files,
         details=details if infos else {**details, "unreadable": True},
     )
+
+
+def _frames_of(infos: Mapping[str, VideoInfo], rate: Fraction, span: Mapping[str, float]) -> int:
+    """About how many frames an episode will have."""
+    whole = max((info.duration_s for info in infos.values()), default=0.0)
+    return round((span.get("stop_s", whole) - span.get("start_s", 0.0)) * rate)
 
 
 def _length(item: ImportItem, clips: Mapping[str, Clip], tolerance: int) -> int:

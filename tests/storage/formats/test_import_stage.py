@@ -117,7 +117,7 @@ def test_what_is_nothing_that_can_be_imported_says_what_could_be(tmp_path: Path)
 def test_settings_are_checked_when_they_are_made() -> None:
     with pytest.raises(ConfigError, match="an import needs a path"):
         list_items(ImportConfig())
-    with pytest.raises(ConfigError, match="at least 1 episode a unit"):
+    with pytest.raises(ConfigError, match="a unit of an import holds at least 1 episode"):
         ImportConfig(path="x", episodes_per_unit=0)
     with pytest.raises(ConfigError, match="imported cameras are colour"):
         ImportConfig(path="x", codec="depth")
@@ -129,3 +129,11 @@ def test_a_format_that_was_named_is_not_guessed(tmp_path: Path) -> None:
         list_items(ImportConfig(path=str(tmp_path), format="robomimic"))
     with pytest.raises(MissingFileError, match=r"holds no meta/info\.json"):
         list_items(ImportConfig(path=str(tmp_path), format="lerobot"))
+
+
+def test_units_stay_below_the_wanted_size_in_memory(tmp_path: Path) -> None:
+    root = str(tiny_lerobot(tmp_path / "set", numbers=range(5), length=10))
+    # 10 frames of 32x48 px at 0.15 bytes a pixel are 2,304 bytes.
+    assert [len(unit) for unit in list_items(ImportConfig(path=root, megabytes_per_unit=0.005))] == [2, 2, 1]
+    assert [len(unit) for unit in list_items(ImportConfig(path=root, megabytes_per_unit=0.0001))] == [1] * 5
+    assert [len(unit) for unit in list_items(ImportConfig(path=root, megabytes_per_unit=0.005, size_px=(8, 8)))] == [5]
