@@ -58,7 +58,7 @@ def test_two_keys_in_one_step_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(MissingFileError, match="shipped recipes are .*demo"):
+    with pytest.raises(MissingFileError, match=r"shipped recipes are .*demo"):
         find_recipe("no-such-recipe")
 
 
