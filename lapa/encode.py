@@ -39,7 +39,7 @@ def encode_clip(
         return Latents(nothing, nothing, np.zeros((0, model.config.indices), np.int32))
     needed = np.unique(np.concatenate([chosen, clip.later[chosen]]))
     now, later = np.searchsorted(needed, chosen), np.searchsorted(needed, clip.later[chosen])
-    seen = _Seen(model, clip, needed, batch)
+    seen, in_order = _Seen(model, clip, needed, batch), bool(np.all(np.diff(now) > 0))
     latents, codes, indices = [], [], []
     for begin in range(0, len(chosen), batch):
         span = slice(begin, begin + batch)
@@ -48,7 +48,8 @@ def encode_clip(
         latents.append(latent_BCD)
         codes.append(out.codes)
         indices.append(out.indices)
-        seen.forget(int(now[span][-1]) if np.all(np.diff(now) > 0) else 0)
+        if in_order:
+            seen.forget(int(now[span][-1]))
     latent, code = (torch.cat(each).flatten(1).cpu().numpy() for each in (latents, codes))
     return Latents(latent, code, torch.cat(indices).cpu().numpy().astype(np.int32))
 
@@ -56,25 +57,30 @@ def encode_clip(
 class _Seen:
     """What the encoder needs of each frame of a clip, computed once, in order, and forgotten when it is behind.
 
-    Steps are asked for in growing order, so only the frames between the two ends of a batch of pairs are kept.
+    Steps are mostly asked for in growing order, so that only the frames between the two ends of a batch are kept.
     """
 
     def __init__(self, model: LatentActionModel, clip: Clip, needed: NDArray[np.int64], batch: int) -> None:
         self.model, self.clip, self.needed, self.batch = model, clip, needed, batch
-        self.kept: dict[int, Tensor] = {}
-        self.done = 0
+        self.first = self.done = 0
+        self.kept: Tensor | None = None
 
     def at(self, places: NDArray[np.int64]) -> Tensor:
-        """The frames at `places` of `needed`, stacked."""
+        """The frames at `places` of `needed`."""
         while self.done <= int(places.max()):
             steps = self.needed[self.done : self.done + self.batch]
             images = torch.from_numpy(self.clip.frames_of([int(step) for step in steps]))
-            for offset, encoded in enumerate(self.model.encoder.of_frame(self.model.look(images))):
-                self.kept[self.done + offset] = encoded
+            encoded = self.model.encoder.of_frame(self.model.look(images))
+            self.kept = encoded if self.kept is None or not len(self.kept) else torch.cat([self.kept, encoded])
             self.done += len(steps)
-        return torch.stack([self.kept[int(place)] for place in places])
+        assert self.kept is not None
+        begin = int(places[0]) - self.first
+        if np.array_equal(places, np.arange(places[0], places[0] + len(places))):
+            return self.kept[begin : begin + len(places)]
+        return self.kept[torch.from_numpy(places - self.first)]
 
     def forget(self, before: int) -> None:
         """Drop what no later pair will look at again."""
-        for place in [place for place in self.kept if place < before]:
-            del self.kept[place]
+        if self.kept is not None:
+            self.kept = self.kept[before - self.first :]
+            self.first = before
