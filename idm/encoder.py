@@ -1,7 +1,7 @@
 """Two frames to tokens of motion: a frame encoder that runs once a frame, and a light trunk over pairs of its features.
 
 The difference of the two frames enters early, at every scale (ours; small models trained from scratch on two raw
-frames learn nothing, and CoMo, arXiv 2505.17006, replaces the later frame by the difference for the same reason).
+frames learn nothing, and CoMo replaces the later frame by the difference for the same reason).
 Because the convolutions up to each scale are shared and run on single frames, a labeller computes them once a frame;
 only the trunk, a fifth of the work, runs once a window. N images, C channels, h x w grids; "now" and "later" are the
 two frames of a window.

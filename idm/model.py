@@ -69,6 +69,11 @@ class IdmConfig:
         return max(self.action_sizes)
 
     @property
+    def image_px(self) -> tuple[int, int]:
+        """Height and width that images are resized to."""
+        return self.encoder.image_px if self.tower is None else self.tower.image_px
+
+    @property
     def interval_s(self) -> float:
         """Time between the two frames."""
         return self.frame_offsets_s[1] - self.frame_offsets_s[0]
@@ -120,6 +125,11 @@ class Idm(nn.Module):
         self.anchor_out = LinearBank(slots, config.hidden, size)
         self.flow = ActionHead(_flow_head(config)) if config.head == "flow" else None
 
+    @property
+    def image_px(self) -> tuple[int, int]:
+        """Height and width that images are resized to."""
+        return self.config.image_px
+
     def encode(self, images: Tensor) -> Features:
         """Features of single frames (N, H, W, 3) uint8: computed once a frame."""
         features: Features = self.encoder(images)
@@ -142,12 +152,20 @@ class Idm(nn.Module):
         """Everything that the heads say of a batch of windows; the flow head's samples are drawn here."""
         pooled = self.pooled(tokens_BVSC)
         shape = (len(pooled), self.config.chunk_steps, self.config.action_size)
+        regressed = self._regressed(pooled, slot_B, shape)
         if self.flow is None:
-            motion = torch.stack([member(pooled, slot_B).reshape(shape) for member in self.members])
-        else:
-            motion = self._sampled(tokens_BVSC, slot_B, shape)
-        detached = pooled.detach()[:, None]
-        scale = F.softplus(self.scale(detached, slot_B).reshape(shape)) + 1e-3
+            return regressed
+        return regressed._replace(motion=self._sampled(tokens_BVSC, slot_B, shape))
+
+    def regress(self, tokens_BVSC: Tensor, slot_B: Tensor) -> Prediction:
+        """What all heads but the flow head say."""
+        pooled = self.pooled(tokens_BVSC)
+        return self._regressed(pooled, slot_B, (len(pooled), self.config.chunk_steps, self.config.action_size))
+
+    def _regressed(self, pooled: Tensor, slot_B: Tensor, shape: tuple[int, int, int]) -> Prediction:
+        motion = torch.stack([member(pooled, slot_B).reshape(shape) for member in self.members])
+        # The scale learns from finished features and must not bend them.
+        scale = F.softplus(self.scale(pooled.detach()[:, None], slot_B).reshape(shape)) + 1e-3
         switch = self.switch(pooled[:, None], slot_B).reshape(shape)
         return Prediction(motion, scale, switch, pooled, self.covered(pooled)[:, 0])
 
@@ -162,7 +180,7 @@ class Idm(nn.Module):
         """`samples` chunks from the flow head, each from noise of its own."""
         assert self.flow is not None
         count = self.config.samples
-        context = _context(tokens_BVSC)
+        context = as_context(tokens_BVSC)
         repeated = Tokens(*(part.repeat_interleave(count, dim=0) for part in context))
         slots = slot_B.repeat_interleave(count)
         mask = torch.ones(shape, dtype=torch.bool, device=tokens_BVSC.device).repeat_interleave(count, dim=0)
@@ -190,7 +208,8 @@ class _Member(nn.Module):
         return result
 
 
-def _context(tokens_BVSC: Tensor) -> Tokens:
+def as_context(tokens_BVSC: Tensor) -> Tokens:
+    """The tokens of all views as the context of a transformer."""
     values = tokens_BVSC.flatten(1, 2)
     mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
     return Tokens(values, mask, mask)

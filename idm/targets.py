@@ -21,6 +21,7 @@ from storage.errors import SchemaError
 Array = NDArray[Any]
 _ABSOLUTE = ("position", "joint", "hand", "base", "rotation_6d", "axis_angle", "quaternion_wxyz", "euler_xyz")
 _SWITCH_SHARE = 0.995
+_LEAST_MOTION = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class BodyTargets:
             constant=constant,
             low=low,
             high=high,
-            motion=_by_deviation(motion),
+            motion=_by_deviation(motion, list(dimension_groups(body.action).values())),
             anchor=Normaliser.fitted(rows, "mean_std"),
         )
 
@@ -145,9 +146,16 @@ def _motion(chunks: Array, absolute: NDArray[np.bool_]) -> Array:
     return np.where(absolute, chunks - chunks[:, :1], chunks)
 
 
-def _by_deviation(motion: Array) -> Normaliser:
-    """Zero stays zero, so that no motion looks the same in every dimension; scaled by the deviation over all steps."""
+def _by_deviation(motion: Array, kinds: Sequence[tuple[int, ...]]) -> Normaliser:
+    """Zero stays zero, so that no motion looks the same in every dimension; scaled by the deviation over all steps.
+
+    What moves less than a tenth of the liveliest number of its kind is scaled as if it moved that much: an arm that
+    rests would otherwise ask the network to learn the noise of its sensors.
+    """
     scale = np.sqrt((motion**2).mean(axis=(0, 1)))
+    for dimensions in kinds:
+        chosen = list(dimensions)
+        scale[chosen] = np.maximum(scale[chosen], _LEAST_MOTION * scale[chosen].max())
     scale = np.where(scale < 1e-9, 1.0, scale)
     steps = motion.shape[1]
     return Normaliser(offset=np.zeros((steps, len(scale))), scale=np.tile(scale, (steps, 1)))

@@ -1,0 +1,233 @@
+"""Fitting an inverse dynamics model to episodes whose actions are known, for one body or several."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from groot.batches import window_batches
+from groot.checkpoint import ModelCard
+from groot.findings import target_findings
+from groot.fit import Batch, FitConfig, FitResult
+from groot.fit import fit as run_fit
+from idm.artifact import KIND, IdmModel, save_idm
+from idm.calibrate import with_calibration
+from idm.evaluate import EvaluateConfig, evaluate
+from idm.losses import IdmLoss, LossConfig
+from idm.model import Idm, IdmConfig
+from idm.targets import BodyTargets
+from idm.windows import Prepare, TrainingData, body_targets
+from storage.episode import Episode
+from storage.ids import content_id
+from storage.window_config import WindowConfig
+from storage.windows import Windows
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdmFitConfig:
+    """`model.action_sizes` is filled in from the data. `cameras` maps each view of the model to the cameras that may
+    fill it, the view's own name by default."""
+
+    model: IdmConfig = field(default_factory=IdmConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=3000, learning_rate=1e-3, average_decay=0.998))
+    cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    batch_size: int = 48
+    workers: int = 0
+    familiar_episodes: int = 40
+
+    def windows(self, *, images: bool) -> WindowConfig:
+        """The windows of the training reader; frames beyond a clip's end are no windows."""
+        model = self.model
+        views = {view: self.cameras.get(view, (view,)) for view in model.views}
+        return WindowConfig(
+            cameras=views if images else {},
+            observation_offsets_s=model.frame_offsets_s,
+            horizon_steps=model.chunk_steps,
+            horizon_s=model.chunk_s,
+            size_px=model.image_px,
+            pad_observations=False,
+        )
+
+
+def fit(
+    data: Sequence[TrainingData],
+    config: IdmFitConfig,
+    output: Path,
+    *,
+    folder: Path | None = None,
+    evaluation: EvaluateConfig | None = None,
+) -> IdmModel:
+    """Fit a model, calibrate it on the held-out episodes, score it crosswise, and write it to `output`.
+
+    `folder` keeps the state of training, so that a run which was stopped goes on. Without held-out episodes the model
+    has neither calibration nor scores.
+    """
+    network, shape, targets, result = fit_network(data, config, folder=folder)
+    cameras = {view: tuple(config.cameras.get(view, (view,))) for view in shape.views}
+    model = IdmModel(network=network, config=shape, targets=targets, cameras=cameras)
+    evaluation = evaluation or EvaluateConfig()
+    held_out = {head: episodes_of(data, head, held_out=True) for head in targets}
+    training = {head: episodes_of(data, head, held_out=False)[: config.familiar_episodes] for head in targets}
+    action = data[0].action
+    model = with_calibration(model, held_out, training, action=action)
+    metrics = {
+        head: evaluate(model, head, episodes, replace(evaluation, action=action))
+        for head, episodes in held_out.items()
+        if len(episodes) >= 2
+    }
+    return save_idm(output, model, _card(data, config, result, metrics))
+
+
+def fit_network(
+    data: Sequence[TrainingData], config: IdmFitConfig, *, folder: Path | None = None, stop_at: int = 0
+) -> tuple[Idm, IdmConfig, dict[str, BodyTargets], FitResult]:
+    """Train the network alone; with a `folder` the run can be resumed from there."""
+    targets = body_targets(data, config.windows(images=False))
+    shape = replace(config.model, action_sizes=tuple(body.size for body in targets.values()))
+    splits = [(each, *each.episodes()) for each in data]
+    train = Windows([each.source(ids) for each, ids, _ in splits], config.windows(images=True))
+    held_out = [each.source(ids) for each, _, ids in splits if ids]
+    validation = Windows(held_out, config.windows(images=True)) if held_out else None
+    torch.manual_seed(config.fit.seed)
+    network = Idm(shape)
+    prepare = Prepare(shape, train.embodiments, targets)
+    result = run_fit(
+        network,
+        config.fit,
+        loss=IdmLoss(config.loss),
+        batches=window_batches(
+            train, batch_size=config.batch_size, prepare=prepare, seed=config.fit.seed, workers=config.workers
+        ),
+        validate=Validate(validation, shape, targets) if validation else None,
+        inspect=Inspect(targets),
+        folder=folder,
+        stop_at=stop_at,
+    )
+    return network.eval(), shape, targets, result
+
+
+def episodes_of(data: Sequence[TrainingData], head: str, *, held_out: bool) -> list[Episode]:
+    """Training or held-out episodes of a head, in the order of their ids."""
+    found = []
+    for each in data:
+        ids = each.episodes()[held_out]
+        for episode_id in sorted(ids):
+            episode = each.dataset.episode(episode_id)
+            wanted = not each.embodiments or episode.embodiment in each.embodiments
+            if wanted and (each.head or episode.embodiment) == head and each.action in episode.arrays:
+                found.append(episode)
+    return found
+
+
+class Validate:
+    """R2 of the motion of held-out windows, by head and kind of number, on at most `limit` windows."""
+
+    def __init__(
+        self, windows: Windows, config: IdmConfig, targets: Mapping[str, BodyTargets], *, limit: int = 1024
+    ) -> None:
+        self.windows, self.targets = windows, targets
+        self.prepare = Prepare(config, windows.embodiments, targets)
+        chosen = np.random.default_rng(0).permutation(len(windows))[:limit]
+        self.numbers = np.sort(chosen).tolist()
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, Idm)
+        motion, target, mask, slot = [], [], [], []
+        device = next(model.parameters()).device
+        for start in range(0, len(self.numbers), 64):
+            batch = self.prepare(self.windows.__getitems__(self.numbers[start : start + 64]))
+            images = torch.from_numpy(batch["images"]).to(device)
+            slots = torch.from_numpy(batch["slot"]).to(device)
+            prediction = predict_windows(model, images, slots)
+            motion.append(prediction.motion.mean(dim=0).float().cpu().numpy())
+            target.append(batch["motion"])
+            mask.append(batch["mask"][:, :, None] & batch["regressed"][:, None])
+            slot.append(batch["slot"])
+        return _r2(
+            np.concatenate(motion), np.concatenate(target), np.concatenate(mask), np.concatenate(slot), self.targets
+        )
+
+
+def predict_windows(model: Idm, images: torch.Tensor, slot: torch.Tensor) -> Any:
+    """Predictions for windows (B, 2, V, H, W, 3) uint8: each frame is encoded as often as it occurs."""
+    batch, _, views = images.shape[:3]
+    features = model.encode(images.transpose(0, 1).flatten(0, 2))
+    now, later = (tuple(part[s] for part in features) for s in (slice(None, batch * views), slice(batch * views, None)))
+    tokens = model.tokens(now, later)
+    return model.predict(tokens.reshape(batch, views, *tokens.shape[1:]), slot)
+
+
+def _r2(
+    motion: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[np.bool_],
+    slot: NDArray[Any],
+    targets: Mapping[str, BodyTargets],
+) -> dict[str, float]:
+    figures = {}
+    for number, (head, body) in enumerate(targets.items()):
+        for kind, dimensions in body.kinds.items():
+            scores = []
+            for d in dimensions:
+                chosen = mask[slot == number][..., d]
+                truth, guess = target[slot == number][..., d][chosen], motion[slot == number][..., d][chosen]
+                if len(truth) > 1 and truth.var() > 1e-12:
+                    scores.append(1 - ((guess - truth) ** 2).mean() / truth.var())
+            if scores:
+                figures[f"r2/{head}/{kind}"] = float(np.mean(scores))
+    return figures
+
+
+class Inspect:
+    """Findings about the first batches, body by body."""
+
+    def __init__(self, targets: Mapping[str, BodyTargets]) -> None:
+        self.targets = targets
+
+    def __call__(self, batch: Batch) -> list[str]:
+        found = []
+        for slot, (head, body) in enumerate(self.targets.items()):
+            rows = batch["slot"] == slot
+            if not rows.any():
+                continue
+            names = [f"{head}.{part.name}[{i}]" for part, _ in body.body.action for i in range(part.size)]
+            motion = batch["motion"][rows][:, 1:, : body.size]
+            mask = batch["mask"][rows][:, 1:, None] & body.regressed
+            found += target_findings(motion, mask, names=names, limit=8.0)
+        return found
+
+
+def _card(
+    data: Sequence[TrainingData], config: IdmFitConfig, result: FitResult, metrics: Mapping[str, Any]
+) -> ModelCard:
+    return ModelCard(
+        kind=KIND,
+        preset=config.model.preset,
+        config={},
+        data={
+            each.dataset.name: {
+                "units": content_id(sorted(each.dataset.units())),
+                "training_episodes": len(each.episodes()[0]),
+                "held_out": sorted(each.episodes()[1]),
+                "action": each.action,
+            }
+            for each in data
+        },
+        training={
+            "fit": asdict(config.fit),
+            "loss": asdict(config.loss),
+            "batch_size": config.batch_size,
+            "findings": list(result.findings),
+            "steps": result.steps,
+        },
+        metrics={**metrics, "validation": dict(result.figures)},
+    )
