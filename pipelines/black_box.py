@@ -19,9 +19,10 @@ _STARTED = "started on "
 
 
 @contextmanager
-def recording(root: Path, unit_id: str, *, timeout_s: float) -> Iterator[None]:
-    """Record this process while it works on a unit; end the process when that takes longer than `timeout_s`."""
-    path = _path(root, unit_id)
+def recording(root: Path, unit_id: str, *, part: int = 0, timeout_s: float) -> Iterator[None]:
+    """Record this process while it works on a unit; end the process when that takes longer than `timeout_s`. `part`
+    keeps apart processes that work on one unit one after the other."""
+    path = root / STAGING / f"{unit_id}.{part}.recording"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(f"{_STARTED}{socket.gethostname()} as process {os.getpid()}\n")
@@ -49,10 +50,7 @@ class Recording:
 
 def read_recording(root: Path, unit_id: str) -> Recording:
     """What is known about the processes that died over a unit; nothing when none began."""
-    try:
-        lines = _path(root, unit_id).read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = [line for path in _paths(root, unit_id) for line in _lines(path)]
     starts = [line.removeprefix(_STARTED) for line in lines if line.startswith(_STARTED)]
     stack = "\n".join(line for line in lines if not line.startswith(_STARTED))
     return Recording(starts=len(starts), host=starts[-1].split(" ")[0] if starts else "", stack=stack)
@@ -60,9 +58,16 @@ def read_recording(root: Path, unit_id: str) -> Recording:
 
 def discard_recording(root: Path, unit_id: str) -> None:
     """Forget what was recorded."""
+    for path in _paths(root, unit_id):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _paths(root: Path, unit_id: str) -> list[Path]:
+    return sorted((root / STAGING).glob(f"{unit_id}.*.recording"))
+
+
+def _lines(path: Path) -> list[str]:
     with suppress(OSError):
-        _path(root, unit_id).unlink()
-
-
-def _path(root: Path, unit_id: str) -> Path:
-    return root / STAGING / f"{unit_id}.recording"
+        return path.read_text(errors="replace").splitlines()
+    return []

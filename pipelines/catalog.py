@@ -40,7 +40,9 @@ CATALOG: dict[str, Stage] = {
     "multiply": Stage(
         call="generators.simulation.multiply:Multiply",
         config="generators.simulation.multiply_config:MultiplyConfig",
-        writes=frozenset({"state", "action/{}", "simulation/state", "video/{}", "instruction", "provenance", "verdicts"}),
+        writes=frozenset(
+            {"state", "action/{}", "simulation/state", "video/{}", "instruction", "provenance", "verdicts"}
+        ),
         source=True,
         process="simulation",
         resources=Resources(memory_gb=1.5),
@@ -50,6 +52,8 @@ CATALOG: dict[str, Stage] = {
         config="pipelines.read_unit:ReadUnitConfig",
         writes=EVERYTHING,
         source=True,
+        # It only maps files; the stage behind it looks at them, so both share a process.
+        resources=Resources(cpus=0),
     ),
 }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines import ray_session
 from pipelines.catalog import CATALOG
 from pipelines.config import config_from
 from pipelines.engine import EngineName
@@ -20,7 +21,6 @@ from pipelines.run_job import resume, run_job
 from pipelines.tally import JobResult
 from pipelines.testing import STAGES, load_test_stages, tiny_job
 from storage.errors import PyramidError
-
 
 _HALF_MAY_FAIL = Policy(max_failed_fraction=0.5)
 
@@ -38,6 +38,7 @@ class Chaos:
     workers: int | None = None
     address: str | None = None
     resume: bool = False
+    pretended_gpus: int = 0
 
     def job(self) -> Job:
         """The job. Its episodes do not depend on what goes wrong."""
@@ -47,7 +48,9 @@ class Chaos:
         )
 
     def run(self, root: Path) -> tuple[JobResult, ...]:
-        """Run it, or go on with it."""
+        """Run it, or go on with it. Pretended GPUs are in Ray's books only."""
+        if self.pretended_gpus:
+            ray_session.PRETENDED["num_gpus"] = self.pretended_gpus
         if self.resume:
             return resume(root, engine=self.engine, workers=self.workers, address=self.address)
         return (run_job(root, self.job(), engine=self.engine, workers=self.workers, address=self.address),)
@@ -72,10 +75,8 @@ def main() -> None:
 
 
 def _summary(result: JobResult) -> dict[str, Any]:
-    letters = [
-        {"error": letter.error, "message": letter.message, "stack": letter.traceback, "attempts": letter.attempts}
-        for letter in result.dead_letters
-    ]
+    names = ("unit_id", "error", "message", "attempts")
+    letters = [{name: getattr(letter, name) for name in names} for letter in result.dead_letters]
     return {"kept": result.tally.kept, "committed": result.tally.committed_units, "dead_letters": letters}
 
 

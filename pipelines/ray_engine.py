@@ -21,7 +21,7 @@ from pipelines.gpu_share import gpu_share
 from pipelines.job import PlannedJob
 from pipelines.ray_session import RaySession
 from pipelines.ray_worker import SegmentActor, run_row
-from pipelines.segments import Segment, segments_of
+from pipelines.segments import Segment, segments_of, with_gpus
 from pipelines.unit_result import UnitResult
 from storage.errors import WorldError
 from storage.ids import canonical_json
@@ -42,6 +42,13 @@ class RayEngine:
         self._segments = segments_of(job.stages)
         self._explained: set[str] = set()
         self._session = RaySession(address=address, workers=workers, segments=self._segments)
+        self._shares: dict[int, float] = {}
+        if self._session.gpus:
+            pools = [segment for segment in self._segments if segment.needs_gpu]
+            shares = [gpu_share(segment.resources) for segment in pools]
+            self._segments = with_gpus(self._segments, shares=shares, gpus=self._session.gpus)
+            self._shares = {each.first: gpu_share(each.resources) for each in self._segments if each.needs_gpu}
+        self._actors_died = False
 
     def attempt(self, units: Sequence[WorkUnit], *, alone: bool) -> Generator[UnitResult, None, None]:
         if not alone:
@@ -57,6 +64,7 @@ class RayEngine:
             return UnitResult.of(read_manifest(manifest), items=len(unit.items))
         recording = read_recording(self._root, unit.unit_id)
         self._explained.add(unit.unit_id)
+        self._actors_died = bool(self._shares)
         failure = Failure(
             kind="process",
             stage="unknown: the process died",
@@ -72,6 +80,9 @@ class RayEngine:
             discard_recording(self._root, unit_id)
 
     def _execute(self, units: Sequence[WorkUnit], *, alone: bool) -> Iterator[UnitResult]:
+        if self._actors_died:
+            self._session.renew()
+            self._actors_died = False
         self._set_context()
         rows = [{"unit": canonical_json(unit), "state": b"", "result": ""} for unit in units]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -90,18 +101,18 @@ class RayEngine:
         """`dataset` behind one segment."""
         about = (str(self._root), canonical_json(self._job.to_json()), segment.first, segment.behind)
         retries = 0 if alone else 1
+        size = 1 if alone else self._workers
         common: dict[str, Any] = {
             "batch_size": 1,
             "batch_format": "pyarrow",
-            "num_cpus": max(segment.resources.cpus, 0.01),
             "memory": segment.resources.memory_gb * 1024**3,
             # A value of its own keeps Ray from running another segment in the same process.
             "runtime_env": {"env_vars": {"PYRAMID_SEGMENT": f"{segment.process}-{segment.first}"}},
         }
-        size = 1 if alone else self._workers
-        if not (segment.needs_gpu and self._session.has_gpu):
+        if segment.first not in self._shares:
             return dataset.map_batches(
                 partial(run_row, about),
+                num_cpus=max(segment.resources.cpus, 0.01),
                 compute=ray.data.TaskPoolStrategy(size=size),
                 max_retries=retries,
                 **({"max_calls": 1} if alone else {}),
@@ -110,10 +121,11 @@ class RayEngine:
         return dataset.map_batches(
             SegmentActor,
             fn_constructor_args=(about,),
-            # At least one actor a pool is Ray's rule; `_share_cpus` sees to it that all pools have room for theirs.
+            # A pool keeps at least one actor, so actors hold no CPU: else pools might leave none for the tasks.
+            num_cpus=0,
+            num_gpus=self._shares[segment.first],
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(size or units, units)),
-            num_gpus=gpu_share(segment.resources),
-            # A unit may kill its actor once more than it is retried, so this many restarts are never too few, and a
+            # A unit kills its actor once more than it is tried again, so this many restarts are never too few, and a
             # poison unit cannot go on for ever. A pool whose last actor is dead would never end.
             max_restarts=(retries + 1) * units + _INIT_DEATHS,
             max_task_retries=retries,

@@ -13,6 +13,7 @@ import ray
 from pipelines.segments import Segment
 from storage.errors import ConfigError, WorldError
 
+_LOG = logging.getLogger(__name__)
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _EXCLUDES = (
     ".git",
@@ -27,6 +28,8 @@ _EXCLUDES = (
     "*.zarr",
     "*.egg-info",
 )
+PRETENDED: dict[str, Any] = {}
+"""For tests: resources that a cluster of our own is told it has, as `ray.init` takes them."""
 _SUMMARIES_BYTES = 128 * 1024**2
 
 
@@ -43,25 +46,39 @@ class RaySession:
 
     def __init__(self, *, address: str | None, workers: int | None, segments: tuple[Segment, ...]) -> None:
         cpus = max(1.0, *(segment.resources.cpus for segment in segments))
-        settings = _joining(address) if address else _alone(workers, cpus=cpus, passing=len(segments) > 1)
-        if RaySession._ours is not None and not _serves(RaySession._ours, settings):
+        self._settings = _joining(address) if address else _alone(workers, cpus=cpus, passing=len(segments) > 1)
+        if RaySession._ours is not None and not _serves(RaySession._ours, self._settings):
             stop_ray()
         if not ray.is_initialized():
-            _be_quiet()
-            try:
-                ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
-            except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-                raise WorldError(f"cannot reach Ray at {address or 'this machine'}: {error}") from error
-            RaySession._ours = settings
-        self.has_gpu = ray.cluster_resources().get("GPU", 0) > 0
+            self._connect()
+        resources = ray.cluster_resources()
+        self.gpus: float = resources.get("GPU", 0.0)
         for segment in segments:
             self._check_room(segment)
+
+    def renew(self) -> None:
+        """Connect anew, which ends every actor of ours. Ray forgets actors that were about to be restarted when their
+        pool was given up; they keep their CPUs and GPUs, and the next pool would wait for these without end."""
+        if RaySession._ours is None:
+            _LOG.warning("processes died on a connection to Ray that is not ours; what they held may not come back")
+            return
+        stop_ray()
+        self._connect()
+
+    def _connect(self) -> None:
+        _be_quiet()
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._settings)
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            where = self._settings["address"].replace("local", "this machine")
+            raise WorldError(f"cannot reach Ray at {where}: {error}") from error
+        RaySession._ours = self._settings
 
     def _check_room(self, segment: Segment) -> None:
         """A process that fits on no node would be waited for without end."""
         gigabyte = 1024**3
         needs = {"CPU": segment.resources.cpus, "memory": segment.resources.memory_gb * gigabyte}
-        if self.has_gpu:
+        if self.gpus:
             needs["GPU"] = segment.resources.gpus
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(all(node.get(name, 0) >= need for name, need in needs.items()) for node in nodes):
@@ -94,6 +111,7 @@ def _alone(workers: int | None, *, cpus: float, passing: bool) -> dict[str, Any]
         "address": "local",
         "num_cpus": math.ceil(processes * cpus),
         "include_dashboard": False,
+        **PRETENDED,
     }
     if not passing:
         # Only plans and summaries go through the object store.

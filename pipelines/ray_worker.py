@@ -70,7 +70,7 @@ def _through(about: About, worker: UnitWorker, row: pyarrow.Table) -> pyarrow.Ta
 def _recorded(about: About, worker: UnitWorker, unit: WorkUnit, start: WorkUnit | UnitState) -> UnitState | UnitResult:
     root, timeout_s = Path(about[0]), worker.job.policy.unit_timeout_s
     try:
-        with recording(root, unit.unit_id, timeout_s=timeout_s):
+        with recording(root, unit.unit_id, part=about[2], timeout_s=timeout_s):
             return worker(start)
     except OSError as error:
         failure = Failure.of(error, stage="start", making=False, root=root)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipelines.job import PlannedStage
 from pipelines.stage import Process, Resources
+from storage.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,26 @@ def segments_of(stages: Sequence[PlannedStage]) -> tuple[Segment, ...]:
         else:
             found.append(alone)
     return tuple(found)
+
+
+def with_gpus(segments: Sequence[Segment], *, shares: Sequence[float], gpus: float) -> tuple[Segment, ...]:
+    """The segments as they can run on `gpus` cards, of which each needs its share for as long as the job runs.
+
+    Where the cards are too few for all of them at once, everything between the first and the last that needs one shares
+    a process; raises ConfigError where that cannot be.
+    """
+    places = [place for place, segment in enumerate(segments) if segment.needs_gpu]
+    if sum(shares) <= gpus or len(places) < 2:
+        return tuple(segments)
+    joined = segments[places[0]]
+    for other in segments[places[0] + 1 : places[-1] + 1]:
+        if len({joined.process, other.process} - {"any"}) > 1:
+            raise ConfigError(
+                f"the stages of this job need {sum(shares):g} GPUs at once, and there are {gpus:g}; a simulator and"
+                " torch do not share a process, so run them as two jobs"
+            )
+        joined = _joined(joined, other)
+    return (*segments[: places[0]], joined, *segments[places[-1] + 1 :])
 
 
 def _fit(one: Segment, other: Segment) -> bool:
