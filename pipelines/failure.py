@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from storage.atomic import write_whole
-from storage.errors import InputError, PyramidError, UnfitModelError, WorldError
+from storage.errors import GraphicsError, InputError, PyramidError, UnfitModelError, WorldError
 from storage.sinks import STAGING
 
 Kind = Literal["unit", "setup", "output", "process"]
 """unit: this unit failed; setup: a stage cannot be made, so none can succeed; output: the data set cannot be written;
 process: the process that worked on the unit is gone."""
 
+_CANNOT_START = (InputError, UnfitModelError, ImportError)
 _NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -46,7 +47,7 @@ class Failure:
         kind: Kind = "unit"
         if output_refuses(error, root):
             kind = "output"
-        elif making and isinstance(error, InputError | UnfitModelError):
+        elif isinstance(error, GraphicsError) or (making and isinstance(error, _CANNOT_START)):
             kind = "setup"
         report = traceback.TracebackException.from_exception(error)
         return cls(
@@ -67,7 +68,9 @@ class Failure:
                 " make the folder writable, then resume"
             )
         kinds = {kind.__name__: kind for kind in _own_errors(PyramidError)}
-        raise kinds.get(self.error, WorldError)(f"stage {self.stage!r} of job {job!r} cannot start: {text}")
+        raise kinds.get(self.error, WorldError)(
+            f"stage {self.stage!r} of job {job!r} cannot work on {self.host}: {text}"
+        )
 
 
 def _own_errors(kind: type[PyramidError]) -> Iterator[type[PyramidError]]:
