@@ -1,0 +1,109 @@
+"""Calibration of doubt: coverage on new data, distances, measures."""
+
+import numpy as np
+import pytest
+
+from idm.combine import Combined
+from idm.confidence import (
+    Calibration,
+    Familiarity,
+    auroc,
+    conformal_factor,
+    mixture_of_doubt,
+    ratio_of_least_sure,
+)
+from storage.errors import SchemaError
+
+
+def world(seed: int, count: int = 4000) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Errors whose size follows the first of three measures; the others are noise."""
+    random = np.random.default_rng(seed)
+    size = random.uniform(0.1, 2.0, size=(count, 2))
+    errors = random.laplace(size=(count, 2)) * size
+    return errors, [size, random.uniform(size=(count, 2)), random.uniform(size=(count, 2))]
+
+
+def combined(measures: list[np.ndarray]) -> Combined:
+    steps = len(measures[0])
+    return Combined(
+        action=np.zeros((steps, 2)),
+        covered=np.ones(steps, bool),
+        stated=measures[0],
+        members=measures[1],
+        overlap=measures[2],
+    )
+
+
+def test_intervals_cover_what_they_promise_on_new_steps() -> None:
+    errors, measures = world(0)
+    mixture, floor = mixture_of_doubt(errors, measures)
+    plain = Calibration.none(steps=1, size=2, groups=1)
+    doubt = sum(w * m for w, m in zip(mixture, measures, strict=True)) + floor
+    factor = conformal_factor(errors, doubt)
+    new_errors, new_measures = world(1)
+    calibration = Calibration(
+        combination=plain.combination,
+        mixture=mixture,
+        floor=floor,
+        factor=factor,
+        unit=np.ones(2),
+        typical=np.ones(1),
+        familiar=(0.0, float("inf")),
+        covered_logit=0.0,
+    )
+    inside = np.abs(new_errors) <= calibration.interval(combined(new_measures))
+    assert inside.mean() == pytest.approx(0.9, abs=0.015)
+    again = Calibration.from_json(calibration.to_json())
+    np.testing.assert_allclose(again.interval(combined(new_measures)), calibration.interval(combined(new_measures)))
+
+
+def test_the_mixture_finds_the_measure_that_tells() -> None:
+    errors, measures = world(0)
+    mixture, _ = mixture_of_doubt(errors, measures)
+    assert (mixture[0] > 0.6).all()
+    assert (mixture[1:] < 0.2).all()
+    assert (mixture >= 0).all()
+
+
+def test_the_least_sure_have_the_larger_errors() -> None:
+    errors, measures = world(0)
+    assert ratio_of_least_sure(np.abs(errors[:, 0]), measures[0][:, 0]) > 1.7
+    assert ratio_of_least_sure(np.abs(errors[:, 0]), measures[1][:, 0]) == pytest.approx(1.0, abs=0.2)
+
+
+def test_confidence_is_a_half_at_the_median_and_falls_with_doubt_and_distance() -> None:
+    steps = np.array([[1.0, 1.0], [3.0, 3.0], [1.0, 1.0]])
+    zero = np.zeros_like(steps)
+    calibration = Calibration(
+        combination=Calibration.none(steps=1, size=2, groups=1).combination,
+        mixture=np.array([[1.0, 1.0], [0, 0], [0, 0]]),
+        floor=np.zeros(2),
+        factor=np.ones(2),
+        unit=np.ones(2),
+        typical=np.ones(1),
+        familiar=(1.0, 2.0),
+        covered_logit=0.0,
+    )
+    sure = calibration.confidence(combined([steps, zero, zero]), [(0, 1)], np.array([1.0, 1.0, 4.0]))
+    np.testing.assert_allclose(sure[:, 0], [0.5, 0.25, 0.125])
+
+
+def test_too_few_held_out_steps_are_refused() -> None:
+    with pytest.raises(SchemaError, match="at least 20"):
+        conformal_factor(np.zeros((5, 1)), np.ones((5, 1)))
+
+
+def test_distances_tell_strange_features_from_familiar_ones() -> None:
+    random = np.random.default_rng(0)
+    mixing = random.normal(size=(16, 16))
+    train = random.normal(size=(2000, 16)) @ mixing
+    familiar = Familiarity.of(train)
+    usual = familiar.distance(random.normal(size=(200, 16)) @ mixing)
+    strange = familiar.distance(random.normal(size=(200, 16)) * 3)
+    assert np.median(usual) == pytest.approx(1.0, abs=0.15)
+    assert auroc(usual, strange) > 0.95
+
+
+def test_auroc_counts_ties_half() -> None:
+    assert auroc(np.array([0.0, 1.0]), np.array([0.0, 1.0])) == 0.5
+    assert auroc(np.array([0.0, 0.0]), np.array([1.0])) == 1.0
