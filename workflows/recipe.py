@@ -23,7 +23,8 @@ import yaml
 
 from pipelines.config import config_from
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
-from workflows.steps import STEPS, StepKind
+from workflows.steps import STEPS
+from workflows.steps.step_kind import StepKind
 
 SHIPPED = Path(__file__).resolve().parent
 
@@ -104,7 +105,7 @@ def _step(entry: Mapping[str, Mapping[str, Any] | None], *, where: str) -> Step:
     conditions = {key: _names(chosen.pop(key, ())) for key in ("if_set", "if_unset")}
     step: StepKind = STEPS[kind]
     try:
-        config = config_from(step.config, chosen)
+        config: Any = config_from(step.config, chosen)
     except ConfigError as error:
         raise ConfigError(f"{where} ({kind}): {error}") from error
     return Step(kind=kind, config=config, **conditions)

@@ -42,7 +42,9 @@ def check(
 def collect(
     task: TaskName,
     episodes: Annotated[int, typer.Option(help="How many successful demonstrations.")] = 10,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="HDF5 file; the shipped one by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="HDF5 file; the shipped one by default.")
+    ] = None,
     placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
 ) -> None:
     """Collect source demonstrations with a task's scripted expert."""

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from generators.simulation.multiply import MultiplyConfig
+from generators.simulation.multiply_config import MultiplyConfig
 from generators.simulation.registry import find_task
 from pipelines.job import Job, Until
 from storage.embodiment import embodiment
@@ -15,7 +15,7 @@ KEPT_PER_UNIT = 8
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateStep(MultiplyConfig):
-    """Exactly `keep` successful trajectories (see `generators.simulation.multiply.MultiplyConfig`) as the job `name`.
+    """Exactly `keep` successful trajectories as the job `name`; what else can be set is the stage's `MultiplyConfig`.
 
     `kept_per_unit` trajectories make one shard: some 64 for a large data set, fewer spread better over workers. `tries`
     is how many attempts one trajectory may take before the yield is looked at again.

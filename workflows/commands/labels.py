@@ -1,0 +1,106 @@
+"""`pyramid fit | label | evaluate idm | lapa`: make a labeller, use it, measure it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workflows import models
+from workflows.commands.options import Address, DryRun, EngineOption, Workers, context_for, describe_job
+from workflows.steps.label import LabelStep, label_job, run_label
+
+fit = typer.Typer(help="Fit a labeller to data sets.", no_args_is_help=True)
+label = typer.Typer(help="Add labels to a data set, as a sidecar.", no_args_is_help=True)
+evaluate = typer.Typer(help="Measure a labeller on data whose actions are known.", no_args_is_help=True)
+
+Datasets = Annotated[list[Path], typer.Argument(help="Data sets to learn from.", metavar="DATASET...")]
+Folder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="DATASET")]
+ModelOutput = Annotated[Path, typer.Option("--output", "-o", help="Folder for weights and card.")]
+Preset = Annotated[str, typer.Option(help="Size of the model: tiny, starter, or one of the published ones.")]
+Steps = Annotated[int, typer.Option(help="Training steps; 0: the preset's.")]
+Settings = Annotated[Path | None, typer.Option("--config", help="YAML file with further settings of the fit.")]
+Model = Annotated[str, typer.Option(help='Folder of the model, or "starter" for the one that ships.')]
+LabelName = Annotated[str, typer.Option(help="Name of the sidecar; the labeller's by default.")]
+Body = Annotated[list[str] | None, typer.Option("--embodiment", help="Only units of this body; repeat.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    for name, group in (("fit", fit), ("label", label), ("evaluate", evaluate)):
+        app.add_typer(group, name=name)
+
+
+@fit.command("idm")
+def fit_idm(
+    datasets: Datasets, output: ModelOutput, preset: Preset = "starter", steps: Steps = 0, config: Settings = None
+) -> None:
+    """Fit an inverse dynamics model. A fit that was stopped goes on from OUTPUT/training."""
+    settings = models.settings_from(config)
+    print(models.fit_idm(datasets, output, preset=preset, steps=steps, settings=settings))
+
+
+@fit.command("lapa")
+def fit_lapa(
+    datasets: Datasets, output: ModelOutput, preset: Preset = "starter", steps: Steps = 0, config: Settings = None
+) -> None:
+    """Fit a latent action model; its health is watched, a collapsed run stops early."""
+    settings = models.settings_from(config)
+    print(models.fit_lapa(datasets, output, preset=preset, steps=steps, settings=settings))
+
+
+def _label(step: LabelStep, dataset: Path, dry_run: bool, **engine: Any) -> None:
+    context = context_for(dataset, **engine)
+    print(describe_job(label_job(context, step)) if dry_run else run_label(context, step))
+
+
+@label.command("idm")
+def label_idm(
+    dataset: Folder,
+    model: Model = "starter",
+    name: LabelName = "idm",
+    embodiment: Body = None,
+    engine: EngineOption = "local",
+    address: Address = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Add predicted actions with a confidence, an interval and flags for every step."""
+    step = LabelStep(kind="idm", model=model, name=name, embodiments=tuple(embodiment or ()))
+    _label(step, dataset, dry_run, engine=engine, address=address, workers=workers)
+
+
+@label.command("lapa")
+def label_lapa(
+    dataset: Folder,
+    model: Model = "starter",
+    name: LabelName = "lapa",
+    force: Annotated[bool, typer.Option(help="Label even with a model that fails its gates.")] = False,
+    embodiment: Body = None,
+    engine: EngineOption = "local",
+    address: Address = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Add latent actions, one for every step that has a later frame to look at."""
+    bodies = tuple(embodiment or ())
+    step = LabelStep(kind="lapa", model=model, name=name, embodiments=bodies, settings={"force": force})
+    _label(step, dataset, dry_run, engine=engine, address=address, workers=workers)
+
+
+@evaluate.command("idm")
+def evaluate_idm(
+    dataset: Folder,
+    model: Model = "starter",
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the figures.")] = Path("idm.json"),
+) -> None:
+    """Figures by part of the action, calibration, error against confidence."""
+    print(models.evaluate_idm(dataset, models.idm_folder(model), output=output))
+
+
+@evaluate.command("lapa")
+def evaluate_lapa(
+    datasets: Datasets,
+    model: Model = "starter",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("lapa.html"),
+) -> None:
+    """Probes, health, code use, and pictures of neighbours and transfers, on one page."""
+    print(models.evaluate_lapa(datasets, model, output=output))

@@ -1,0 +1,102 @@
+"""Fitting and evaluating the labellers from data sets on disk: what `pyramid fit` and `pyramid evaluate` call."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.config import config_from, settings_of
+from storage.atomic import json_bytes, write_whole
+from storage.dataset import Dataset
+from storage.errors import ConfigError, InputError
+
+
+def settings_from(path: Path | None) -> dict[str, Any]:
+    """The settings in a YAML file; none without a file. Raises ConfigError."""
+    if path is None:
+        return {}
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"settings file {path} cannot be read: {error}") from error
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"settings file {path} must be a mapping; got {type(settings).__name__}")
+    return dict(settings)
+
+
+def merged(config: Any, settings: Mapping[str, Any]) -> Any:
+    """`config` with `settings` put in, at any depth; unknown keys are refused."""
+    return config_from(type(config), _put(settings_of(config), settings))
+
+
+def _put(plain: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    deeper = {
+        key: _put(plain[key], value)
+        for key, value in settings.items()
+        if isinstance(value, Mapping) and isinstance(plain.get(key), Mapping)
+    }
+    return {**plain, **settings, **deeper}
+
+
+def idm_folder(model: str) -> Path:
+    """The folder of an inverse dynamics model: a path, or the one that ships as "starter"."""
+    import idm
+
+    return Path(str(idm.__file__)).with_name("starter") if model == "starter" else Path(model)
+
+
+def fit_idm(datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any]) -> str:
+    """Fit an inverse dynamics model to every episode with recorded actions, and save it in `output`."""
+    from idm.fit import IdmFitConfig, fit
+    from idm.presets import preset as idm_preset
+    from idm.windows import TrainingData
+
+    config = IdmFitConfig(model=idm_preset(preset))
+    config = merged(replace(config, fit=replace(config.fit, steps=steps)) if steps else config, settings)
+    model = fit(
+        [TrainingData(dataset=Dataset.open(path)) for path in datasets], config, output, folder=output / "training"
+    )
+    return f"fitted {config.model.preset} to {', '.join(model.targets)} in {output}"
+
+
+def fit_lapa(datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any]) -> str:
+    """Fit a latent action model to every episode with video, and save it in `output`."""
+    from lapa.fit import LapaFitConfig
+    from lapa.fit import fit_lapa as fit
+
+    fitted = fit(datasets, merged(LapaFitConfig.of_preset(preset, steps=steps), settings), output)
+    verdict = "passes its gates" if not fitted.failures else f"FAILS its gates: {'; '.join(fitted.failures)}"
+    return f"fitted {preset} in {output}; it {verdict}"
+
+
+def evaluate_idm(dataset: Path, model_folder: Path, *, output: Path) -> str:
+    """Measure a model on the episodes of a data set that it knows the actions of, body by body."""
+    from idm.artifact import load_idm
+    from idm.evaluate import EvaluateConfig, evaluate
+
+    model, opened = load_idm(model_folder), Dataset.open(dataset)
+    bodies = set(opened.index.table["embodiment"].unique().to_pylist()) & set(model.targets)
+    if not bodies:
+        raise InputError(f"{model_folder} knows {', '.join(model.targets)}; {dataset} has none of these bodies")
+    figures = {
+        body: evaluate(
+            model, body, [episode for episode in opened.episodes() if episode.embodiment == body], EvaluateConfig()
+        )
+        for body in sorted(bodies)
+    }
+    write_whole(output, json_bytes(figures))
+    return json.dumps(figures, indent=2)
+
+
+def evaluate_lapa(datasets: Sequence[Path], model: str, *, output: Path) -> str:
+    """Measure a latent action model and write its page."""
+    from lapa.evaluate import LapaEvaluateConfig
+    from lapa.evaluate import evaluate_lapa as evaluate
+    from lapa.report import write_report
+
+    evaluation, loaded = evaluate(datasets, LapaEvaluateConfig(model=model))
+    page = write_report(evaluation, loaded, output)
+    return f"{json.dumps(evaluation.health.to_json(), indent=2)}\nreport: {page}"
