@@ -64,6 +64,12 @@ def read_recordings(path: Path) -> list[Recording]:
         return [_read_one(file["data"][name], name, path) for name in names]
 
 
+def count_recordings(path: Path) -> int:
+    """How many demonstrations a file holds."""
+    with _opened(path) as file:
+        return len(file["data"])
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
