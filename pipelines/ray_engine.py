@@ -84,7 +84,7 @@ class RayEngine:
             self._session.renew()
             self._actors_died = False
         self._set_context()
-        rows = [{"unit": canonical_json(unit), "state": b"", "result": ""} for unit in units]
+        rows = [{"unit": unit.to_text(), "state": b"", "result": ""} for unit in units]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
         for segment in self._segments:
             dataset = self._through(dataset, segment, units=len(units), alone=alone)

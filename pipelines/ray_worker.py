@@ -59,8 +59,7 @@ def _through(about: About, worker: UnitWorker, row: pyarrow.Table) -> pyarrow.Ta
     (record,) = row.to_pylist()
     if record["result"]:
         return _row(record["unit"], b"", record["result"])
-    values = json.loads(record["unit"])
-    unit = WorkUnit(**{**values, "items": tuple(values["items"])})
+    unit = WorkUnit.from_text(record["unit"])
     after = _recorded(about, worker, unit, pickle.loads(record["state"]) if record["state"] else unit)
     if isinstance(after, UnitResult):
         return _row(record["unit"], b"", after.to_text())

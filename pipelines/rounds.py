@@ -46,8 +46,11 @@ class How:
         """The engine, started."""
         if self.engine == "local":
             return LocalEngine(root, job)
-        from pipelines.ray_engine import RayEngine  # Ray costs a second to import and is not always wanted
+        from pipelines.ray_client import RayClientEngine  # Ray costs a second to import and is not always wanted
+        from pipelines.ray_engine import RayEngine
 
+        if self.address and self.address.startswith("ray://"):
+            return RayClientEngine(root, job, address=self.address, workers=self.workers)
         return RayEngine(root, job, address=self.address, workers=self.workers)
 
 

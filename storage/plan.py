@@ -53,6 +53,15 @@ class WorkUnit:
     sink: str = SHARDS
     round: int = 0
 
+    def to_text(self) -> str:
+        return canonical_json(self)
+
+    @classmethod
+    def from_text(cls, text: str) -> "WorkUnit":
+        """The inverse of `to_text`."""
+        values = json.loads(text)
+        return cls(**{**values, "items": tuple(values["items"])})
+
 
 def plan_path(root: Path, job: str, round_number: int = 0) -> Path:
     """The file that holds one round of a job's plan."""

@@ -1,5 +1,7 @@
 """Drivers and nodes that vanish."""
 
+import json
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.chaos import Chaos
+from pipelines.job import Policy
 from pipelines.run_job import status
 from pipelines.testing import check_run, content_of
 from storage.sinks import Sink
@@ -60,6 +63,32 @@ def test_a_node_that_is_lost_takes_no_unit_with_it(tmp_path: Path, drive: Drive,
     check_run(root)
     assert not Sink(root).dead()
     assert content_of(root) == undisturbed(chaos)
+
+
+def test_a_cluster_behind_a_client_address_does_the_same(
+    tmp_path: Path, drive: Drive, undisturbed: Undisturbed
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    head = {"num_cpus": 2, "include_dashboard": False, "ray_client_server_port": port}
+    cluster = Cluster(initialize_head=True, head_node_args={**head, "object_store_memory": 150 * 1024**2})
+    try:
+        policy = Policy(attempts=2, max_failed_fraction=0.5)
+        wild = {"fault": "kill", "seeds": [3]}
+        chaos = Chaos(wild=wild, policy=policy, engine="ray", address=f"ray://127.0.0.1:{port}")
+        driver = drive(tmp_path / "data", chaos)
+        said, errors = driver.communicate(timeout=400)
+    finally:
+        cluster.shutdown()
+    assert driver.returncode == 0, errors
+    check_run(tmp_path / "data")
+    (letter,) = json.loads(said)[0]["dead_letters"]
+    expected = undisturbed(chaos)
+    del expected[f"shards/{letter['unit_id']}"]
+    assert content_of(tmp_path / "data") == expected
 
 
 def _wait_for_commits(root: Path, driver: subprocess.Popen[str], *, more: int) -> None:

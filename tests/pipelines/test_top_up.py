@@ -39,7 +39,7 @@ def test_a_round_follows_from_the_counts_alone() -> None:
     one, other = next_round(job, tally, 1), next_round(job, tally, 1)
     assert one == other
     assert {unit.round for unit in one} == {1}
-    assert [item["attempt"] for unit in one for item in unit.items][0] == 10
+    assert one[0].items[0]["attempt"] == 10
 
 
 def test_enough_is_enough() -> None:
