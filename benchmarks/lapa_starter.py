@@ -1,0 +1,135 @@
+"""The starter weights: held-out simulated clips of all its robots against every bar.
+
+python -m benchmarks lapa_starter [--quick]          measure what ships in lapa/starter
+python -m benchmarks.lapa_starter fit [STEPS]        generate the data, train, and write lapa/starter anew
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.lapa_clips import ClipSplit, use_threads
+from benchmarks.lapa_simulated import CameraFrames, datasets
+from benchmarks.measure import print_table, result
+from lapa.batches import BatchConfig
+from lapa.clips import Clip, ClipConfig, read_clips
+from lapa.encode import encode_clip
+from lapa.fit import LapaFitConfig, fit_clips, load_model, split_episodes
+from lapa.health import measure
+from lapa.label_config import STARTER, model_folder
+from lapa.model import LatentActionModel
+from lapa.probes import probe_tables
+from lapa.retrieval import same_direction_share
+from storage.dataset import Dataset
+
+STEPS = 1500
+LABELLED_SHARE = 0.0
+MOVING_M = 0.02
+BARS: dict[str, dict[str, float]] = {
+    "codes used": {"at_least": 0.9},
+    "perplexity over codebook": {"at_least": 0.4},
+    "reconstruction over copying": {"at_most": 0.6},
+    "error to the future over that to the present": {"at_most": 1.0},
+    "endpoint swap": {"at_least": 2.0},
+    "S-PCFC": {"at_most": 0.6},
+    "same octant in the other robot": {"at_least": 0.31},
+}
+PROBE_BARS = {"latent": {"at_least": 0.7}, "codes": {"at_least": 0.55}, "shuffled": {"at_most": 0.05}}
+
+
+def run(quick: bool) -> dict[str, Any]:
+    use_threads(2)
+    opened = datasets(quick=quick, seed=2 if quick else 1)
+    model = load_model(model_folder(STARTER)).model
+    figures, bars = measured(model, split(opened, model, share=0.4 if quick else 0.2), CameraFrames(opened))
+    print(f"starter weights on held-out clips of {', '.join(dataset.name for dataset in opened)}")
+    print_table(figures, bars)
+    return result(figures, bars)
+
+
+def split(opened: Sequence[Dataset], model: LatentActionModel, *, share: float) -> ClipSplit:
+    """Clips of the simulated data sets; the split is by episode and always the same."""
+    size_px = (model.config.height_px, model.config.width_px)
+    parts = split_episodes(opened, share)
+    return ClipSplit(*(list(read_clips(episodes, size_px, ClipConfig())) for episodes in parts))
+
+
+def measured(
+    model: LatentActionModel, clips: ClipSplit, frames: CameraFrames
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Every figure of a model on clips of several robots, and the bars."""
+    health = measure(model, clips.held_out, pairs=4096)
+    figures = {
+        "codes used": health.used_share,
+        "perplexity over codebook": health.perplexity_share,
+        "reconstruction over copying": health.reconstruction,
+        "error to the future over that to the present": health.toward_future,
+        "endpoint swap": health.swap,
+        "S-PCFC": health.static_cosine,
+        "held-out pairs": float(health.pairs),
+    }
+    bars = dict(BARS)
+    for source, use in health.by_source.items():
+        figures[f"{source}: codes used"] = use["used_share"]
+        figures[f"{source}: perplexity over codebook"] = use["perplexity_share"]
+    for source, table in probe_tables(model, clips.training, clips.held_out, motion=frames.motion).items():
+        for feature, scores in table.items():
+            name = f"{source}: end-effector R2, {feature}"
+            figures[name] = float(np.mean(list(scores.values())))
+            bars |= {name: PROBE_BARS[feature]} if feature in PROBE_BARS else {}
+    share, chance = octants(model, clips.held_out, frames)
+    figures |= {"same octant in the other robot": share, "same octant of a random pair": chance}
+    return figures, bars
+
+
+def octants(model: LatentActionModel, held_out: Sequence[Clip], frames: CameraFrames) -> tuple[float, float]:
+    """Mean over pairs of bodies: how often the nearest latent of the other moves in the same of eight directions."""
+    bodies: dict[str, list[tuple[Any, Any]]] = {}
+    for clip in held_out:
+        moves = frames.direction(clip, clip.pairs)
+        moving = np.linalg.norm(moves, axis=1) > MOVING_M
+        bodies.setdefault(clip.source, []).append((encode_clip(model, clip).latent[moving], moves[moving]))
+    joined = {
+        source: (np.concatenate([latent for latent, _ in each]), np.concatenate([moves for _, moves in each]))
+        for source, each in sorted(bodies.items())
+    }
+    names = list(joined)
+    shares = [
+        same_direction_share(joined[one], joined[other])
+        for place, one in enumerate(names)
+        for other in names[place + 1 :]
+    ]
+    return tuple(np.mean(shares, axis=0)) if shares else (float("nan"), float("nan"))
+
+
+def fit(steps: int = STEPS) -> None:
+    """Train the starter weights on the simulated robots and put them into lapa/starter."""
+    use_threads(2)
+    opened = datasets(quick=False)
+    config = LapaFitConfig.of_preset("starter", steps=steps)
+    config = replace(config, batches=BatchConfig(labelled_share=LABELLED_SHARE))
+    parts = split_episodes(opened, 0.2)
+    size_px = (config.model.height_px, config.model.width_px)
+    clips = [list(read_clips(episodes, size_px, config.clips)) for episodes in parts]
+    about = {
+        "datasets": [dataset.name for dataset in opened],
+        "held_out": sorted(episode.episode_id for episode in parts[1]),
+        "command": f"python -m benchmarks.lapa_starter fit {steps}",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = fit_clips(clips[0], clips[1], config, Path(folder) / "model", data=about)
+        print(fitted.health, fitted.failures or "every gate holds", sep="\n")
+        shutil.rmtree(model_folder(STARTER), ignore_errors=True)
+        model_folder(STARTER).mkdir()
+        for name in ("model.safetensors", "card.json"):
+            shutil.copy(Path(folder) / "model" / name, model_folder(STARTER) / name)
+
+
+if __name__ == "__main__" and sys.argv[1:2] == ["fit"]:
+    fit(*(int(argument) for argument in sys.argv[2:]))
