@@ -12,7 +12,8 @@ from pipelines.run_job import run_job
 from pipelines.stage import Resources
 from pipelines.testing import STAGES, check_run, content_of, tiny_job
 from storage.dataset import Dataset
-from storage.errors import ConfigError
+from storage.errors import ConfigError, WorkFailedError
+from storage.sinks import Sink
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -66,3 +67,12 @@ def test_a_stage_that_fits_on_no_node_is_refused_and_not_waited_for(
     monkeypatch.setitem(CATALOG, "huge", replace(STAGES["wild"], resources=Resources(cpus=512)))
     with pytest.raises(ConfigError, match="no node has all that"):
         run_job(tmp_path / "data", tiny_job(("huge", {})), engine="ray")
+
+
+@pytest.mark.slow
+def test_a_sick_run_ends_early_on_ray_too(tmp_path: Path) -> None:
+    wild = ("wild", {"fault": "value", "seeds": list(range(120))})
+    with pytest.raises(WorkFailedError, match="more than the 10% that max_failed_fraction allows"):
+        run_job(tmp_path / "data", tiny_job(wild, units=60, items_per_unit=2), engine="ray")
+    check_run(tmp_path / "data", ended=False)
+    assert len(Sink(tmp_path / "data").dead()) < 30
