@@ -1,6 +1,7 @@
 """Reading: CPU time of a random training window, our reader against zarr-python on the very same files."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def run(quick: bool) -> dict[str, Any]:
         theirs = _ZarrReader(dataset, windows)
         _check_equal(windows, theirs, numbers[0])
         contestants = {
-            "ours": lambda: [windows.__getitems__(batch) for batch in numbers],
-            "zarr": lambda: [theirs.read(batch) for batch in numbers],
+            "ours": lambda: _read(windows.__getitems__, numbers),
+            "zarr": lambda: _read(theirs.read, numbers),
         }
         seconds = measure.interleaved(contestants, rounds=rounds)
         bytes_per_frame = dataset_bytes(dataset) / (units * steps * len(_CAMERAS))
@@ -53,6 +54,12 @@ def run(quick: bool) -> dict[str, Any]:
     print(f"Random windows, 2 cameras {SIZE_PX}x{SIZE_PX}, state, {_HORIZON} actions, batches of {_BATCH}:")
     measure.print_table(figures, BARS)
     return measure.result(figures, BARS)
+
+
+def _read(reader: Callable[[list[int]], object], numbers: list[list[int]]) -> None:
+    """Read one batch after the other and let go of each, as a training loop does."""
+    for batch in numbers:
+        reader(batch)
 
 
 def dataset_bytes(dataset: Dataset) -> int:
@@ -91,14 +98,13 @@ class _ZarrReader:
             self._arrays.append({name: group[name] for name in names})
 
     def read(self, numbers: list[int]) -> dict[str, Any]:
-        rows, nth = self._table.find(np.asarray(numbers))
         count = len(numbers)
         images = {name: np.empty((count, 1, SIZE_PX, SIZE_PX, 3), dtype=np.uint8) for name in _CAMERAS}
         state = np.zeros((count, 1, 44), dtype=np.float32)
         action = np.zeros((count, _HORIZON, 44), dtype=np.float32)
-        for place, (row, step) in enumerate(zip(rows.tolist(), nth.tolist(), strict=True)):
-            arrays = self._arrays[self._table.unit[row]]
-            at, end = int(self._table.start[row]) + step, int(self._table.start[row] + self._table.length[row])
+        for place, window in enumerate(self._table.places(numbers)):
+            arrays = self._arrays[window.unit]
+            at, end = window.start + window.nth, window.start + window.length
             state[place, 0] = arrays["state"][at]
             chunk = arrays["action/ground_truth"][at : min(at + _HORIZON, end)]
             action[place, : len(chunk)] = chunk

@@ -7,7 +7,8 @@ bisection in the table of episodes, so that a billion windows cost what their ep
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,19 @@ from storage.dataset import Dataset
 from storage.errors import ConfigError
 from storage.window_config import Source, WindowConfig
 from storage.window_recipe import Recipe, recipe_of
+
+
+class Place(NamedTuple):
+    """Where a window is: its unit, the row of its episode in the source's index, the episode's rows in the shard, the
+    first step that may be a present step, whether steps in between may not, and which of those that may this one is."""
+
+    unit: int
+    row: int
+    start: int
+    length: int
+    first: int
+    gaps: bool
+    nth: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +50,22 @@ class WindowTable:
     gaps: NDArray[np.bool_]
     ends: NDArray[np.int64]
 
-    def find(self, windows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of each window: the row of its episode in this table, and how many windows of that episode come before."""
+    @cached_property
+    def begins(self) -> NDArray[np.int64]:
+        """Of each row: the number of its first window."""
+        return np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])
+
+    def places(self, numbers: Sequence[int]) -> list[Place]:
+        """Where the windows `numbers` are; raises IndexError."""
+        if not len(numbers):
+            return []
+        if min(numbers) < 0 or max(numbers) >= self.ends[-1]:
+            raise IndexError(f"windows are numbered 0..{self.ends[-1] - 1}; got {min(numbers)}..{max(numbers)}")
+        windows = np.asarray(numbers, dtype=np.int64)
         rows = np.searchsorted(self.ends, windows, side="right")
-        return rows, windows - np.where(rows, self.ends[rows - 1], 0)
+        columns = (self.unit, self.row, self.start, self.length, self.first, self.gaps)
+        found = [column[rows].tolist() for column in columns]
+        return [Place(*values) for values in zip(*found, (windows - self.begins[rows]).tolist(), strict=True)]
 
     def source_ends(self) -> list[int]:
         """Of each source: the number of the window behind its last."""

@@ -19,7 +19,7 @@ from storage.frames import frame_codec
 from storage.shard_reader import Shard, Video
 from storage.window_config import Source, WindowConfig
 from storage.window_recipe import Camera, Recipe
-from storage.window_table import window_table
+from storage.window_table import Place, window_table
 
 Batch = dict[str, Any]
 """One batch of B windows. V view, T and S observation and state offsets, H steps of the chunk, D the widest vector:
@@ -48,6 +48,7 @@ class Windows:
         self.table = window_table(self.sources, config)
         recipes = self.table.recipe_of_unit
         self.embodiments: tuple[str, ...] = tuple(dict.fromkeys(recipe.head for recipe in recipes))
+        self._number_of_head = {head: number for number, head in enumerate(self.embodiments)}
         self.state_size = max(recipe.state_size for recipe in recipes)
         self.action_size = max(recipe.action_size for recipe in recipes)
         self._views = {view: self._view(view) for view in config.cameras}
@@ -65,27 +66,16 @@ class Windows:
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
         """The windows `numbers` as one batch, in this order."""
-        windows = np.asarray(numbers, dtype=np.int64)
-        if len(windows) and not (windows.min() >= 0 and windows.max() < len(self)):
-            raise IndexError(f"windows are numbered 0..{len(self) - 1}; got {windows.min()}..{windows.max()}")
-        rows, nth = self.table.find(windows)
-        units = self.table.unit[rows]
-        batch = self._empty(len(windows))
-        starts, lengths = self.table.start[rows].tolist(), self.table.length[rows].tolist()
-        firsts, gaps = (self.table.first[rows] + nth).tolist(), self.table.gaps[rows].tolist()
-        order = np.lexsort((self.table.start[rows] + nth, units)).tolist()
-        steps = [0] * len(order)
-        unit_list = units.tolist()
-        for place in order:
-            shard = self._shard(unit_list[place])
-            step = firsts[place]
-            if gaps[place]:
-                step = shard.valid_step(
-                    starts[place], lengths[place], first=step - int(nth[place]), nth=int(nth[place])
-                )
-            shard.fill(batch, place, start=starts[place], length=lengths[place], step=step)
-            steps[place] = step
-        self._describe(batch, rows, units, steps)
+        places = self.table.places(numbers)
+        batch = self._empty(len(places))
+        steps = [0] * len(places)
+        # Neighbours on the disk one behind the other, whatever the order of the batch.
+        for number in sorted(range(len(places)), key=places.__getitem__):
+            place = places[number]
+            shard = self._shard(place.unit)
+            steps[number] = step = shard.present_step(place)
+            shard.fill(batch, number, place, step)
+        self._describe(batch, places, steps)
         return batch
 
     def episode_id(self, batch: Batch, place: int) -> str:
@@ -96,17 +86,15 @@ class Windows:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}
 
-    def _describe(self, batch: Batch, rows: NDArray[np.int64], units: NDArray[np.int64], steps: list[int]) -> None:
-        recipes = [self.table.recipe_of_unit[unit] for unit in units.tolist()]
-        episodes = self.table.row[rows]
-        batch["embodiment"] = np.array([self.embodiments.index(recipe.head) for recipe in recipes], dtype=np.int64)
+    def _describe(self, batch: Batch, places: list[Place], steps: list[int]) -> None:
+        recipes = [self.table.recipe_of_unit[place.unit] for place in places]
+        batch["embodiment"] = np.array([self._number_of_head[recipe.head] for recipe in recipes], dtype=np.int64)
         batch["source"] = np.array([recipe.source for recipe in recipes], dtype=np.int64)
         batch["rate_hz"] = np.array([recipe.rate_hz for recipe in recipes], dtype=np.float64)
-        batch["episode"] = episodes
+        batch["episode"] = np.array([place.row for place in places], dtype=np.int64)
         batch["step"] = np.array(steps, dtype=np.int64)
         batch["instruction"] = [
-            self._instructions[recipe.source][episode]
-            for recipe, episode in zip(recipes, episodes.tolist(), strict=True)
+            self._instructions[recipe.source][place.row] for recipe, place in zip(recipes, places, strict=True)
         ]
 
     def _shard(self, unit: int) -> "_OpenShard":
@@ -173,40 +161,42 @@ class _OpenShard:
         self._videos = {view: (camera, shard.video(camera.name)) for view, camera in recipe.cameras.items()}
         self._scratch: dict[tuple[int, ...], NDArray[Any]] = {}
 
-    def valid_step(self, start: int, length: int, *, first: int, nth: int) -> int:
-        """The `nth` valid step of an episode, counted from step `first` on."""
-        return first + int(np.flatnonzero(self._valid(start + first, start + length))[nth])
+    def present_step(self, place: Place) -> int:
+        """The step of the episode that the window at `place` is around."""
+        if not place.gaps:
+            return place.first + place.nth
+        valid = self._valid(place.start + place.first, place.start + place.length)
+        return place.first + int(np.flatnonzero(valid)[place.nth])
 
-    def fill(self, batch: Batch, place: int, *, start: int, length: int, step: int) -> None:
-        """Read the window around `step` of the episode at rows `start`.. into `batch` at `place`."""
+    def fill(self, batch: Batch, number: int, place: Place, step: int) -> None:
+        """Read the window around `step` of the episode at `place` into `batch`, at `number`."""
         if self._state is not None:
-            self._fill_state(batch, place, start=start, length=length, step=step)
+            self._fill_state(batch["state"][number], batch["state_mask"][number], place, step)
         if self._action is not None:
-            self._fill_action(batch, place, start=start, length=length, step=step)
+            self._fill_action(batch["action"][number], batch["action_mask"][number], place, step)
         for name, rows in self._fields.items():
-            batch["fields"][name][place] = rows[start + step]
-            batch["field_mask"][name][place] = True
+            batch["fields"][name][number] = rows[place.start + step]
+            batch["field_mask"][name][number] = True
         for view, (camera, video) in self._videos.items():
-            images, mask = batch["images"][view][place], batch["image_mask"][view][place]
-            for number, offset in enumerate(self._recipe.observation_offsets):
-                at = min(max(step + offset, 0), length - 1)
-                self._decode(camera, video, start + at, images[number])
-                mask[number] = at == step + offset
+            images, mask = batch["images"][view][number], batch["image_mask"][view][number]
+            for slot, offset in enumerate(self._recipe.observation_offsets):
+                at = min(max(step + offset, 0), place.length - 1)
+                self._decode(camera, video, place.start + at, images[slot])
+                mask[slot] = at == step + offset
 
-    def _fill_state(self, batch: Batch, place: int, *, start: int, length: int, step: int) -> None:
+    def _fill_state(self, state: NDArray[Any], mask: NDArray[Any], place: Place, step: int) -> None:
         assert self._state is not None
-        size, state, mask = self._recipe.state_size, batch["state"][place], batch["state_mask"][place]
-        for number, offset in enumerate(self._recipe.state_offsets):
-            at = min(max(step + offset, 0), length - 1)
-            state[number, :size] = self._state[start + at]
-            mask[number, :size] = at == step + offset
+        size = self._recipe.state_size
+        for slot, offset in enumerate(self._recipe.state_offsets):
+            at = min(max(step + offset, 0), place.length - 1)
+            state[slot, :size] = self._state[place.start + at]
+            mask[slot, :size] = at == step + offset
 
-    def _fill_action(self, batch: Batch, place: int, *, start: int, length: int, step: int) -> None:
+    def _fill_action(self, action: NDArray[Any], mask: NDArray[Any], place: Place, step: int) -> None:
         assert self._action is not None
-        chunk, size = self._recipe.chunk, self._recipe.action_size
-        action, mask = batch["action"][place], batch["action_mask"][place]
-        there = min(chunk.reach, length - step)
-        rows = self._action[start + step : start + step + there]
+        chunk, size, first = self._recipe.chunk, self._recipe.action_size, place.start + step
+        there = min(chunk.reach, place.length - step)
+        rows = self._action[first : first + there]
         if chunk.matrices:
             if there < chunk.reach:
                 rows = np.concatenate([rows, np.repeat(rows[-1:], chunk.reach - there, axis=0)])
@@ -218,7 +208,7 @@ class _OpenShard:
             mask[:there, :size] = True
         if self._masks:
             invalid = np.zeros(chunk.reach + 1, dtype=np.int64)
-            invalid[1 : there + 1] = ~self._valid(start + step, start + step + there)
+            invalid[1 : there + 1] = ~self._valid(first, first + there)
             count = np.cumsum(invalid)
             mask &= (count[np.minimum(chunk.needs, chunk.reach)] == count[chunk.begins])[:, None]
 
