@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args
 from storage.embodiment import Embodiment, embodiment, register
 from storage.episode import Layer
 from storage.errors import ConfigError, InputError, MissingFileError, UnknownNameError
+from storage.formats.resizing import Fit, Resize
 from storage.formats.video_clip import FrameCoding
-from storage.formats.video_pixels import Fit, Resize
 from storage.frames import frame_codec
 from storage.ids import canonical_json, content_id
 
@@ -111,10 +111,10 @@ class ImportConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportItem:
-    """One foreign episode of about `length` steps. `files` maps a path below `root` to the fingerprint that it had when
-    it was planned ("" where it was missing); `cameras` maps a camera to the (height, width) of its source frames; `rate`
-    is a fraction as text; `arrays` names what the episode will hold; `embodiment_record` declares an embodiment that is
-    not shipped."""
+    """One foreign episode of about `length` steps. `files` maps a path below `root` to the fingerprint that it had
+    when it was planned ("" where it was missing); `cameras` maps a camera to the (height, width) of its source frames;
+    `rate` is a fraction as text; `arrays` names what the episode will hold; `embodiment_record` declares an embodiment
+    that is not shipped."""
 
     format: FormatName
     root: str

@@ -19,6 +19,7 @@ from storage.formats.parquet_columns import matrix
 Runs = list[list[Any]]
 """Text that changes over an episode: [[first step, text], ...]."""
 
+_NOTHING_SAID = -1
 _PREFERRED = ("annotation.human.action.task_description", "annotation.human.task_description")
 
 
@@ -67,6 +68,9 @@ def _runs(meta: LeRobotMeta, path: Path, table: Any, name: str) -> Runs:
     runs: Runs = []
     for start in starts:
         index = int(indices[start])
+        if index == _NOTHING_SAID:
+            runs.append([start, ""])
+            continue
         if index not in meta.tasks:
             raise SchemaError(f"{path}: {name} points at task {index}, which tasks.jsonl does not have")
         runs.append([start, meta.tasks[index]])

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from storage.errors import CorruptFileError
+from storage.formats.resizing import RGB
 from storage.formats.video_clip import FrameCoding
-from storage.formats.video_pixels import RGB
 from storage.frames import Frames
 
 

@@ -26,6 +26,7 @@ from storage.errors import ConfigError, InputError, MissingFileError, SchemaErro
 from storage.formats.hdf5_file import HDF5_SUFFIXES, opened
 from storage.formats.import_item import ImportConfig, ImportItem, fingerprint
 from storage.formats.model_file import model_reference
+from storage.formats.resizing import RGB
 from storage.formats.robomimic_body import body_of
 from storage.formats.robomimic_contents import (
     OURS,
@@ -38,7 +39,6 @@ from storage.formats.robomimic_contents import (
     read_foreign,
 )
 from storage.formats.robosuite_state import read_state
-from storage.formats.video_pixels import RGB
 from storage.formats.video_write import rate_fraction
 from storage.frames import Frames
 from storage.ids import content_id

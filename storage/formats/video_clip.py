@@ -7,12 +7,14 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import SchemaError
-from storage.formats.video_io import frames_of, presentation_times, probe
-from storage.formats.video_pixels import RGB, Resize
+from storage.formats.resizing import RGB, Resize
+from storage.formats.video_io import decoded, presentation_times, probe
+from storage.formats.video_pixels import to_rgb
 from storage.frames import Frames, frame_codec
 
 
@@ -49,7 +51,7 @@ class FrameCoding:
 
 def encode_video(path: Path, coding: FrameCoding) -> Frames:
     """Every frame of `path`, in order and whatever their times: for sources that count frames."""
-    return coding.encode(image for _, image in frames_of(path))
+    return coding.encode(to_rgb(frame, coding.resize) for _, frame in decoded(path))
 
 
 def read_clip(
@@ -72,11 +74,11 @@ def read_clip(
     chosen: list[tuple[int, Fraction]] = []
     size: tuple[int, int] | None = None
     tail = 1 / info.rate - 1 / (2 * rate)
-    for number, seconds, image in _nearest(frames_of(path, start_s=start_s, stop_s=stop_s), rate, tail):
+    for number, seconds, frame in _nearest(decoded(path, start_s=start_s, stop_s=stop_s), rate, tail):
         if chosen and chosen[-1][0] == number:
             payloads.append(payloads[-1])
         else:
-            image = coding.resize(image)
+            image = to_rgb(frame, coding.resize)
             size = size or (image.shape[0], image.shape[1])
             if image.shape[:2] != size:
                 raise SchemaError(f"{path} changes its size from {size} to {image.shape[:2]}; give size_px")
@@ -98,16 +100,16 @@ def read_clip(
 
 
 def _nearest(
-    frames: Iterable[tuple[Fraction, RGB]], rate: Fraction, tail: Fraction
-) -> Iterator[tuple[int, Fraction, RGB]]:
-    """For each point of the grid zero, zero + 1/rate, ... the frame nearest in time: (its number, its time, image).
+    frames: Iterable[tuple[Fraction, av.VideoFrame]], rate: Fraction, tail: Fraction
+) -> Iterator[tuple[int, Fraction, av.VideoFrame]]:
+    """For each point of the grid zero, zero + 1/rate, ... the frame nearest in time: (its number, its time, the frame).
 
     The grid ends `tail` seconds after the last frame: its duration less half a step, so that a file of constant rate
     gives each of its frames exactly once.
     """
-    earlier: tuple[int, Fraction, RGB] | None = None
+    earlier: tuple[int, Fraction, av.VideoFrame] | None = None
     zero, step = Fraction(0), 0
-    for number, (seconds, image) in enumerate(frames):
+    for number, (seconds, frame) in enumerate(frames):
         if earlier is None:
             zero = seconds
         else:
@@ -115,7 +117,7 @@ def _nearest(
             while zero + step / rate <= middle:
                 yield earlier
                 step += 1
-        earlier = (number, seconds, image)
+        earlier = (number, seconds, frame)
     while earlier is not None and (step == 0 or zero + step / rate < earlier[1] + tail):
         yield earlier
         step += 1

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from storage.embodiment import embodiment
 from storage.episode import Episode
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError
 from storage.formats.import_item import ImportConfig, ImportItem, fingerprint
@@ -40,6 +41,7 @@ def list_videos(root: Path, config: ImportConfig) -> list[ImportItem]:
     can be read at all, the first error is raised here.
     """
     folder = root if root.is_dir() else root.parent
+    embodiment(config.embodiment or "human")
     captions = read_captions(folder, config)
     items: list[ImportItem] = []
     failure: InputError | None = None

@@ -15,7 +15,8 @@ import av
 import numpy as np
 
 from storage.errors import CorruptFileError, MissingFileError
-from storage.formats.video_pixels import RGB, quarter_turns, to_rgb
+from storage.formats.resizing import RGB
+from storage.formats.video_pixels import quarter_turns, to_rgb
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 _NTSC = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120))
@@ -57,7 +58,14 @@ def probe(path: Path) -> VideoInfo:
 
 
 def frames_of(path: Path, *, start_s: float = 0.0, stop_s: float = float("inf")) -> Iterator[tuple[Fraction, RGB]]:
-    """(seconds after the first frame of the file, image (H, W, 3) uint8) for start_s <= seconds < stop_s, in order.
+    """(seconds after the first frame of the file, image (H, W, 3) uint8) for start_s <= seconds < stop_s, in order."""
+    return ((seconds, to_rgb(frame)) for seconds, frame in decoded(path, start_s=start_s, stop_s=stop_s))
+
+
+def decoded(
+    path: Path, *, start_s: float = 0.0, stop_s: float = float("inf")
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """As `frames_of`, before the conversion to RGB, which costs as much as the decoding.
 
     Raises CorruptFileError where decoding stops, and after the last frame when the file declares more than it holds.
     """
@@ -71,7 +79,7 @@ def frames_of(path: Path, *, start_s: float = 0.0, stop_s: float = float("inf"))
             if seconds >= stop_s:
                 return
             if seconds >= start:
-                yield seconds, to_rgb(frame)
+                yield seconds, frame
 
 
 def presentation_times(path: Path) -> list[Fraction]:

@@ -5,19 +5,13 @@ colour by more); over import, export and import again that adds up. OpenCV round
 limited range) has a routine of its own there, as fast as libswscale's; the others go through their matrix.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
-
 import av
 import cv2
 import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from storage.errors import ConfigError, UnknownNameError
-
-RGB = NDArray[np.uint8]
-Fit = Literal["stretch", "pad", "crop"]
+from storage.formats.resizing import RGB, Resize
 
 # ISO/IEC 23091-2 code of the matrix -> its weights of red and blue. 0 and 2 say nothing; decoders take them for BT.601.
 _WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
@@ -27,14 +21,21 @@ _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "y
 _EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
-def to_rgb(frame: av.VideoFrame) -> RGB:
-    """(H, W, 3) uint8 of a decoded frame, turned upright where the file says that it lies on its side."""
+_AREA = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_AS_IT_IS = Resize()
+
+
+def to_rgb(frame: av.VideoFrame, resize: Resize = _AS_IT_IS) -> RGB:
+    """(H, W, 3) uint8 of a decoded frame: turned upright where the file says that it lies on its side, and resized."""
     turns = quarter_turns(frame)
-    image = _upright_rgb(frame)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    lying = turns % 2 == 1
+    height, width = resize.scaled_size(*((frame.width, frame.height) if lying else (frame.height, frame.width)))
+    image = _rgb(frame, (width, height) if lying else (height, width))
+    return resize(np.ascontiguousarray(np.rot90(image, turns)) if turns else image)
 
 
-def _upright_rgb(frame: av.VideoFrame) -> RGB:
+def _rgb(frame: av.VideoFrame, size_px: tuple[int, int]) -> RGB:
+    """RGB of a frame. Where the frame is plain and larger than `size_px` it is scaled on the way, which is cheaper."""
     if frame.format.is_rgb or frame.format.name.startswith("gray"):
         straight: RGB = frame.to_ndarray(format="rgb24", interpolation=_EXACT, threads=1)
         return straight
@@ -42,6 +43,12 @@ def _upright_rgb(frame: av.VideoFrame) -> RGB:
     weights = _WEIGHTS.get(frame.colorspace, _BT601)
     even = frame.width % 2 == 0 and frame.height % 2 == 0
     if frame.format.name == "yuv420p" and even and not full and weights == _BT601:
+        height, width = size_px
+        if height <= frame.height and width <= frame.width and size_px != (frame.height, frame.width):
+            smaller: RGB = frame.to_ndarray(
+                format="rgb24", height=height, width=width, interpolation=_AREA, src_colorspace="ITU601", threads=1
+            )
+            return smaller
         return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420))
     if frame.format.name not in _PLANAR:
         # More bits, or planes woven together: to plain planes of the same matrix and range first.
@@ -83,54 +90,3 @@ def from_rgb(image: RGB, pixel_format: str) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
     return frame.reformat(format=pixel_format, interpolation=exact, dst_colorspace="ITU601", threads=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resize:
-    """Brings every frame to `size_px` = (height, width) by area averaging (bilinear where it grows).
-
-    `fit` says what happens to another aspect ratio: "stretch" distorts, "pad" adds black bars, "crop" cuts the edges.
-    `size_px` None leaves every frame as it is.
-    """
-
-    size_px: tuple[int, int] | None = None
-    fit: Fit = "stretch"
-
-    def __post_init__(self) -> None:
-        if self.fit not in get_args(Fit):
-            raise UnknownNameError.among("fit", self.fit, get_args(Fit))
-        if self.size_px is not None and (len(self.size_px) != 2 or min(self.size_px) < 1):
-            raise ConfigError(f"size_px is (height, width) in pixels, at least 1 each; got {self.size_px}")
-
-    def size_of(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Height and width of what comes out for a frame of that size."""
-        return (height_px, width_px) if self.size_px is None else (int(self.size_px[0]), int(self.size_px[1]))
-
-    def __call__(self, image: RGB) -> RGB:
-        height, width = self.size_of(*image.shape[:2])
-        if image.shape[:2] == (height, width):
-            return image
-        if self.fit == "stretch":
-            return _scaled(image, height, width)
-        ratios = height / image.shape[0], width / image.shape[1]
-        scale = min(ratios) if self.fit == "pad" else max(ratios)
-        inner = _scaled(image, max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
-        return _padded(inner, height, width) if self.fit == "pad" else _cropped(inner, height, width)
-
-
-def _scaled(image: RGB, height: int, width: int) -> RGB:
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    scaled: Any = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return scaled  # type: ignore[no-any-return]
-
-
-def _padded(image: RGB, height: int, width: int) -> RGB:
-    out = np.zeros((height, width, 3), np.uint8)
-    top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
-    out[top : top + image.shape[0], left : left + image.shape[1]] = image
-    return out
-
-
-def _cropped(image: RGB, height: int, width: int) -> RGB:
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return np.ascontiguousarray(image[top : top + height, left : left + width])

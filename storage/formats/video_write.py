@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 import av
 
 from storage.errors import ConfigError, UnknownNameError
-from storage.formats.video_pixels import RGB, from_rgb
+from storage.formats.resizing import RGB
+from storage.formats.video_pixels import from_rgb
 from storage.frames import Frames, frame_codec
 
 VideoCodec = Literal["h264", "av1"]

@@ -13,6 +13,7 @@ from storage.errors import AlreadyWrittenError, ConfigError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
 from storage.formats.lerobot_export import LeRobotExport, export_lerobot
+from storage.formats.lerobot_statistics import image_statistics
 from storage.formats.testing import read_parquet, tiny_lerobot, write_parquet
 from storage.formats.video_io import frames_of, probe
 from storage.frames import Frames
@@ -101,6 +102,20 @@ def test_the_metadata_is_complete_and_true(tmp_path: Path) -> None:
     assert 0 <= np.min(video["min"]) <= np.max(video["max"]) <= 1
 
 
+def test_image_statistics_are_those_of_the_pixels() -> None:
+    frames = tiny_episode(1).cameras["front"]
+    told = image_statistics(frames)
+    pixels = frames.decode().reshape(-1, 3) / 255
+    for key, values in {
+        "min": pixels.min(0),
+        "max": pixels.max(0),
+        "mean": pixels.mean(0),
+        "std": pixels.std(0),
+    }.items():
+        np.testing.assert_allclose(np.ravel(told[key]), values, rtol=1e-9)
+    assert told["count"] == [12]
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -151,6 +166,25 @@ def test_statistics_are_those_of_all_rows(tmp_path: Path, monkeypatch: pytest.Mo
         assert set(stats[column]) == set(expected)
         for key, values in expected.items():
             np.testing.assert_allclose(stats[column][key], values, rtol=1e-5, atol=1e-6)
+
+
+def test_numbers_that_are_missing_leave_the_statistics_readable(tmp_path: Path) -> None:
+    force = np.ones((12, 2))
+    force[3] = np.nan
+    episode = tiny_episode(1, arrays={"foreign/force": force, "foreign/nothing": np.full((12, 1), np.nan)})
+    (root,) = export_lerobot([episode], tmp_path / "out").paths
+
+    def refuse(word: str) -> float:
+        raise AssertionError(f"{word} is no JSON")
+
+    for name in ("stats.json", "episodes_stats.jsonl"):
+        for line in (
+            (root / "meta" / name).read_text().splitlines()
+            if name.endswith("l")
+            else [(root / "meta" / name).read_text()]
+        ):
+            json.loads(line, parse_constant=refuse)
+    assert_same(episode, *_import(root))
 
 
 def test_labels_are_written_under_the_names_that_the_trainer_uses(tmp_path: Path) -> None:

@@ -106,6 +106,14 @@ def test_an_instruction_that_changes_is_kept_whole(tmp_path: Path) -> None:
     assert episode.provenance["imported"]["annotations"] == {"task_index": [[0, "a"], [4, "b"]]}
 
 
+def test_steps_without_an_annotation_have_an_empty_one(tmp_path: Path) -> None:
+    root = tiny_lerobot(tmp_path / "set", columns={"annotation.human.phase": np.array([-1] * 4 + [0] * 4)})
+    (episode, *_) = _import(root, instruction_column="task_index")
+    assert episode.provenance["imported"]["annotations"] == {
+        "annotation.human.phase": [[0, ""], [4, "pick up the disc"]]
+    }
+
+
 def test_labels_of_the_trainer_become_labels(tmp_path: Path) -> None:
     latent, dreamt = np.ones((8, 32), np.float32), np.zeros((8, 26), np.float32)
     columns = {"lapa_action": latent, "dream_actions": dreamt}

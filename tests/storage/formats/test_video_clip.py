@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from storage.errors import SchemaError
+from storage.formats.resizing import Resize
 from storage.formats.testing import tiny_video
 from storage.formats.video_clip import FrameCoding, encode_video, read_clip
-from storage.formats.video_pixels import Resize
 from storage.testing import tiny_images
 
 HIGH = FrameCoding(codec="high")
@@ -81,3 +81,14 @@ def test_frames_are_resized_as_they_are_decoded(tmp_path: Path) -> None:
     clip = read_clip(tmp_path / "a.mp4", FrameCoding(resize=Resize(size_px=(16, 24))))
     assert (clip.frames.height_px, clip.frames.width_px) == (16, 24)
     assert clip.frames.decode().shape == (12, 16, 24, 3)
+
+
+@pytest.mark.parametrize("rotation_deg", [90, 180])
+def test_a_lying_video_is_turned_and_resized(tmp_path: Path, rotation_deg: int) -> None:
+    tiny_video(tmp_path / "a.mp4", tiny_images(height_px=64, width_px=96), rotation_deg=rotation_deg)
+    whole = read_clip(tmp_path / "a.mp4", HIGH).frames
+    assert (whole.height_px, whole.width_px) == ((96, 64) if rotation_deg == 90 else (64, 96))
+    half = FrameCoding(codec="high", resize=Resize(size_px=(whole.height_px // 2, whole.width_px // 2)))
+    small = read_clip(tmp_path / "a.mp4", half).frames.decode([0])[0].astype(float)
+    expected = whole.decode([0])[0].reshape(small.shape[0], 2, small.shape[1], 2, 3).mean(axis=(1, 3))
+    assert np.abs(small - expected).mean() < 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import ConfigError, CorruptFileError, MissingFileError, SchemaError
+from storage.errors import ConfigError, CorruptFileError, MissingFileError, SchemaError, UnknownNameError
 from storage.formats.import_item import ImportConfig, VideoOptions
 from storage.formats.import_stage import list_items, read_episodes, read_item
 from storage.formats.testing import tiny_video, write_lines
@@ -123,3 +123,9 @@ def test_episodes_that_are_not_there_are_refused(tmp_path: Path) -> None:
     assert len(list(read_episodes(ImportConfig(path=str(tmp_path), episodes=(1,))))) == 1
     with pytest.raises(ConfigError, match=r"has no episodes \[7\]; it has 2"):
         list_items(ImportConfig(path=str(tmp_path), episodes=(1, 7)))
+
+
+def test_an_unknown_embodiment_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    _folder(tmp_path, "a.mp4")
+    with pytest.raises(UnknownNameError, match="unknown embodiment 'humman'; did you mean human"):
+        list_items(ImportConfig(path=str(tmp_path), embodiment="humman"))

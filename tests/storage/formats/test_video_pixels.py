@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from storage.errors import ConfigError, UnknownNameError
-from storage.formats.video_pixels import Resize, from_rgb, to_rgb
+from storage.formats.resizing import Resize
+from storage.formats.video_pixels import from_rgb, to_rgb
+from storage.testing import tiny_images
 
 BT709, BT601, LIMITED, FULL = 1, 6, 1, 2
 
@@ -91,3 +93,15 @@ def test_wrong_sizes_and_fits_are_refused() -> None:
         Resize(size_px=(0, 20))
     with pytest.raises(UnknownNameError, match="did you mean stretch"):
         Resize(size_px=(2, 2), fit="strech")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("size_px", [(30, 40), (25, 33), (64, 64)])
+def test_shrinking_on_the_way_is_shrinking_afterwards(fit: str, size_px: tuple[int, int]) -> None:
+    (image,) = tiny_images(5, steps=1, height_px=120, width_px=160)
+    frame = from_rgb(image, "yuv420p")
+    frame.colorspace, frame.color_range = BT601, LIMITED
+    resize = Resize(size_px=size_px, fit=fit)  # type: ignore[arg-type]
+    difference = to_rgb(frame, resize).astype(float) - resize(to_rgb(frame))
+    assert np.abs(difference).mean() < 1
+    assert np.abs(difference.mean(axis=(0, 1))).max() < 0.25
