@@ -211,6 +211,9 @@ class _OpenShard:
             invalid[1 : there + 1] = ~self._valid(first, first + there)
             count = np.cumsum(invalid)
             mask &= (count[np.minimum(chunk.needs, chunk.reach)] == count[chunk.begins])[:, None]
+            if count[-1]:
+                # A label that could not be given may be NaN, which would live through a product with its mask.
+                action[~mask] = 0.0
 
     def _valid(self, begin: int, end: int) -> NDArray[np.bool_]:
         if len(self._masks) == 1:

@@ -12,6 +12,8 @@ from pipelines.read_unit import fields_of, label_units
 from pipelines.run_job import run_job
 from storage.dataset import Dataset
 from storage.errors import UnfitModelError
+from storage.window_config import Source, WindowConfig
+from storage.windows import Windows
 
 
 def label_job(dataset: Dataset, **settings: object) -> Job:
@@ -32,6 +34,20 @@ def test_labels_become_a_sidecar_in_the_order_of_the_steps(fitted: tuple[LapaFit
         assert valid.sum() == 35
         assert np.array_equal(np.isfinite(episode.arrays["action/latent"]).all(axis=1), valid)
         assert episode.provenance["lapa"]["model"] == fitted[0].card.content_hash
+
+
+def test_the_trainer_sees_the_labels_as_the_embodiment_lapa(fitted: tuple[LapaFit, Path], tmp_path: Path) -> None:
+    dataset = moving_dataset(tmp_path / "data", episodes=2)
+    run_job(dataset.root, label_job(dataset, model=str(fitted[1])))
+    labelled = Dataset.open(dataset.root, labels=("lapa",))
+    source = Source(dataset=labelled, action="action/latent", head="lapa")
+    windows = Windows([source], WindowConfig(horizon_steps=4))
+    assert windows.embodiments == ("lapa",)
+    batch = windows.__getitems__(range(len(windows)))
+    assert batch["action"].shape[2] == fitted[0].model.config.latent_size
+    assert np.isfinite(batch["action"]).all()
+    valid = {e.episode_id: int(e.arrays["label/valid/latent"].sum()) for e in labelled.episodes()}
+    assert len(windows) == sum(valid.values())  # no window begins at a step without a label
 
 
 def test_two_runs_give_the_same_bytes(fitted: tuple[LapaFit, Path], tmp_path: Path) -> None:
