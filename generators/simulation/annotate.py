@@ -63,7 +63,7 @@ class SourceReader:
         """One demonstration, replayed from its recorded state."""
         scene = self._scene(recording)
         try:
-            source = _replay(scene, recording)
+            source = _replay(self.task, scene, recording)
         except BrokenSimulationError as error:
             raise InputError(f"{recording.name}: its replay broke the simulation: {error}") from error
         ends = subtask_ends(self._graph, source.signals, length=source.length, name=recording.name)
@@ -74,8 +74,8 @@ class SourceReader:
         return self._scene_of(recording.placement if known else next(iter(self.task.placements)), recording.variant)
 
 
-def _replay(scene: Scene, recording: Recording) -> Source:
-    task, environment, actuation = scene.task, scene.environment, scene.actuation
+def _replay(task: Task, scene: Scene, recording: Recording) -> Source:
+    environment, actuation = scene.environment, scene.actuation
     poses, targets, hands, objects, signals = [], [], [], [], []
     drift = 0.0
     for step, state in enumerate(replayed(scene, recording)):
@@ -90,7 +90,7 @@ def _replay(scene: Scene, recording: Recording) -> Source:
         hands.append(hand)
         objects.append({name: np.array(pose, np.float64) for name, pose in task.object_poses(environment).items()})
     _check_objects(task, objects[0])
-    if not scene.succeeded():
+    if not task.success(environment):
         raise InputError(
             f"{recording.name}: replaying its actions does not end in success (states drift by {drift:.2g}); expected a"
             " demonstration of this task, robot, controller and model: record it again, or drop it"

@@ -13,8 +13,6 @@ from generators.simulation.step_loop import StepLoop
 from generators.simulation.task import Action, Task
 from storage.errors import BrokenSimulationError
 
-_RESET_ERRORS = (ValueError, ArithmeticError, LookupError, AssertionError, RuntimeError, TypeError, AttributeError)
-
 
 class Scene:
     """One task's environment with one placement and model variant. Built once, reset for every attempt.
@@ -54,7 +52,7 @@ class Scene:
             environment.reset()
             if self._placement.place:
                 self._placement.place(environment, randomness)
-        except _RESET_ERRORS as error:
+        except Exception as error:  # anybody's environment may raise anything; it costs one attempt
             raise BrokenSimulationError(f"the reset with seed {seed} raised {type(error).__name__}: {error}") from error
         self.data.time = 0.0
         self.data.qacc_warmstart[:] = 0.0
