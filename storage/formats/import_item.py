@@ -21,7 +21,7 @@ from storage.ids import canonical_json, content_id
 
 FormatName = Literal["lerobot", "robomimic", "videos"]
 _BYTES_PER_PIXEL = {"jpeg": 0.15, "high": 0.3, "lossless": 2.5}
-_WHOLE_BYTES, _SAMPLE_BYTES = 8 << 20, 1 << 20
+_WHOLE_BYTES, _SAMPLE_BYTES = 1 << 20, 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +175,8 @@ class ImportItem:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of a file's content, hexadecimal, "" where there is no file. Of a large file (above 8 MiB) the length and
-    the first and last MiB are hashed, which hold the tables of contents of mp4, parquet and HDF5."""
+    """A hash of a file's content, hexadecimal, "" where there is no file. Of a larger one (above 1 MiB) the length and
+    the first and last 256 KiB are hashed, where mp4, parquet and HDF5 keep their tables of contents."""
     try:
         with path.open("rb") as file:
             length = file.seek(0, 2)

@@ -33,7 +33,8 @@ def list_lerobot(root: Path, config: ImportConfig) -> list[ImportItem]:
         raise ConfigError(f"{root} has no episodes {sorted(missing)}; it has {_ranges(meta)}")
     if config.limit:
         numbers = numbers[: config.limit]
-    cameras = _chosen_cameras(meta, config)
+    all_cameras = meta.cameras()
+    cameras = _chosen_cameras(meta, all_cameras, config)
     columns = _columns(meta, numbers)
     body = find_embodiment(meta, config.embodiment)
     sizes = {name: _size_of(meta, key, numbers) for name, key in cameras.items()}
@@ -41,7 +42,7 @@ def list_lerobot(root: Path, config: ImportConfig) -> list[ImportItem]:
     lengths = {int(row["episode_index"]): int(row.get("length", 0)) for row in meta.episodes}
     items = []
     for number in numbers:
-        everything = {name: fingerprint(root / name) for name in _files(meta, number, meta.cameras())}
+        everything = {name: fingerprint(root / name) for name in _files(meta, number, all_cameras)}
         files = {name: everything[name] for name in _files(meta, number, cameras)}
         ours = meta.our_episodes.get(number, {})
         untouched = bool(ours) and ours.get("data_fingerprint") == files[meta.data_file(number)]
@@ -111,8 +112,7 @@ def _ranges(meta: LeRobotMeta) -> str:
     return f"{len(numbers)} episodes, numbered {min(numbers)} to {max(numbers)}" if numbers else "none"
 
 
-def _chosen_cameras(meta: LeRobotMeta, config: ImportConfig) -> dict[str, str]:
-    found = meta.cameras()
+def _chosen_cameras(meta: LeRobotMeta, found: Mapping[str, str], config: ImportConfig) -> dict[str, str]:
     for name in config.cameras:
         if name not in found:
             raise UnknownNameError.among("camera", name, found, hint=f"(cameras of {meta.root} that have files)")
