@@ -29,7 +29,7 @@ def check_fields(job: str, chain: Sequence[tuple[str, Stage]], provides: frozens
     for name, stage in rest:
         for needed in sorted(stage.reads):
             if not any(gives(written, needed) for written in there):
-                raise ConfigError(_missing(job, name, needed, there))
+                raise ConfigError(_missing(job, name, needed=needed, there=there))
         there |= stage.writes
 
 
@@ -48,7 +48,7 @@ def _check_names(stage: str, names: Iterable[str]) -> None:
                 raise ConfigError(f"stage {stage!r} declares a field that does not exist: {error}") from None
 
 
-def _missing(job: str, stage: str, needed: str, there: Iterable[str]) -> str:
+def _missing(job: str, stage: str, *, needed: str, there: Iterable[str]) -> str:
     writers = sorted(
         name for name, row in stages().items() if name != stage and any(gives(each, needed) for each in row.writes)
     )

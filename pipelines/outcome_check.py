@@ -31,10 +31,10 @@ def check_outcomes(
             )
         for outcome in found:
             if isinstance(outcome, Kept):
-                _check_writes(stage, thing, outcome.episode, writes)
+                _check_writes(stage, thing, outcome.episode, writes=writes)
 
 
-def _check_writes(stage: str, before: Any, after: Episode, writes: frozenset[str]) -> None:
+def _check_writes(stage: str, before: Any, after: Episode, *, writes: frozenset[str]) -> None:
     known = before.fields if isinstance(before, Episode) else frozenset()
     for name in sorted(after.fields - known - {"instruction", "provenance"}):
         if not any(gives(declared, name) for declared in writes):

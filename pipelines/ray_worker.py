@@ -60,14 +60,15 @@ def _through(about: About, worker: UnitWorker, row: pyarrow.Table) -> pyarrow.Ta
     if record["result"]:
         return _row(record["unit"], b"", record["result"])
     unit = WorkUnit.from_text(record["unit"])
-    after = _recorded(about, worker, unit, pickle.loads(record["state"]) if record["state"] else unit)
+    after = _recorded(about, worker, pickle.loads(record["state"]) if record["state"] else unit)
     if isinstance(after, UnitResult):
         return _row(record["unit"], b"", after.to_text())
     return _row(record["unit"], pickle.dumps(after, protocol=5), "")
 
 
-def _recorded(about: About, worker: UnitWorker, unit: WorkUnit, start: WorkUnit | UnitState) -> UnitState | UnitResult:
+def _recorded(about: About, worker: UnitWorker, start: WorkUnit | UnitState) -> UnitState | UnitResult:
     root, timeout_s = Path(about[0]), worker.job.policy.unit_timeout_s
+    unit = start.unit if isinstance(start, UnitState) else start
     try:
         with recording(root, unit.unit_id, part=about[2], timeout_s=timeout_s):
             return worker(start)

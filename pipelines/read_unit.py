@@ -8,7 +8,8 @@ from typing import Any
 from pipelines.job import DATASET, UnitItems
 from storage.dataset import Dataset
 from storage.errors import ConfigError
-from storage.ids import Randomness
+from storage.ids import Randomness, content_id
+from storage.manifest import read_manifest
 from storage.outcomes import Kept, Outcome
 
 
@@ -48,9 +49,16 @@ def label_units(dataset: Dataset, units: Iterable[str] | None = None) -> tuple[U
 def copy_units(dataset: Dataset, units: Iterable[str] | None = None) -> tuple[UnitItems, ...]:
     """The units of a job that reads `dataset` and writes new shards, one for each unit that it reads."""
     return tuple(
-        UnitItems(items=({"unit": unit_id},), inputs={"unit": unit_id})
+        UnitItems(items=({"unit": unit_id},), inputs={"unit": unit_id, **_label_content(dataset, unit_id)})
         for unit_id in (dataset.units() if units is None else units)
     )
+
+
+def _label_content(dataset: Dataset, unit_id: str) -> dict[str, str]:
+    """Label -> hash of what it says about the unit: other labels are other input."""
+    manifests = {sink.name: sink.manifest(unit_id) for sink in dataset.label_sinks}
+    shards = {name: read_manifest(path).shard for name, path in manifests.items() if path.exists()}
+    return {name: content_id(shard.files) for name, shard in shards.items() if shard is not None}
 
 
 def fields_of(dataset: Dataset, units: Iterable[str] | None = None) -> frozenset[str]:

@@ -64,7 +64,7 @@ def run_rounds(root: Path, job: PlannedJob, how: How) -> JobResult:
     progress.begin(tally)
     try:
         for units in _rounds(root, job, tally):
-            left = _left(root, job, units, tally, retry_failed=how.retry_failed)
+            left = _left(root, units, tally, retry_failed=how.retry_failed)
             progress.changed(tally)
             if left:
                 engine = engine or how.start(root, job)
@@ -82,12 +82,12 @@ def run_rounds(root: Path, job: PlannedJob, how: How) -> JobResult:
 def _rounds(root: Path, job: PlannedJob, tally: Tally) -> Iterator[tuple[WorkUnit, ...]]:
     """The rounds of a job's plan: those on the disk, then, for a job with `until`, new ones as they are needed."""
     number = 0
-    while units := _round(root, job, tally, number):
+    while units := _round(root, job, tally, number=number):
         yield units
         number += 1
 
 
-def _round(root: Path, job: PlannedJob, tally: Tally, number: int) -> tuple[WorkUnit, ...]:
+def _round(root: Path, job: PlannedJob, tally: Tally, *, number: int) -> tuple[WorkUnit, ...]:
     path = plan_path(root, job.name, number)
     if path.exists():
         return read_plan(path)
@@ -99,13 +99,11 @@ def _round(root: Path, job: PlannedJob, tally: Tally, number: int) -> tuple[Work
     return units
 
 
-def _left(
-    root: Path, job: PlannedJob, units: tuple[WorkUnit, ...], tally: Tally, *, retry_failed: bool
-) -> list[WorkUnit]:
+def _left(root: Path, units: tuple[WorkUnit, ...], tally: Tally, *, retry_failed: bool) -> list[WorkUnit]:
     """The units of a round that are to do; `tally` takes in what is done."""
-    sink = Sink(root, job.sink)
+    sink = Sink(root, units[0].sink)
     done = sink.committed() | (set() if retry_failed else sink.dead())
-    tally.absorb(tally_of(root, job.name, units), dead_too=not retry_failed)
+    tally.absorb(tally_of(root, tally.job, units), dead_too=not retry_failed)
     return [unit for unit in units if unit.unit_id not in done]
 
 

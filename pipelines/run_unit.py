@@ -85,7 +85,7 @@ class UnitWorker:
             call = self._made[stage.name] = stage.make(self._root)
         self._making = False
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        outcomes = _guarded(stage.name, call, state.inputs, Randomness(state.unit.seed, stage.name))
+        outcomes = _guarded(call, state.inputs, Randomness(state.unit.seed, stage.name))
         labelling = not stage.row.source and Sink(self._root, state.unit.sink).is_labels
         check_outcomes(stage.name, state.inputs, outcomes, writes=stage.row.writes, labelling=labelling)
         dropped = Counter(each.reason for found in outcomes for each in found if isinstance(each, Dropped))
@@ -144,7 +144,7 @@ class UnitWorker:
         )
 
 
-def _guarded(name: str, call: StageCall, inputs: Sequence[Any], randomness: Randomness) -> list[list[Outcome]]:
+def _guarded(call: StageCall, inputs: Sequence[Any], randomness: Randomness) -> list[list[Outcome]]:
     """The stage's outcomes. Where it cannot take all inputs together it gets them one by one, and those that it cannot
     take at all are dropped; when it can take none, that is the unit's failure."""
     if not inputs:
@@ -154,7 +154,9 @@ def _guarded(name: str, call: StageCall, inputs: Sequence[Any], randomness: Rand
     except InputError as error:
         if len(inputs) == 1:
             raise
-        _LOG.warning("stage %s refused a unit of %d inputs, trying them one by one: %s", name, len(inputs), error)
+        _LOG.warning(
+            "stage %s refused a unit of %d inputs, trying them one by one: %s", randomness.stage, len(inputs), error
+        )
     outcomes: list[list[Outcome]] = []
     refusals: list[InputError] = []
     for thing in inputs:
@@ -162,7 +164,7 @@ def _guarded(name: str, call: StageCall, inputs: Sequence[Any], randomness: Rand
             outcomes += call([thing], randomness)
         except InputError as error:
             refusals.append(error)
-            detail = {"stage": name, "error": type(error).__name__, "message": str(error)}
+            detail = {"stage": randomness.stage, "error": type(error).__name__, "message": str(error)}
             outcomes.append([Dropped(episode_id=name_of(thing), reason=BAD_INPUT, detail=detail)])
     if len(refusals) == len(inputs):
         raise refusals[0]

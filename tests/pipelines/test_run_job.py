@@ -213,6 +213,16 @@ def test_episodes_of_one_data_set_can_be_judged_into_another(tmp_path: Path) -> 
     assert result.tally.kept == len(Dataset.open(tmp_path / "at-once"))
 
 
+def test_other_labels_are_other_input(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    run_job(root, tiny_job())
+    plain = copy_units(Dataset.open(root))
+    run_job(root, _label_job(root))
+    labelled = copy_units(Dataset.open(root, labels=("tiny",)))
+    assert all(len(set(unit.inputs.values())) == 2 for unit in labelled)
+    assert [unit.items for unit in plain] == [unit.items for unit in labelled]
+
+
 def test_topping_up_ends_with_enough_and_the_same_plan_every_time(tmp_path: Path) -> None:
     until = Until(kept=10, items_per_unit=4)
     stages = (("tiny_source", {}), ("tiny_judge", {"threshold": 0.6}))
