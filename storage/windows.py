@@ -200,7 +200,8 @@ class _OpenShard:
         if chunk.matrices:
             if there < chunk.reach:
                 rows = np.concatenate([rows, np.repeat(rows[-1:], chunk.reach - there, axis=0)])
-            action[:, :size] = chunk.apply(rows)
+            # NaN times a weight of zero would spread to the steps that do not stand on it.
+            action[:, :size] = chunk.apply(np.nan_to_num(rows) if self._masks else rows)
             mask[:, :size] = (chunk.needs <= there)[:, None]
         else:
             action[:there, :size] = rows

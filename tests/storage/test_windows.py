@@ -153,6 +153,19 @@ def test_a_resampled_step_is_masked_when_any_step_it_stands_on_is_invalid(tmp_pa
     assert windows[0]["action_mask"][:, 0].tolist() == [True, True, False, True]
 
 
+@pytest.mark.parametrize("horizon_s", [None, 0.4])
+def test_labels_that_could_not_be_given_do_not_spread(tmp_path: Path, horizon_s: float | None) -> None:
+    valid = np.arange(12) != 5
+    latent = np.where(valid[:, None], 3.0, np.nan).astype(np.float32)
+    arrays = {"action/latent": latent, "label/valid/latent": valid}
+    dataset = dataset_of(tmp_path / "data", [tiny_episode(length=12, cameras=(), arrays=arrays)])
+    config = WindowConfig(horizon_steps=4, horizon_s=horizon_s)
+    windows = Windows([Source(dataset=dataset, action="action/latent")], config)
+    for window in every_window(windows):
+        assert np.isfinite(window["action"]).all()
+        assert (window["action"][window["action_mask"]] == 3.0).all()
+
+
 def test_labels_are_drawn_where_the_labeller_was_sure(tmp_path: Path) -> None:
     dataset = tiny_dataset(tmp_path / "data", units=1, length=6, cameras=())
     (unit_id,) = dataset.units()
