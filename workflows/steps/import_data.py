@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from pipelines.job import Job, UnitItems
 from storage.formats.import_item import ImportConfig
-from storage.formats.import_stage import embodiments_of, inputs_of, list_items
+from storage.formats.import_stage import embodiments_of, inputs_of, list_items, provides_of
 from workflows.run_context import RunContext
 from workflows.steps.step_kind import StepKind
 
@@ -21,9 +21,12 @@ def import_job(context: RunContext, step: ImportStep) -> Job:
     settings = {key: value for key, value in asdict(step).items() if key != "name"}
     units = list_items(ImportConfig(**{**settings, "videos": step.videos}))
     groups = tuple(UnitItems(items=tuple(unit), inputs=inputs_of(unit)) for unit in units)
-    provides = frozenset(name for unit in units for item in unit for name in item["arrays"])
     return Job(
-        name=step.name, stages=(("import_episodes", settings),), units=groups, seed=context.seed, provides=provides
+        name=step.name,
+        stages=(("import_episodes", settings),),
+        units=groups,
+        seed=context.seed,
+        provides=provides_of(units),
     )
 
 
