@@ -1,5 +1,6 @@
 """A planned job to its end: round by round, with the engine that is asked for."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,9 +17,12 @@ from pipelines.top_up import next_round
 from pipelines.versions import versions
 from storage.dataset import Dataset
 from storage.dead_letters import bury
+from storage.embodiment import EMBODIMENTS
 from storage.errors import ConfigError, WorldError
 from storage.plan import WorkUnit, plan_path, read_plan, read_plans, write_plan
 from storage.sinks import Sink
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,7 @@ def run_rounds(root: Path, job: PlannedJob, how: How) -> JobResult:
             engine.close()
         progress.end(tally)
     bury(Sink(root, job.sink))
-    Dataset.open(root).compact()
+    _tidy(Dataset.open(root))
     letters = dead_letters_of(root, read_plans(root, job.name))
     return JobResult(tally=tally, dead_letters=letters, seconds=time.monotonic() - began_s)
 
@@ -105,6 +109,16 @@ def _left(root: Path, units: tuple[WorkUnit, ...], tally: Tally, *, retry_failed
     done = sink.committed() | (set() if retry_failed else sink.dead())
     tally.absorb(tally_of(root, tally.job, units), dead_too=not retry_failed)
     return [unit for unit in units if unit.unit_id not in done]
+
+
+def _tidy(dataset: Dataset) -> None:
+    """Bring the index up to date, and declare embodiments of units whose process died before it could name them."""
+    dataset.compact()
+    missing = {str(layout["embodiment"]) for layout in dataset.index.layouts} - dataset.embodiments.keys()
+    for name in missing - EMBODIMENTS.keys():
+        _LOG.warning("%s holds episodes of %r, which nobody here declares", dataset.root, name)
+    if found := [EMBODIMENTS[name] for name in sorted(missing & EMBODIMENTS.keys())]:
+        dataset.declare(*found)
 
 
 def check_output(root: Path) -> None:

@@ -11,6 +11,7 @@ from pipelines.read_unit import copy_units, fields_of, label_units
 from pipelines.run_job import resume, run_job
 from pipelines.tally import Tally
 from pipelines.testing import check_run, content_of, tiny_job
+from storage.atomic import json_bytes, read_json, write_whole
 from storage.dataset import Dataset
 from storage.dead_letters import read_dead_letters
 from storage.errors import AlreadyWrittenError, ConfigError, InputError, WorkFailedError
@@ -211,6 +212,16 @@ def test_episodes_of_one_data_set_can_be_judged_into_another(tmp_path: Path) -> 
     result = run_job(tmp_path / "judged", job)
     run_job(tmp_path / "at-once", tiny_job(("tiny_judge", {})))
     assert result.tally.kept == len(Dataset.open(tmp_path / "at-once"))
+
+
+def test_an_embodiment_is_declared_also_when_the_driver_died_before_it_could(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    run_job(root, tiny_job())
+    about = read_json(root / "dataset.json")
+    assert list(about["embodiments"]) == ["panda"]
+    write_whole(root / "dataset.json", json_bytes({**about, "embodiments": {}}))
+    resume(root)
+    assert list(Dataset.open(root).embodiments) == ["panda"]
 
 
 def test_other_labels_are_other_input(tmp_path: Path) -> None:
