@@ -152,7 +152,8 @@ class Shard:
 
     def _home_of(self, name: str) -> "Shard":
         for shard in (self, *self.sidecars):
-            if name in shard.about["arrays"] or name.removeprefix("video/") in shard.about["cameras"]:
+            kind = "cameras" if name.startswith("video/") else "arrays"
+            if name.removeprefix("video/") in shard.about[kind]:
                 return shard
         raise UnknownNameError.among("array or camera of this shard", name, self.fields)
 

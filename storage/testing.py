@@ -21,6 +21,7 @@ from storage.manifest import Manifest
 from storage.plan import WorkUnit, write_plan
 from storage.shard_writer import ShardWriter
 from storage.sinks import SHARDS, Sink
+from storage.verify import verify
 
 TINY_HEIGHT_PX, TINY_WIDTH_PX = 32, 48
 
@@ -144,6 +145,12 @@ def real_data(name: str) -> Path:
     if not folder.exists():
         pytest.skip(f"no real data at {folder}; point PYRAMID_REAL_DATA at a folder that has it")
     return folder
+
+
+def assert_sound(root: Path) -> None:
+    """Fail, naming what is wrong, unless everything in a data set checks out and nothing lies about."""
+    found = verify(root)
+    assert not found, "\n".join(map(str, found))
 
 
 def same_episode(one: Episode, other: Episode) -> bool:
