@@ -1,0 +1,74 @@
+"""The contract of every task that is registered."""
+
+import numpy as np
+import pytest
+
+from generators.simulation.annotate import SourceReader
+from generators.simulation.check import check_task
+from generators.simulation.constraints import graph_of
+from generators.simulation.execute import Generator
+from generators.simulation.listing import list_tasks, listing_text
+from generators.simulation.multiply import Multiply
+from generators.simulation.multiply_config import MultiplyConfig
+from generators.simulation.recordings import count_recordings, read_recordings, source_path
+from generators.simulation.registry import find_task, tasks
+from generators.simulation.replay import recording_of, replayed
+from generators.simulation.scene import Scenes
+from storage.embodiment import embodiment
+from storage.ids import Randomness
+from storage.outcomes import Kept
+
+NAMES = sorted(tasks())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_is_sound_without_being_built(name):
+    task = find_task(name)
+    graph_of(task)
+    assert embodiment(task.body.embodiment).action.size > 0
+    assert {"D0", "D1"} <= set(task.placements)
+    assert task.instruction
+    assert task.expert
+    assert count_recordings(source_path(task)) >= 5
+
+
+def test_the_list_of_tasks_has_a_row_for_each():
+    rows = list_tasks()
+    assert [row["name"] for row in rows] == list(tasks())
+    assert all({"name", "robot_class", "sources", "success_rate", "constraints"} <= row.keys() for row in rows)
+    assert len(listing_text(rows).splitlines()) == len(rows) + 1
+
+
+def one_kept(name: str, scenes: Scenes):
+    task = find_task(name)
+    sources = SourceReader(task, scenes).read(source_path(task))
+    made = Generator(scenes("D0", 0), sources)
+    return next((attempt for attempt in map(made.attempt, range(25)) if attempt.succeeded), None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kept_trajectory_of_every_task_replays_to_success_with_the_same_states(name):
+    stage = Multiply(MultiplyConfig(task=name, size_px=0))
+    (outcomes,) = stage([{"first_attempt": 0, "attempts": 25, "keep_at_most": 1}], Randomness(3, "multiply"))
+    assert isinstance(outcomes[-1], Kept), f"no success in {len(outcomes)} attempts"
+    scene = Scenes(find_task(name))("D0", outcomes[-1].episode.provenance["simulation"]["variant"])
+    states = np.stack(list(replayed(scene, recording_of(scene, outcomes[-1].episode))))
+    np.testing.assert_allclose(states[:-1], outcomes[-1].episode.arrays["simulation/state"], atol=1e-6)
+    assert scene.succeeded()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_source_demonstration_replays(name):
+    task = find_task(name)
+    assert len(SourceReader(task).read(source_path(task))) == len(read_recordings(source_path(task)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lift", "stack"])
+def test_the_check_finds_nothing_wrong_with_the_single_arm_tasks(name, tmp_path):
+    found = check_task(find_task(name), tmp_path)
+    assert found.good, found.text
+    assert {file.suffix for file in found.files} == {".png", ".mp4"}
+    assert all(file.stat().st_size > 10_000 for file in found.files)
