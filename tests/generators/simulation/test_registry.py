@@ -11,7 +11,7 @@ def test_a_task_is_found_by_its_name():
 
 
 def test_an_unknown_task_names_the_nearest_one():
-    with pytest.raises(UnknownNameError, match="task 'liftt'; did you mean .*lift"):
+    with pytest.raises(UnknownNameError, match=r"task 'liftt'; did you mean .*lift"):
         find_task("liftt")
 
 
@@ -27,7 +27,7 @@ def test_a_file_without_tasks_says_what_it_should_hold(tmp_path):
 
 def test_a_file_that_does_not_load_says_why(tmp_path):
     (tmp_path / "broken.py").write_text("import no_such_package\n")
-    with pytest.raises(ConfigError, match="does not load: ModuleNotFoundError: .*no_such_package"):
+    with pytest.raises(ConfigError, match=r"does not load: ModuleNotFoundError: .*no_such_package"):
         find_task(str(tmp_path / "broken.py"))
     with pytest.raises(MissingFileError, match=r"no task file .*gone\.py"):
         find_task(str(tmp_path / "gone.py"))
