@@ -1,11 +1,11 @@
 """Statistics that merge: each shard carries its own in its manifest; those of a data set follow without reading data.
 
 Count, mean, standard deviation, minimum and maximum are exact up to rounding. Quantiles come from a summary: the exact
-values of the shard at fixed ranks, spaced geometrically from both ends (0.001, 0.00125, ... 0.5 ..., 0.999), so that
-two neighbours are a quarter of the rank to the nearer end apart. Merging weighs the summaries by their counts: what is
-reported as the q-quantile of a merge has a true rank within an eighth of the rank to the nearer end, plus 0.0005. So
-q01 of a whole data set lies between its true 0.8 % and 1.2 % quantiles. Each further merge of merges adds the same
-again: merge all at once.
+values of the shard at fixed ranks, spaced geometrically from both ends (..., 0.008, 0.01, 0.0125, ... 0.5, ...), so
+that two neighbours are a quarter of the rank to the nearer end apart; q01 and q99 of a shard are exact. Merging weighs
+the summaries by their counts: what is reported as the q-quantile of a merge has a true rank within an eighth of the
+rank to the nearer end, plus 0.0006. So q01 of a whole data set lies between its true 0.8 % and 1.2 % quantiles. Each
+further merge of merges adds the same again: merge all at once.
 """
 
 import base64
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from storage.errors import CorruptFileError, SchemaError
 
-_SMALLEST_RANK, _STEP = 0.001, 1.25
-_TAIL = _SMALLEST_RANK * _STEP ** np.arange(28)
-RANKS: NDArray[np.float64] = np.concatenate([[0.0], _TAIL[_TAIL < 0.5], [0.5], 1 - _TAIL[_TAIL < 0.5][::-1], [1.0]])
+_TAIL = 0.01 * 1.25 ** np.arange(-10, 18)
+RANKS: NDArray[np.float64] = np.concatenate([[0.0], _TAIL, [0.5], 1 - _TAIL[::-1], [1.0]])
 """The ranks (0..1) at which a summary holds values."""
 _ROWS_AT_ONCE = 1 << 10
 
@@ -79,10 +78,11 @@ class Statistics:
         """The inverse of `to_json`; raises CorruptFileError."""
         try:
             values = np.frombuffer(base64.b64decode(record["summary_float32_base64"]), dtype="<f4")
+            values = values.reshape(len(RANKS), len(record["mean"]))
             exact = {
                 name: np.asarray(record[name], dtype=np.float64) for name in ("mean", "sum_of_squares", "min", "max")
             }
-            return cls(count=record["count"], summary=values.reshape(len(RANKS), -1), **exact)
+            return cls(count=record["count"], summary=values, **exact)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptFileError(f"statistics lack or have too much of {error}") from error
 

@@ -47,7 +47,7 @@ def test_merged_quantiles_have_nearly_the_rank_they_claim(sizes: list[int], seed
     merged, whole = merge([summary_of(part) for part in parts]), np.concatenate(parts)
     values = merged.quantile(rank)
     # What the module promises, and the one or two steps of each part by which ranks of so few steps can differ.
-    error = 0.125 * min(rank, 1 - rank) + 0.0005 + 2 * len(parts) / len(whole)
+    error = 0.125 * min(rank, 1 - rank) + 0.0006 + 2 * len(parts) / len(whole)
     below, not_above = (whole < values - 1e-6).mean(axis=0), (whole <= values + 1e-4 * np.abs(values)).mean(axis=0)
     assert (below <= rank + error).all()
     assert (not_above >= rank - error).all()
@@ -56,8 +56,8 @@ def test_merged_quantiles_have_nearly_the_rank_they_claim(sizes: list[int], seed
 def test_the_quantiles_of_one_part_are_those_of_numpy() -> None:
     (rows,) = some_data([5000], 1)
     found = summary_of(rows)
-    np.testing.assert_allclose(found.quantile(0.5), np.quantile(rows, 0.5, axis=0), rtol=1e-5)
-    np.testing.assert_allclose(found.q01, np.quantile(rows, 0.01, axis=0), rtol=2e-2)
+    for rank in (0.01, 0.5, 0.99):
+        np.testing.assert_allclose(found.quantile(rank), np.quantile(rows, rank, axis=0), rtol=1e-5)
 
 
 @settings(max_examples=20, deadline=None)
