@@ -59,7 +59,6 @@ def covers(declared: str, name: str) -> bool:
     """Whether a declaration such as "action/{}" or "video" speaks of `name`."""
     return (
         declared == name
-        or (declared in ("video", "action")
-        and name.startswith(f"{declared}/"))
+        or (declared in ("video", "action") and name.startswith(f"{declared}/"))
         or (declared.endswith("{}") and name.startswith(declared[:-2]))
     )
