@@ -5,7 +5,6 @@
 Generation runs in processes of its own: MuJoCo and torch stay apart. What is there already is used again.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -20,10 +19,12 @@ from numpy.typing import NDArray
 from lapa.clips import Clip
 from lapa.targets import Motion
 from storage.dataset import Dataset
-from storage.embodiment import embodiment
 
+FLOATS = NDArray[np.float32]
 SIZE_PX = 96
 SEED = 1
+GEOMETRY = "geometry.npz"
+"""Beside the shards: where hands are in the world at every step, and how the camera stands, episode by episode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def datasets(*, quick: bool, seed: int = SEED, sources: Sequence[Source] = SOURC
     for source in sources:
         count = source.quick_episodes if quick else source.episodes
         folder = folder_of(source, count, seed)
-        if not (folder / "camera.json").exists():
+        if not (folder / GEOMETRY).exists():
             about = (source.task, source.placement, source.camera, str(count), str(seed))
             environment = {"MUJOCO_GL": "egl", **os.environ, "OMP_NUM_THREADS": "1"}
             subprocess.run([sys.executable, "-m", "benchmarks.lapa_simulated", *about], check=True, env=environment)
@@ -73,25 +74,24 @@ class CameraFrames:
     """Motion of end effectors in the frame of the camera that looks at them: x to the right, y down, z away from it."""
 
     def __init__(self, opened: Sequence[Dataset]) -> None:
-        self._camera_in_world: dict[str, NDArray[np.float64]] = {}
+        self._hands: dict[str, FLOATS] = {}
+        self._camera: dict[str, FLOATS] = {}
         for dataset in opened:
-            pose = json.loads((dataset.root / "camera.json").read_text())["rotation_camera_in_world"]
-            self._camera_in_world |= {episode.episode_id: np.array(pose) for episode in dataset.episodes()}
+            with np.load(dataset.root / GEOMETRY) as stored:
+                for episode in dataset.episodes():
+                    self._hands[episode.episode_id] = stored[f"{episode.episode_id}/hands"]
+                    self._camera[episode.episode_id] = stored[f"{episode.episode_id}/camera"]
 
     def motion(self, clip: Clip, steps: NDArray[np.int64]) -> Motion | None:
-        """Displacement of every end effector over each pair (P, 3 an arm), in the camera's frame, in metres."""
-        pose = self._camera_in_world.get(clip.episode.episode_id)
-        state = clip.episode.arrays.get("state")
-        if pose is None or state is None:
+        """Displacement of every hand over each pair (P, 3 a hand), in the camera's frame at its start, in metres."""
+        hands = self._hands.get(clip.episode.episode_id)
+        if hands is None:
             return None
-        pieces: list[NDArray[np.float32]] = []
-        groups: dict[str, slice] = {}
-        for part, span in embodiment(clip.episode.embodiment).state:
-            if part.name.endswith("end_effector_position"):
-                moved_in_world = state[clip.later[steps], span] - state[steps, span]
-                groups[part.name] = slice(3 * len(pieces), 3 * len(pieces) + 3)
-                pieces.append((moved_in_world @ pose).astype(np.float32))
-        return Motion(np.concatenate(pieces, axis=1), groups) if pieces else None
+        moved_in_world = hands[clip.later[steps]] - hands[steps]
+        camera_in_world = self._camera[clip.episode.episode_id][steps]
+        moved_in_camera = np.einsum("pij,phi->phj", camera_in_world, moved_in_world).astype(np.float32)
+        groups = {f"hand {hand}": slice(3 * hand, 3 * hand + 3) for hand in range(hands.shape[1])}
+        return Motion(moved_in_camera.reshape(len(steps), -1), groups)
 
     def direction(self, clip: Clip, steps: NDArray[np.int64]) -> NDArray[np.float32]:
         """Displacement in the image plane (P, 2) of the arm that moves most in it."""
@@ -105,7 +105,6 @@ class CameraFrames:
 
 def generate(source: Source, seed: int) -> None:
     """Make the data set of `source` (of its `episodes`), and note how its camera stands."""
-    from generators.simulation.registry import find_task
     from workflows.run_context import RunContext
     from workflows.steps.generate import GenerateStep, run_generate
 
@@ -114,20 +113,31 @@ def generate(source: Source, seed: int) -> None:
         task=source.task, placement=source.placement, keep=source.episodes, size_px=SIZE_PX, cameras=(source.camera,)
     )
     print(run_generate(RunContext(root=folder, seed=seed), step), flush=True)
-    rotation = _camera_in_world(find_task(source.task), source.camera)
-    about = {"camera": source.camera, "rotation_camera_in_world": rotation.tolist()}
-    (folder / "camera.json").write_text(json.dumps(about))
+    _write_geometry(folder, source)
 
 
-def _camera_in_world(task: object, camera: str) -> NDArray[np.float64]:
-    """Rotation (3, 3) of a fixed camera: its columns are right, down and forward in the world."""
-    from generators.simulation.build import build_environment
+def _write_geometry(folder: Path, source: Source) -> None:
+    """Go through the recorded states once more and note the places of hands and camera."""
+    import mujoco
 
-    environment = build_environment(task)  # type: ignore[arg-type]
-    environment.reset()
-    data = environment.sim.data._data
-    right_up_backward = data.camera(camera).xmat.reshape(3, 3)
-    return np.asarray(right_up_backward * np.array([1.0, -1.0, -1.0]))
+    from generators.simulation.registry import find_task
+    from generators.simulation.scene import Scene
+
+    scene = Scene(find_task(source.task), placement=source.placement)
+    found: dict[str, FLOATS] = {}
+    for episode in Dataset.open(folder).episodes():
+        hands, camera = [], []
+        for state in episode.arrays["simulation/state"]:
+            scene.data.qpos[:] = state[1 : 1 + scene.model.nq]
+            mujoco.mj_kinematics(scene.model, scene.data)
+            mujoco.mj_camlight(scene.model, scene.data)
+            hands.append([pose[:3, 3] for pose in scene.actuation.poses().values()])
+            # MuJoCo's camera looks along its negative z axis, with y up.
+            right_up_backward = scene.data.camera(source.camera).xmat.reshape(3, 3)
+            camera.append(right_up_backward * (1.0, -1.0, -1.0))
+        found[f"{episode.episode_id}/hands"] = np.array(hands, np.float32)
+        found[f"{episode.episode_id}/camera"] = np.array(camera, np.float32)
+    np.savez(folder / GEOMETRY, **found)
 
 
 if __name__ == "__main__":

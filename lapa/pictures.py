@@ -17,7 +17,8 @@ from lapa.model import LatentActionModel
 from lapa.retrieval import nearest
 
 Image = NDArray[np.uint8]
-_SCALE_TO_PX = 96
+_SCALE_TO_PX = 160
+_APART_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def motion_strips(model: LatentActionModel, clips: Sequence[Clip], *, count: int
     strips = []
     for name, mine in _by_source(model, clips, pairs).items():
         order = np.argsort(mine.size)
-        for title, rows in (("most motion", order[::-1][:count]), ("least motion", order[:count])):
+        for title, ranked in (("most motion", order[::-1]), ("least motion", order)):
+            rows = _apart(mine, ranked, count)
             images = [image for row in rows for image in _both(mine, int(row))]
             strips.append(Strip(f"{title}, {name}", ("now", "later") * len(rows), tuple(images)))
     return strips
@@ -133,6 +135,19 @@ def _lively(pairs: _Pairs, count: int) -> list[int]:
     lively = np.flatnonzero(pairs.size >= np.median(pairs.size))
     places = np.linspace(0, len(lively) - 1, min(count, len(lively))).astype(int)
     return [int(lively[place]) for place in places]
+
+
+def _apart(pairs: _Pairs, ranked: NDArray[np.int64], count: int) -> list[int]:
+    """The first `count` of `ranked` rows that are not neighbours in one clip: they would show one moment again."""
+    chosen: list[int] = []
+    for row in ranked:
+        clip, step = pairs.rows[row]
+        near = (pairs.rows[other] for other in chosen if pairs.rows[other, 0] == clip)
+        if all(abs(int(step) - int(other[1])) >= _APART_STEPS for other in near):
+            chosen.append(int(row))
+        if len(chosen) == count:
+            break
+    return chosen
 
 
 def _both(pairs: _Pairs, row: int) -> tuple[Image, Image]:
