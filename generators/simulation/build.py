@@ -35,8 +35,11 @@ def placement_of(task: Task, name: str) -> Placement:
         raise UnknownNameError.among(f"placement of task {task.name!r}", name, task.placements) from None
 
 
-def build_environment(task: Task, *, placement: str = "D0", variant: int = 0, meshes: Meshes = "light") -> Environment:
-    """The task's environment, ready for soft resets. `variant` seeds what its model is built with.
+def build_environment(
+    task: Task, *, placement: str = "D0", variant: int = 0, meshes: Meshes = "light", **more: Any
+) -> Environment:
+    """The task's environment, ready for soft resets. `variant` seeds what its model is built with; `more` are further
+    arguments for its constructor.
 
     Raises ConfigError with the environment's own words when it cannot be built (unknown arguments, an MJCF that does
     not compile, a robot that does not fit).
@@ -50,6 +53,7 @@ def build_environment(task: Task, *, placement: str = "D0", variant: int = 0, me
         **({"controller_configs": task.body.controllers()} if task.body.controllers else {}),
         **task.arguments,
         **chosen.make_arguments(),
+        **more,
     }
     try:
         with lightened(meshes):
