@@ -3,7 +3,7 @@ camera."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generators.simulation.multiply import Multiply
@@ -56,9 +56,8 @@ def panda_dataset(root: Path, clips: Clips) -> Dataset:
     if (root / "dataset.json").exists():
         return Dataset.open(root)
     Dataset.create(root, name=f"panda-{clips.seed}").declare(PANDA)
-    episodes = generate(clips)
-    for start in range(0, len(episodes), 50):
-        write_unit(root, episodes[start : start + 50], unit_id=content_id("panda clips", clips, start))
+    for task in clips.tasks:  # tasks differ in the size of their simulator state: a unit each
+        write_unit(root, generate(replace(clips, tasks=(task,))), unit_id=content_id("panda clips", clips, task))
     dataset = Dataset.open(root)
     dataset.compact()
     return dataset

@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idm.artifact import IdmModel
-from idm.combine import Combination, Combined, combine
+from idm.combine import Combination, Combined, WindowLabels, combine
 from idm.confidence import MEASURES, Calibration, Familiarity, conformal_factor, mixture_of_doubt
-from idm.label import Labeller, fitting, window_labels
+from idm.label import Labeller, at_trained_rate, window_labels
+from idm.linear_filter import LinearFilter, filter_inputs, fit_filter
 from idm.opinions import ClipOpinion
 from storage.episode import Episode
 from storage.errors import SchemaError
 
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
+_FILTER_REACH = 6
 _DRIFTS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 0.3)
 
 
@@ -103,15 +105,24 @@ def _unit(clips: Sequence[Clip], body: Any) -> Array:
 
 def _combined(model: IdmModel, head: str, clip: Clip, how: Combination) -> Combined:
     body = model.targets[head]
-    everything = np.ones(len(clip.opinion.windows), bool)
-    windows = window_labels(model, head, clip.opinion, everything, rate_hz=clip.episode.rate_hz)
+    windows = _windows(model, head, clip)
     return combine(
         windows,
         steps=clip.episode.length,
         absolute=body.absolute,
         switch=body.switch,
-        how=fitting(how, windows.scale.shape[1]),
+        how=how,
     )
+
+
+def _windows(model: IdmModel, head: str, clip: Clip) -> WindowLabels:
+    if not at_trained_rate(model, clip.opinion, clip.episode.rate_hz):
+        raise SchemaError(
+            f"calibrate on clips at the rate that the model was trained at; {clip.episode.episode_id!r} is at"
+            f" {clip.episode.rate_hz} Hz"
+        )
+    everything = np.ones(len(clip.opinion.windows), bool)
+    return window_labels(model, head, clip.opinion, everything, rate_hz=clip.episode.rate_hz)
 
 
 def _combination(model: IdmModel, head: str, clips: Sequence[Clip]) -> Combination:
@@ -119,12 +130,9 @@ def _combination(model: IdmModel, head: str, clips: Sequence[Clip]) -> Combinati
     body, steps = model.targets[head], model.config.chunk_steps
     squares, count = np.zeros((steps, body.size)), np.zeros((steps, 1))
     for clip in clips:
-        everything = np.ones(len(clip.opinion.windows), bool)
-        said = window_labels(model, head, clip.opinion, everything, rate_hz=clip.episode.rate_hz)
+        said = _windows(model, head, clip)
         truth = _as_labels(clip.truth, body)
         opinion = np.where(body.switch, said.switch, said.motion.mean(axis=0))
-        if opinion.shape[1] != steps:
-            raise SchemaError("calibrate on clips at the rate that the model was trained at")
         for place in range(steps):
             at = said.start + place
             rows = at < clip.episode.length
@@ -141,7 +149,23 @@ def _combination(model: IdmModel, head: str, clips: Sequence[Clip]) -> Combinati
         weights = np.where(body.absolute, np.roll(weights, -1, axis=0), weights)
     weights = weights / weights.max(axis=0, keepdims=True)
     how = Combination(weights=weights, drift=Combination.plain(steps, body.size).drift)
+    filtered = body.regressed & ~body.absolute
+    if filtered.any():
+        how = replace(how, filter=_filter(model, head, clips, filtered))
     return replace(how, drift=_drift(model, head, clips, how)) if body.absolute.any() else how
+
+
+def _filter(model: IdmModel, head: str, clips: Sequence[Clip], used: NDArray[np.bool_]) -> LinearFilter:
+    inputs = []
+    for clip in clips:
+        windows = _windows(model, head, clip)
+        steps = clip.episode.length
+        rows = filter_inputs(
+            windows.motion.mean(axis=0), windows.moved, windows.start, steps=steps, reach=_FILTER_REACH
+        )
+        seen = clip.valid & (np.arange(steps) <= windows.start.max(initial=-1))
+        inputs.append((rows[seen], clip.truth[seen]))
+    return fit_filter(inputs, used=used, reach=_FILTER_REACH)
 
 
 def _drift(model: IdmModel, head: str, clips: Sequence[Clip], how: Combination) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
+from idm.linear_filter import LinearFilter
 from storage.embodiment import Layout
 from storage.errors import SchemaError
 from storage.resampling import Chunk, chunk_of
@@ -29,13 +30,14 @@ Array = NDArray[Any]
 class WindowLabels:
     """What the windows of one clip say, on the label grid, in the units of the action. `start` (N,) is the label step
     where a window's chunk begins. `motion` (M, N, L, D), `scale` (N, L, D) the expected size of its error, `switch`
-    (N, L, D) probabilities, `anchor` (N, D)."""
+    (N, L, D) probabilities, `anchor` (N, D), `moved` (N, P) the change of the state, normalised."""
 
     start: NDArray[np.int64]
     motion: Array
     scale: Array
     switch: Array
     anchor: Array
+    moved: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +48,24 @@ class Combination:
 
     weights: Array
     drift: Array
+    filter: LinearFilter | None = None
 
     @classmethod
     def plain(cls, steps: int, size: int) -> "Combination":
         return cls(weights=np.ones((steps, size)), drift=np.full(size, 0.01))
 
     def to_json(self) -> dict[str, Any]:
-        return {"weights": self.weights.tolist(), "drift": self.drift.tolist()}
+        linear = self.filter.to_json() if self.filter else None
+        return {"weights": self.weights.tolist(), "drift": self.drift.tolist(), "filter": linear}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Combination":
-        return cls(weights=np.asarray(record["weights"], float), drift=np.asarray(record["drift"], float))
+        linear = record.get("filter")
+        return cls(
+            weights=np.asarray(record["weights"], float),
+            drift=np.asarray(record["drift"], float),
+            filter=LinearFilter.from_json(linear) if linear else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +119,9 @@ def combine(
     stated, _, _ = _averaged(windows.scale, windows.start, weights, steps)
     spread_of_members = windows.motion.std(axis=0) if members > 1 else np.zeros_like(mean)
     between, _, _ = _averaged(spread_of_members, windows.start, weights, steps)
+    if how.filter and count:
+        filtered = how.filter.apply(mean, windows.moved, windows.start, steps)
+        action = np.where(how.filter.used, filtered, action)
     doubt = np.sqrt(np.clip(action * (1 - action), 0, None))
     return Combined(
         action=action,

@@ -7,12 +7,14 @@ only the trunk, a fifth of the work, runs once a window. N images, C channels, h
 two frames of a window.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from groot.backbone import as_pixels, build_backbone
 from groot.presets import BackboneConfig
@@ -28,7 +30,7 @@ class EncoderConfig:
     image_px: tuple[int, int] = (96, 128)
     width: int = 32
     blocks: tuple[int, int, int] = (1, 2, 2)
-    trunk_width: int = 32
+    trunk_width: int = 24
     token_width: int = 96
 
     def __post_init__(self) -> None:
@@ -52,16 +54,17 @@ class EncoderConfig:
 
 
 Features = tuple[Tensor, ...]
-"""Features of single frames, fine to coarse, (N, C, h, w) each: at 1/4, 1/8 and 1/16 of the image from our own encoder,
-one map of patches from an image tower."""
+"""Maps of single frames, fine to coarse, (N, C, h, w) each: at 1/4, 1/8 and 1/16 of the image from our own encoder,
+one map of patches from an image tower; then what a trunk projects them to."""
 
 
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(8, channels)
+def _norm(channels: int) -> nn.BatchNorm2d:
+    # Batch norm costs nothing when labelling, because it folds into the convolution in front of it (see `folded`).
+    return nn.BatchNorm2d(channels)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with group norm around a shortcut; starts as the shortcut alone."""
+    """Two 3x3 convolutions with batch norm around a shortcut; starts as the shortcut alone."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -104,31 +107,43 @@ class FrameEncoder(nn.Module):
 
 
 class PairTrunk(nn.Module):
-    """Differences of features at three scales, and the present ones for context, to tokens (N, h w, C)."""
+    """Differences of two frames at three scales, and the present frame for context, to tokens (N, h w, C).
+
+    The first layer on a difference is linear, and the difference of what it makes of two frames is what it makes of
+    their difference: so it runs once a frame too (`project`), and only `forward` runs once a window.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         t = config.trunk_width
         fine, middle, coarse = config.channels
         self.fine_change = nn.Conv2d(fine, t, 3, 2, 1)
-        self.middle_change = nn.Conv2d(middle, t, 1)
-        self.middle_now = nn.Conv2d(middle, t, 1)
+        self.middle_both = nn.Conv2d(middle, 2 * t, 1)
         self.middle_block = ResidualBlock(3 * t, t)
         self.down = nn.Conv2d(t, 2 * t, 3, 2, 1)
-        self.coarse_change = nn.Conv2d(coarse, 2 * t, 1)
-        self.coarse_now = nn.Conv2d(coarse, 2 * t, 1)
+        self.coarse_both = nn.Conv2d(coarse, 4 * t, 1)
         self.coarse_block = ResidualBlock(6 * t, 2 * t)
         self.out = nn.Conv2d(2 * t, config.token_width, 1)
 
+    def project(self, scales: Features) -> Features:
+        """What the trunk needs of single frames: three small maps."""
+        fine, middle, coarse = scales
+        return self.fine_change(fine), self.middle_both(middle), self.coarse_both(coarse)
+
     def forward(self, now: Features, later: Features) -> Tensor:
-        motion = F.relu(self.fine_change(later[0] - now[0]))
-        change, present = self.middle_change(later[1] - now[1]), self.middle_now(now[1])
-        motion = self.middle_block(torch.cat([motion, F.relu(change), F.relu(present)], dim=1))
+        middle = _change_and_now(now[1], later[1])
+        motion = self.middle_block(F.relu(torch.cat([later[0] - now[0], *middle], dim=1)))
         motion = F.relu(self.down(motion))
-        change, present = self.coarse_change(later[2] - now[2]), self.coarse_now(now[2])
-        motion = self.coarse_block(torch.cat([motion, F.relu(change), F.relu(present)], dim=1))
+        coarse = _change_and_now(now[2], later[2])
+        motion = self.coarse_block(torch.cat([motion, *(F.relu(part) for part in coarse)], dim=1))
         tokens: Tensor = self.out(motion).flatten(2).transpose(1, 2)
         return tokens
+
+
+def _change_and_now(now: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
+    """The first half of the channels as a difference, the second half of the present frame."""
+    half = now.shape[1] // 2
+    return later[:, :half] - now[:, :half], now[:, half:]
 
 
 class TowerEncoder(nn.Module):
@@ -155,13 +170,29 @@ class TowerTrunk(nn.Module):
 
     def __init__(self, width: int, token_width: int) -> None:
         super().__init__()
-        self.change = nn.Conv2d(width, token_width, 1)
-        self.now = nn.Conv2d(width, token_width, 1)
+        self.both = nn.Conv2d(width, 2 * token_width, 1)
         self.block = ResidualBlock(2 * token_width, token_width)
         self.pool = nn.AdaptiveAvgPool2d(self.grid)
 
+    def project(self, scales: Features) -> Features:
+        """What the trunk needs of single frames."""
+        return (self.both(scales[-1]),)
+
     def forward(self, now: Features, later: Features) -> Tensor:
-        change, present = self.change(later[-1] - now[-1]), self.now(now[-1])
-        motion = self.block(torch.cat([F.relu(change), F.relu(present)], dim=1))
+        motion = self.block(F.relu(torch.cat(_change_and_now(now[0], later[0]), dim=1)))
         tokens: Tensor = self.pool(motion).flatten(2).transpose(1, 2)
         return tokens
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """A copy of `module` for labelling: batch norms folded into their convolutions, weights in the order of memory
+    that CPU and GPU kernels like best. Gives the same numbers up to rounding."""
+    copied = copy.deepcopy(module).eval()
+    pairs = (("first", "first_norm"), ("second", "second_norm"), ("stem", "stem_norm"))
+    for part in copied.modules():
+        for convolution, norm in pairs:
+            found = getattr(part, norm, None)
+            if isinstance(found, nn.BatchNorm2d):
+                setattr(part, convolution, fuse_conv_bn_eval(getattr(part, convolution), found))
+                setattr(part, norm, nn.Identity())
+    return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

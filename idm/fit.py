@@ -51,6 +51,7 @@ class IdmFitConfig:
         return WindowConfig(
             cameras=views if images else {},
             observation_offsets_s=model.frame_offsets_s,
+            state_offsets_s=model.frame_offsets_s,
             horizon_steps=model.chunk_steps,
             horizon_s=model.chunk_s,
             size_px=model.image_px,
@@ -92,7 +93,12 @@ def fit_network(
 ) -> tuple[Idm, IdmConfig, dict[str, BodyTargets], FitResult]:
     """Train the network alone; with a `folder` the run can be resumed from there."""
     targets = body_targets(data, config.windows(images=False))
-    shape = replace(config.model, action_sizes=tuple(body.size for body in targets.values()))
+    bodies = targets.values()
+    shape = replace(
+        config.model,
+        action_sizes=tuple(body.size for body in bodies),
+        state_sizes=tuple(body.state_size for body in bodies),
+    )
     splits = [(each, *each.episodes()) for each in data]
     train = Windows([each.source(ids) for each, ids, _ in splits], config.windows(images=True))
     held_out = [each.source(ids) for each, _, ids in splits if ids]

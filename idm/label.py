@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from idm.adjust import Adjustment
 from idm.artifact import IdmModel, load_idm
 from idm.clip_windows import clip_windows
-from idm.combine import Combined, WindowLabels, combine, label_grid, regrid
+from idm.combine import Combination, Combined, WindowLabels, combine, label_grid, regrid
 from idm.confidence import Calibration
 from idm.opinions import ClipOpinion, Network, Reading, TorchNetwork, clip_opinion, slot_of, to_device
 from idm.views import ViewFinder
@@ -81,7 +81,7 @@ class LabelActions:
         device = to_device(config.device)
         self.labeller = Labeller(
             self.model,
-            network=TorchNetwork(self.model.network, device=device, bf16=config.bf16),
+            network=torch_network(self.model, device=device, bf16=config.bf16),
             reading=Reading(block=config.block, threads=config.threads),
             freeze_s=config.freeze_s,
             covered_unlabels=config.covered == "unlabel",
@@ -154,7 +154,7 @@ class Labeller:
         covered_unlabels: bool = True,
     ) -> None:
         self.model, self.freeze_s, self.covered_unlabels = model, freeze_s, covered_unlabels
-        self.network = network or TorchNetwork(model.network)
+        self.network = network or torch_network(model)
         self.reading = reading or Reading()
         self.finder = ViewFinder(model.cameras, model.config.image_px)
 
@@ -179,7 +179,11 @@ class Labeller:
             steps=episode.length,
             absolute=body.absolute,
             switch=body.switch,
-            how=fitting(calibration.combination, windows.scale.shape[1]),
+            how=fitting(
+                calibration.combination,
+                windows.scale.shape[1],
+                trained_rate=at_trained_rate(self.model, opinion, _rate(episode)),
+            ),
         )
         valid = combined.covered & ((flags & (DARK | FROZEN)) == 0)
         flags[~valid] |= UNSEEN
@@ -231,6 +235,12 @@ class Labeller:
         return np.asarray(distance[nearest])
 
 
+def torch_network(model: IdmModel, *, device: str = "cpu", bf16: bool = False) -> TorchNetwork:
+    """The model's network, ready to label."""
+    anchors = any(bool(body.absolute.any()) for body in model.targets.values())
+    return TorchNetwork(model.network, device=device, bf16=bf16, anchors=anchors)
+
+
 def window_labels(
     model: IdmModel, head: str, opinion: ClipOpinion, usable: NDArray[np.bool_], *, rate_hz: float
 ) -> WindowLabels:
@@ -243,7 +253,12 @@ def window_labels(
         reach = config.chunk_steps if grid is None else len(grid.needs)
         empty = np.empty((0, reach, d))
         return WindowLabels(
-            start=opinion.windows.start, motion=empty[None], scale=empty, switch=empty, anchor=np.empty((0, d))
+            start=opinion.windows.start,
+            motion=empty[None],
+            scale=empty,
+            switch=empty,
+            anchor=np.empty((0, d)),
+            moved=np.empty((0, 0)),
         )
     motion = body.motion_of(said.motion[:, usable, :, :d])
     return WindowLabels(
@@ -252,16 +267,23 @@ def window_labels(
         scale=np.abs(regrid(said.scale[usable, :, :d] * body.motion.scale, grid)),
         switch=regrid(said.switch[usable, :, :d], grid),
         anchor=body.anchor_of(said.anchor[usable, :d]),
+        moved=said.moved[usable],
     )
 
 
-def fitting(how: Any, reach: int) -> Any:
-    """A combination for chunks of `reach` steps: its weights stretched to the grid of the clip."""
-    weights = how.weights
-    if len(weights) == reach:
+def fitting(how: Combination, reach: int, *, trained_rate: bool) -> Combination:
+    """A combination for chunks of `reach` steps on the grid of a clip: weights are stretched to it, a filter holds at
+    the trained rate only."""
+    if trained_rate:
         return how
-    at = np.linspace(0, len(weights) - 1, reach).round().astype(int)
-    return type(how)(weights=weights[at], drift=how.drift)
+    at = np.linspace(0, len(how.weights) - 1, reach).round().astype(int)
+    return Combination(weights=how.weights[at], drift=how.drift)
+
+
+def at_trained_rate(model: IdmModel, opinion: ClipOpinion, rate_hz: float) -> bool:
+    """Whether the steps of a clip are the steps of the model's chunks."""
+    step_s = model.config.chunk_s / model.config.chunk_steps * opinion.windows.stretch
+    return abs(step_s * rate_hz - 1) < 1e-3
 
 
 def _rate(episode: Episode) -> float:

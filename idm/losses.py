@@ -23,6 +23,7 @@ class LossConfig:
     switch: float = 0.5
     scale: float = 0.1
     covered: float = 0.1
+    moved: float = 0.5
     reverse_share: float = 0.5
     member_share: float = 0.8
     huber: float = 0.3
@@ -57,7 +58,7 @@ class IdmLoss:
         logits = parts.pop("_covered")
         parts["covered"] = F.binary_cross_entropy_with_logits(logits.float(), covered.float())
         weights = {"motion": 1.0, "anchor": config.anchor, "switch": config.switch}
-        weights |= {"scale": config.scale, "covered": config.covered, "flow": 1.0}
+        weights |= {"moved": config.moved, "scale": config.scale, "covered": config.covered, "flow": 1.0}
         return {"loss": sum((weights[name] * part for name, part in parts.items()), torch.zeros(())), **parts}
 
     def _features(self, model: Idm, pixels: Tensor) -> tuple[Any, Any]:
@@ -87,10 +88,18 @@ class IdmLoss:
         parts["motion"] = _mean(error, numbers & shares)
         wrong = (members.float().mean(dim=0) - target).abs().detach()
         parts["scale"] = _mean(wrong / said.scale.float() + said.scale.float().log(), numbers)
+        parts["moved"] = self._moved(said.moved, batch, seen)
         choices = F.binary_cross_entropy_with_logits(said.switch.float(), batch["switch"], reduction="none")
         parts["switch"] = _mean(choices, seen[:, :, None] & batch["switches"].bool()[:, None])
         parts["_covered"] = said.hidden
         return parts
+
+    def _moved(self, moved: Tensor, batch: Mapping[str, Any], seen: Tensor) -> Tensor:
+        """Loss of the change of the state between the two frames, where it is known."""
+        if not moved.shape[1]:
+            return moved.new_zeros(())
+        error = F.smooth_l1_loss(moved.float(), batch["moved"], beta=self.config.huber, reduction="none")
+        return _mean(error, batch["moved_mask"].bool() & seen.any(dim=1, keepdim=True))
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -117,6 +126,7 @@ def _reversed(batch: dict[str, Any], share: float) -> dict[str, Any]:
     motion = batch["motion"]
     backwards = motion.flip(1) - motion[:, -1:]
     batch["motion"] = torch.where(chosen[:, None, None], backwards, motion)
+    batch["moved"] = torch.where(chosen[:, None], -batch["moved"], batch["moved"])
     batch["anchor"] = torch.where(chosen[:, None], batch["last_anchor"], batch["anchor"])
     batch["images"] = torch.where(chosen[:, None, None, None, None, None], batch["images"].flip(1), batch["images"])
     return batch

@@ -7,7 +7,7 @@ windows, V views, S tokens a view, C channels, K steps of a chunk, D numbers of 
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,8 @@ class IdmConfig:
     """Everything that shapes the network and its windows.
 
     Frames are looked at `frame_offsets_s` after the present; the chunk has `chunk_steps` steps over `chunk_s` seconds
-    from the present on. `action_sizes` has one entry for each body, in the order of their slots. `tower` replaces our
+    from the present on. `action_sizes` has one entry for each body, in the order of their slots; `state_sizes`
+    too: how many numbers of its state, if any, are asked for their change between the frames. `tower` replaces our
     own encoder by a pretrained one. `samples` noise samples are averaged by the flow head.
     """
 
@@ -38,6 +39,7 @@ class IdmConfig:
     chunk_s: float = 0.5
     chunk_steps: int = 10
     action_sizes: tuple[int, ...] = (7,)
+    state_sizes: tuple[int, ...] = ()
     head: Literal["regression", "flow"] = "regression"
     members: int = 3
     hidden: int = 256
@@ -57,6 +59,8 @@ class IdmConfig:
             "chunk_steps": self.chunk_steps >= 1,
             "action_sizes": bool(self.action_sizes) and min(self.action_sizes) >= 1,
             "head": self.head in ("regression", "flow"),
+            "state_sizes": len(self.state_sizes) in (0, len(self.action_sizes))
+            and min(self.state_sizes, default=0) >= 0,
             "members": self.members >= 1,
             "samples": self.samples >= 1,
         }
@@ -67,6 +71,10 @@ class IdmConfig:
     @property
     def action_size(self) -> int:
         return max(self.action_sizes)
+
+    @property
+    def state_size(self) -> int:
+        return max(self.state_sizes, default=0)
 
     @property
     def image_px(self) -> tuple[int, int]:
@@ -81,11 +89,13 @@ class IdmConfig:
 
 class Prediction(NamedTuple):
     """Normalised predictions: `motion` (M, B, K, D), `scale` (B, K, D) the expected size of its error, `switch` (B,
-    K, D) logits, `pooled` (B, C) the features behind them, `hidden` (B,) the logit that something covers the view."""
+    K, D) logits, `moved` (B, P) the change of the state, `pooled` (B, C) the features behind them, `hidden` (B,) the
+    logit that something covers the view."""
 
     motion: Tensor
     scale: Tensor
     switch: Tensor
+    moved: Tensor
     pooled: Tensor
     hidden: Tensor
 
@@ -117,6 +127,7 @@ class Idm(nn.Module):
         )
         self.scale = LinearBank(slots, config.hidden, chunk)
         self.switch = LinearBank(slots, config.hidden, chunk)
+        self.moved = LinearBank(slots, config.hidden, config.state_size) if config.state_size else None
         self.covered = nn.Linear(config.hidden, 1)
         self.anchor_squeeze = nn.Conv2d(coarse, 24, 1)
         self.anchor_pool = nn.AdaptiveAvgPool2d(tokens)
@@ -131,9 +142,11 @@ class Idm(nn.Module):
         return self.config.image_px
 
     def encode(self, images: Tensor) -> Features:
-        """Features of single frames (N, H, W, 3) uint8: computed once a frame."""
-        features: Features = self.encoder(images)
-        return features
+        """Features of single frames (N, H, W, 3) uint8, computed once a frame: the trunk's maps, then the anchor's."""
+        scales: Features = self.encoder(images)
+        trunk: Any = self.trunk
+        where = self.anchor_pool(F.relu(self.anchor_squeeze(scales[-1])))
+        return (*trunk.project(scales), where)
 
     def tokens(self, now: Features, later: Features) -> Tensor:
         """Motion tokens (N, S, C) of pairs of frames."""
@@ -142,7 +155,7 @@ class Idm(nn.Module):
 
     def anchor(self, now: Features, slot_B: Tensor, *, views: int) -> Tensor:
         """Where the body is, normalised (B, D), from the features of its B x `views` present frames."""
-        squeezed = self.anchor_pool(F.relu(self.anchor_squeeze(now[-1]))).flatten(1)
+        squeezed = now[-1].flatten(1)
         hidden = F.gelu(self.anchor_hidden(F.dropout(self.anchor_norm(squeezed), self.config.dropout, self.training)))
         mean = hidden.reshape(-1, views, hidden.shape[-1]).mean(dim=1)
         where: Tensor = self.anchor_out(mean[:, None], slot_B)[:, 0]
@@ -167,7 +180,8 @@ class Idm(nn.Module):
         # The scale learns from finished features and must not bend them.
         scale = F.softplus(self.scale(pooled.detach()[:, None], slot_B).reshape(shape)) + 1e-3
         switch = self.switch(pooled[:, None], slot_B).reshape(shape)
-        return Prediction(motion, scale, switch, pooled, self.covered(pooled)[:, 0])
+        moved = pooled.new_zeros(len(pooled), 0) if self.moved is None else self.moved(pooled[:, None], slot_B)[:, 0]
+        return Prediction(motion, scale, switch, moved, pooled, self.covered(pooled)[:, 0])
 
     def pooled(self, tokens_BVSC: Tensor) -> Tensor:
         """One vector a window (B, C): the mean over views."""

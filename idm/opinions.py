@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idm.clip_windows import ClipWindows
-from idm.encoder import Features
+from idm.encoder import Features, folded
 from idm.model import Idm
 from idm.views import ViewFinder
 from idm.visibility import dark_frames, repeats
@@ -28,11 +28,13 @@ Array = NDArray[Any]
 
 class Opinion(NamedTuple):
     """What a network says of N windows, normalised: `motion` (M, N, K, D), `scale` (N, K, D), `switch` (N, K, D)
-    probabilities, `anchor` (N, D), `pooled` (N, C), `hidden` (N,) logits that the view is covered."""
+    probabilities, `moved` (N, P) the change of the state, `anchor` (N, D), `pooled` (N, C), `hidden` (N,) logits that
+    the view is covered."""
 
     motion: Array
     scale: Array
     switch: Array
+    moved: Array
     anchor: Array
     pooled: Array
     hidden: Array
@@ -49,26 +51,44 @@ class Network(Protocol):
 
 
 class TorchNetwork:
-    """An `Idm` on a device, without gradients."""
+    """An `Idm` on a device, without gradients, folded for speed. `at_once` frames or windows go through it together:
+    on a CPU few, so that they stay in its caches. `anchors` says whether any body needs them."""
 
-    def __init__(self, model: Idm, *, device: str = "cpu", bf16: bool = False) -> None:
-        self.model, self.device, self.bf16 = model.to(device).eval(), torch.device(device), bf16
+    def __init__(
+        self, model: Idm, *, device: str = "cpu", bf16: bool = False, anchors: bool = True, at_once: int = 0
+    ) -> None:
+        self.model: Any = folded(model).to(device)
+        self.device, self.bf16, self.anchors = torch.device(device), bf16, anchors
+        self.at_once = at_once or (16 if self.device.type == "cpu" else 256)
 
     def encode(self, images: NDArray[np.uint8]) -> Features:
+        flat = torch.from_numpy(images).flatten(0, 1)
         with torch.inference_mode(), self._precision():
-            return self.model.encode(torch.from_numpy(images).to(self.device).flatten(0, 1))
+            parts = [self.model.encode(part.to(self.device)) for part in torch.split(flat, self.at_once)]
+        return parts[0] if len(parts) == 1 else tuple(torch.cat(maps) for maps in zip(*parts, strict=True))
 
     def opinion(self, now: Features, later: Features, *, slot: int, views: int) -> Opinion:
+        size = self.at_once * views
+        pairs = zip(
+            zip(*(torch.split(part, size) for part in now), strict=True),
+            zip(*(torch.split(part, size) for part in later), strict=True),
+            strict=True,
+        )
+        return joined_opinions([self._opinion(*pair, slot=slot, views=views) for pair in pairs])
+
+    def _opinion(self, now: Features, later: Features, *, slot: int, views: int) -> Opinion:
         with torch.inference_mode(), self._precision():
             count = len(now[0]) // views
             slots = torch.full((count,), slot, device=self.device)
             tokens = self.model.tokens(now, later)
             said = self.model.predict(tokens.reshape(count, views, *tokens.shape[1:]), slots)
-            anchor = self.model.anchor(now, slots, views=views)
+            size = said.motion.shape[-1]
+            anchor = self.model.anchor(now, slots, views=views) if self.anchors else said.motion.new_zeros(count, size)
         return Opinion(
             motion=_numpy(said.motion),
             scale=_numpy(said.scale),
             switch=_numpy(said.switch.float().sigmoid()),
+            moved=_numpy(said.moved),
             anchor=_numpy(anchor),
             pooled=_numpy(said.pooled),
             hidden=_numpy(said.hidden),
@@ -123,7 +143,7 @@ def clip_opinion(
         keep_from = min(keep_from, begin + len(images))
         cache = tuple(part[(keep_from - first) * views :] for part in cache)
         first = keep_from
-    return ClipOpinion(windows=windows, said=_concatenated(said), dark=dark, same=same)
+    return ClipOpinion(windows=windows, said=joined_opinions(said), dark=dark, same=same)
 
 
 def _decoded(episode: Episode, finder: ViewFinder, reading: Reading) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -162,6 +182,9 @@ def _all_repeat(images: NDArray[np.uint8], last: NDArray[np.uint8] | None) -> ND
 
 
 def _rows(features: Features, frames: NDArray[np.int64], views: int) -> Features:
+    if len(frames) and frames[-1] - frames[0] == len(frames) - 1 and (np.diff(frames) == 1).all():
+        span = slice(int(frames[0]) * views, (int(frames[-1]) + 1) * views)
+        return tuple(part[span] for part in features)
     index = torch.from_numpy((frames[:, None] * views + np.arange(views)).ravel()).to(features[0].device)
     return tuple(part.index_select(0, index) for part in features)
 
@@ -172,10 +195,11 @@ def _joined(cache: Features, new: Features) -> Features:
     return tuple(torch.cat([old, part]) for old, part in zip(cache, new, strict=True))
 
 
-def _concatenated(said: Sequence[Opinion]) -> Opinion:
+def joined_opinions(said: Sequence[Opinion]) -> Opinion:
+    """Opinions of windows one after another."""
     if not said:
         empty = np.empty((0,))
-        return Opinion(empty[None], empty, empty, empty, empty, empty)
+        return Opinion(empty[None], *([empty] * 6))
     motion = np.concatenate([opinion.motion for opinion in said], axis=1)
     rest = [np.concatenate(parts) for parts in zip(*(opinion[1:] for opinion in said), strict=True)]
     return Opinion(motion, *rest)

@@ -33,6 +33,12 @@ class Targets:
     switch: Array
 
 
+def moved_of(states: Array) -> Array:
+    """How far states (B, 2, P) changed from the first frame to the second, (B, P)."""
+    change: Array = states[:, 1] - states[:, 0]
+    return change
+
+
 @dataclass(frozen=True, kw_only=True)
 class BodyTargets:
     """How one body's actions become targets. `absolute`, `switch`, `constant` are (D,) booleans; `low` and `high` (D,)
@@ -46,6 +52,12 @@ class BodyTargets:
     high: NDArray[np.float64]
     motion: Normaliser
     anchor: Normaliser
+    moved: Normaliser | None = None
+
+    @property
+    def state_size(self) -> int:
+        """How many numbers of the state are asked for their change."""
+        return len(self.moved.scale) if self.moved else 0
 
     @property
     def size(self) -> int:
@@ -67,8 +79,9 @@ class BodyTargets:
         return dimension_groups(self.body.action)
 
     @classmethod
-    def fitted(cls, body: Embodiment, chunks: Array) -> "BodyTargets":
-        """From training chunks (N, K, D) of absolute or delta actions; raises SchemaError for NaN or wrong width."""
+    def fitted(cls, body: Embodiment, chunks: Array, states: Array | None = None) -> "BodyTargets":
+        """From training chunks (N, K, D) of absolute or delta actions, and the states (N, 2, P) at the windows'
+        frames where they are known; raises SchemaError for NaN or wrong width."""
         if chunks.ndim != 3 or chunks.shape[-1] != body.action.size:
             raise SchemaError(f"chunks of {body.name!r} are (N, K, {body.action.size}); got {chunks.shape}")
         if not np.isfinite(chunks).all():
@@ -90,6 +103,7 @@ class BodyTargets:
             high=high,
             motion=_by_deviation(motion, list(dimension_groups(body.action).values())),
             anchor=Normaliser.fitted(rows, "mean_std"),
+            moved=None if states is None else _moved_normaliser(states, body),
         )
 
     def of(self, chunks: Array) -> Targets:
@@ -118,6 +132,7 @@ class BodyTargets:
             **{name: getattr(self, name).tolist() for name in names},
             "motion": self.motion.to_json(),
             "anchor": self.anchor.to_json(),
+            "moved": self.moved.to_json() if self.moved else None,
         }
 
     @classmethod
@@ -131,6 +146,7 @@ class BodyTargets:
             high=np.asarray(record["high"], np.float64),
             motion=Normaliser.from_json(record["motion"]),
             anchor=Normaliser.from_json(record["anchor"]),
+            moved=Normaliser.from_json(record["moved"]) if record.get("moved") else None,
         )
 
 
@@ -144,6 +160,13 @@ def _dimensions(body: Embodiment, quantities: Sequence[str]) -> NDArray[np.bool_
 def _motion(chunks: Array, absolute: NDArray[np.bool_]) -> Array:
     """Absolute numbers relative to the first step of their chunk, the others as they are."""
     return np.where(absolute, chunks - chunks[:, :1], chunks)
+
+
+def _moved_normaliser(states: Array, body: Embodiment) -> Normaliser:
+    """As for motion: zero stays zero, and what hardly moves is not blown up."""
+    moved = moved_of(states.astype(np.float64))[:, None]
+    scale = _by_deviation(moved, list(dimension_groups(body.state).values())).scale[0]
+    return Normaliser(offset=np.zeros(len(scale)), scale=scale)
 
 
 def _by_deviation(motion: Array, kinds: Sequence[tuple[int, ...]]) -> Normaliser:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from groot.fit import Batch
 from idm.model import IdmConfig
-from idm.targets import BodyTargets
+from idm.targets import BodyTargets, moved_of
 from storage.dataset import Dataset
-from storage.embodiment import embodiment
+from storage.embodiment import Embodiment, embodiment
 from storage.errors import ConfigError
 from storage.ids import content_id
 from storage.window_config import Source, WindowConfig
@@ -65,7 +65,7 @@ class Prepare:
     """Windows of `storage` to batches of `IdmLoss`. Plain data only, so that loader processes can have it."""
 
     def __init__(self, config: IdmConfig, heads: Sequence[str], targets: Mapping[str, BodyTargets]) -> None:
-        self.views, self.size = config.views, config.action_size
+        self.views, self.size, self.state_size = config.views, config.action_size, config.state_size
         self.targets = [targets[head] for head in heads]
         self.slots = [list(targets).index(head) for head in heads]
         # The two frames lie as far apart as the chunk's first and last step: absolute numbers can be played backwards.
@@ -84,6 +84,8 @@ class Prepare:
             **{name: np.zeros((count, self.size), np.float32) for name in ("anchor", "last_anchor")},
             **{name: np.zeros((count, self.size), bool) for name in ("regressed", "switches", "absolute")},
             "reversible": np.zeros(count, bool),
+            "moved": np.zeros((count, self.state_size), np.float32),
+            "moved_mask": np.zeros((count, self.state_size), bool),
         }
         for head, body in enumerate(self.targets):
             rows = np.flatnonzero(windows["embodiment"] == head)
@@ -98,6 +100,10 @@ class Prepare:
             batch["switches"][rows, :d] = body.switch
             batch["absolute"][rows, :d] = body.absolute & ~body.constant
             batch["slot"][rows] = self.slots[head]
+            if body.moved:
+                p = body.state_size
+                batch["moved"][rows, :p] = body.moved.apply(moved_of(windows["state"][rows][..., :p]))
+                batch["moved_mask"][rows, :p] = windows["state_mask"][rows].all(axis=1)[:, :p]
             every = bool((body.absolute | body.constant).all()) and self.spans
             batch["reversible"][rows] = every & mask[rows].all(axis=1)
         return batch
@@ -116,8 +122,19 @@ def body_targets(data: Sequence[TrainingData], config: WindowConfig) -> dict[str
         if not rows.any():
             raise ConfigError(f"no training window of {name!r} has all of its {config.horizon_steps} steps")
         body = embodiment(_body_of(name, data))
-        found[name] = BodyTargets.fitted(body, batch["action"][rows][..., : body.action.size])
+        found[name] = BodyTargets.fitted(
+            body, batch["action"][rows][..., : body.action.size], _states(batch, rows, body)
+        )
     return found
+
+
+def _states(batch: Mapping[str, Any], rows: NDArray[np.bool_], body: Embodiment) -> NDArray[Any] | None:
+    """States at both frames of the windows, None where they are not all known."""
+    size = body.state.size
+    if not size or batch["state"].shape[-1] < size or not batch["state_mask"][rows][..., :size].all():
+        return None
+    states: NDArray[Any] = batch["state"][rows][..., :size]
+    return states
 
 
 def _body_of(head: str, data: Sequence[TrainingData]) -> str:

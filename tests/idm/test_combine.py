@@ -1,5 +1,7 @@
 """Overlapping windows to one label a step: exact on exact windows, whatever the rates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,7 @@ def exact_windows(
         scale=np.full(chunks.shape, 0.1),
         switch=np.zeros(chunks.shape),
         anchor=values[start],
+        moved=np.empty((len(start), 0)),
     )
 
 
@@ -52,9 +55,7 @@ def test_averaging_overlaps_takes_noise_away_and_disagreement_tells_of_it() -> N
     values = np.zeros((200, 1))
     said = exact_windows(values, 8, absolute=np.array([False]))
     noise = random.normal(size=said.motion.shape[1:])
-    noisy = WindowLabels(
-        start=said.start, motion=(said.motion + noise), scale=said.scale, switch=said.switch, anchor=said.anchor
-    )
+    noisy = replace(said, motion=said.motion + noise)
     labels = combine(
         noisy, steps=200, absolute=np.array([False]), switch=np.array([False]), how=Combination.plain(8, 1)
     )
@@ -74,6 +75,7 @@ def test_anchors_stop_the_drift_of_paths() -> None:
         scale=said.scale,
         switch=said.switch,
         anchor=said.anchor + random.normal(size=said.anchor.shape) * 0.05,
+        moved=said.moved,
     )
     how = Combination.plain(3, 1)
     labels = combine(drifting, steps=400, absolute=absolute, switch=np.array([False]), how=how)
@@ -86,7 +88,7 @@ def test_weights_say_which_place_of_a_chunk_to_trust() -> None:
     said = exact_windows(values, 2, absolute=np.array([False]))
     motion = said.motion.copy()
     motion[:, :, 1] = 99.0
-    spoilt = WindowLabels(start=said.start, motion=motion, scale=said.scale, switch=said.switch, anchor=said.anchor)
+    spoilt = replace(said, motion=motion)
     how = Combination(weights=np.array([[1.0], [0.0]]), drift=np.ones(1))
     labels = combine(spoilt, steps=20, absolute=np.array([False]), switch=np.array([False]), how=how)
     np.testing.assert_allclose(labels.action[:-1], 1.0)

@@ -66,6 +66,20 @@ def numbered_episode(steps: int, *, cameras: Sequence[str] = ("front",), episode
     )
 
 
+def opinion_of(chunk: NDArray[Any]) -> Opinion:
+    """An opinion of which only the motion matters."""
+    zero = np.zeros_like(chunk)
+    return Opinion(
+        motion=chunk[None],
+        scale=zero + 0.1,
+        switch=zero,
+        moved=zero[:, 0],
+        anchor=zero[:, 0],
+        pooled=zero[:, 0],
+        hidden=np.full(len(chunk), -9.0),
+    )
+
+
 class PerfectNetwork:
     """Reads the number of a frame from its pixels, slowly and unevenly, and knows every action."""
 
@@ -85,10 +99,7 @@ class PerfectNetwork:
         assert (later[0][::views, 0].numpy() - number == 2).all(), "the later frame is two steps ahead"
         truth = number[:, None, None] + np.arange(self.steps)[None, :, None]
         chunk = np.concatenate([truth, 2 * truth], axis=2)
-        zero = np.zeros_like(chunk)
-        return Opinion(
-            chunk[None], zero + 0.1, zero, zero[:, 0], np.zeros((len(number), 4)), np.full(len(number), -9.0)
-        )
+        return opinion_of(chunk)
 
 
 def plain_targets(body: Embodiment, steps: int, *, switch: Sequence[int] = ()) -> BodyTargets:
@@ -275,8 +286,7 @@ def test_a_twice_as_fast_video_gives_half_of_the_deltas() -> None:
     class Steady(PerfectNetwork):
         def opinion(self, now: Any, later: Any, *, slot: int, views: int) -> Opinion:
             count = len(now[0])
-            ones = np.ones((count, 4, 3))
-            return Opinion(ones[None], ones, 0 * ones, 0 * ones[:, 0], np.zeros((count, 4)), np.full(count, -9.0))
+            return opinion_of(np.ones((count, 4, 3)))
 
     model = tiny_idm(MOVER)
     model = replace(

@@ -1,0 +1,168 @@
+"""What labelling costs: against one encoder pass over the frames, against the published labeller's shape, on a GPU
+against its matrix peak."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.measure import interleaved, print_table, result
+from groot.presets import BackboneConfig
+from idm.artifact import STARTER, IdmModel, load_idm
+from idm.clip_windows import clip_windows
+from idm.label import Labeller
+from idm.model import Idm, IdmConfig
+from idm.opinions import Opinion, Reading, TorchNetwork, joined_opinions, slot_of
+from idm.presets import base
+from storage.episode import Episode
+from storage.testing import tiny_episode
+
+BARS = {
+    "label_over_encoder": {"at_most": 1.3},
+    "published_shape_over_label": {"at_least": 5.0},
+    "largest_difference": {"at_most": 1e-4},
+}
+
+
+def clip(frames: int, size_px: tuple[int, int]) -> Episode:
+    """A clip of moving discs, JPEG-compressed."""
+    return tiny_episode(0, length=frames, cameras=("agentview",), size_px=size_px)
+
+
+def published_shape(labeller: Labeller, episode: Episode, head: str) -> Opinion:
+    """One window at a time, both of its frames decoded and encoded for it."""
+    network, finder = PlainNetwork(labeller.model.network), labeller.finder
+    windows = clip_windows(episode.timestamps(), frame_offsets_s=labeller.model.config.frame_offsets_s)
+    slot, views = slot_of(head, labeller.model.targets), len(finder.cameras)
+    said = []
+    for now, later in zip(windows.now, windows.later, strict=True):
+        features = network.encode(finder.decode(episode, [int(now), int(later)]))
+        pair = [tuple(part[i * views : (i + 1) * views] for part in features) for i in (0, 1)]
+        said.append(network.opinion(pair[0], pair[1], slot=slot, views=views))
+    return joined_opinions(said)
+
+
+class PlainNetwork(TorchNetwork):
+    """The model as it was trained: nothing folded, nothing kept between windows."""
+
+    def __init__(self, model: Idm) -> None:
+        super().__init__(model, at_once=1)
+        self.model = model.eval()
+
+
+def run(quick: bool) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    model = load_idm(STARTER / "panda")
+    figures = on_cpu(model, frames=128 if quick else 400, rounds=3 if quick else 7)
+    bars: dict[str, Any] = dict(BARS)
+    if torch.cuda.is_available():
+        figures |= on_gpu(quick)
+        bars["share_of_matrix_peak"] = {"at_least": 0.4}
+    else:
+        print("no GPU here: the share of its matrix peak is not measured")
+    print_table(figures, bars)
+    return result(figures, bars)
+
+
+def on_cpu(model: IdmModel, *, frames: int, rounds: int) -> dict[str, float]:
+    head = next(iter(model.targets))
+    labeller = Labeller(model, reading=Reading(threads=1))
+    network, finder = labeller.network, labeller.finder
+    episode = clip(frames, model.config.image_px)
+    pictures = finder.decode(episode, range(frames))
+
+    def encoder_alone() -> None:
+        for start in range(0, frames, 64):
+            network.encode(pictures[start : start + 64])
+
+    def encoder_with_decoding() -> None:
+        for start in range(0, frames, 64):
+            network.encode(finder.decode(episode, range(start, min(start + 64, frames))))
+
+    contestants: dict[str, Callable[[], object]] = {
+        "encoder": encoder_alone,
+        "decode and encode": encoder_with_decoding,
+        "label": lambda: labeller.label(episode, head),
+        "published": lambda: published_shape(labeller, episode, head),
+    }
+    seconds = interleaved(contestants, rounds=rounds)
+    ours, theirs = labeller.opinion(episode, head).said, published_shape(labeller, episode, head)
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+    per_frame = 1000 / frames
+    return {
+        "label_over_encoder": seconds["label"].cpu_s / seconds["encoder"].cpu_s,
+        "label_over_decode_and_encode": seconds["label"].cpu_s / seconds["decode and encode"].cpu_s,
+        "published_shape_over_label": seconds["published"].cpu_s / seconds["label"].cpu_s,
+        "largest_difference": difference,
+        "label_cpu_ms_per_frame": seconds["label"].cpu_s * per_frame,
+        "encoder_cpu_ms_per_frame": seconds["encoder"].cpu_s * per_frame,
+        "published_cpu_ms_per_frame": seconds["published"].cpu_s * per_frame,
+    }
+
+
+def on_gpu(quick: bool) -> dict[str, float]:
+    """Throughput of the base-size encoder in bf16 as a share of what a large matrix product reaches on the same
+    card."""
+    with tempfile.TemporaryDirectory() as folder:
+        network = TorchNetwork(base_size_model(Path(folder)), device="cuda", bf16=True)
+        batch = 128 if quick else 512
+        images = np.zeros((batch, 1, 256, 256, 3), np.uint8)
+        tower: Any = network.model.encoder
+        work = 2.0 * batch * encoder_multiplications(tower)
+        seconds = _cuda_seconds(lambda: network.encode(images))
+        peak_memory = torch.cuda.max_memory_allocated() / 2**30
+    return {
+        "share_of_matrix_peak": work / seconds / matrix_peak(),
+        "encoder_frames_per_s": batch / seconds,
+        "gpu_memory_gib": peak_memory,
+    }
+
+
+def base_size_model(folder: Path) -> Idm:
+    """The `base` preset with a randomly initialised tower of SigLIP-2 base's size: speed does not depend on the
+    weights."""
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    settings = SiglipVisionConfig(
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        image_size=256,
+        patch_size=16,
+    )
+    SiglipVisionModel(settings).save_pretrained(folder)
+    config: IdmConfig = base()
+    tower = BackboneConfig(kind="vision", source=str(folder), width=768, image_px=(256, 256))
+    return Idm(IdmConfig(**{**vars(config), "tower": tower, "views": ("agentview",)}))
+
+
+def encoder_multiplications(encoder: torch.nn.Module) -> float:
+    """Multiplications of one image through the tower: weights times tokens, and attention."""
+    tokens, width, layers = 256, 768, 12
+    weights = sum(p.numel() for name, p in encoder.named_parameters() if p.ndim >= 2 and "embedding" not in name)
+    return tokens * float(weights) + layers * 2.0 * tokens * tokens * width
+
+
+def matrix_peak() -> float:
+    """Operations per second of an 8192 x 8192 x 8192 product in bf16."""
+    size = 8192
+    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    return 2.0 * size**3 / _cuda_seconds(lambda: a @ b)
+
+
+def _cuda_seconds(work: Callable[[], object], *, repeats: int = 10) -> float:
+    for _ in range(3):
+        work()
+    torch.cuda.synchronize()
+    event: Any = torch.cuda.Event
+    start, end = event(enable_timing=True), event(enable_timing=True)
+    start.record()
+    for _ in range(repeats):
+        work()
+    end.record()
+    torch.cuda.synchronize()
+    return float(start.elapsed_time(end)) / 1000 / repeats
