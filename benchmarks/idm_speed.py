@@ -11,9 +11,10 @@ import torch
 
 from benchmarks.measure import interleaved, print_table, result
 from groot.presets import BackboneConfig
-from idm.artifact import STARTER, IdmModel, load_idm
+from idm.artifact import IdmModel, load_idm
 from idm.clip_windows import clip_windows
 from idm.label import Labeller
+from idm.label_config import model_folder
 from idm.model import Idm, IdmConfig
 from idm.opinions import Opinion, Reading, TorchNetwork, joined_opinions, slot_of
 from idm.presets import base
@@ -55,7 +56,7 @@ class PlainNetwork(TorchNetwork):
 
 def run(quick: bool) -> dict[str, Any]:
     torch.set_num_threads(1)
-    model = load_idm(STARTER / "panda")
+    model = load_idm(model_folder("panda"))
     figures = on_cpu(model, frames=128 if quick else 400, rounds=3 if quick else 7)
     bars: dict[str, Any] = dict(BARS)
     if torch.cuda.is_available():

@@ -19,8 +19,6 @@ from idm.targets import BodyTargets
 from storage.errors import CorruptFileError, UnknownNameError
 
 KIND = "idm"
-STARTER = Path(__file__).parent / "starter"
-"""The models that ship with the project, one folder each."""
 _FAMILIAR = "familiarity"
 
 

@@ -7,7 +7,7 @@ action, `label/interval/<kind>` (T, D) half widths of 90 % intervals, and `label
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,43 +17,15 @@ from idm.artifact import IdmModel, load_idm
 from idm.clip_windows import clip_windows
 from idm.combine import Combination, Combined, WindowLabels, combine, label_grid, regrid
 from idm.confidence import Calibration
+from idm.label_config import LabelConfig, model_folder
 from idm.opinions import ClipOpinion, Network, Reading, TorchNetwork, clip_opinion, slot_of, to_device
 from idm.views import ViewFinder
 from idm.visibility import COVERED, DARK, FROZEN, STRETCHED, UNFAMILIAR, UNSEEN, frozen_frames
 from storage.episode import Episode
-from storage.errors import ConfigError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelConfig:
-    """`model` is a folder with a fitted model. `head` is the body to label as; "" takes each episode's own embodiment.
-    `adjustment` is a JSON file with the gain and offset of this source (see `idm.adjust`). Episodes with less than
-    `least_valid_share` of their steps labelled are dropped. `bf16` is for GPUs."""
-
-    model: str
-    head: str = ""
-    kind: str = "predicted"
-    adjustment: str = ""
-    least_valid_share: float = 0.0
-    freeze_s: float = 0.5
-    covered: Literal["flag", "unlabel"] = "unlabel"
-    device: str = "auto"
-    bf16: bool = False
-    block: int = 64
-    threads: int = 2
-
-    def __post_init__(self) -> None:
-        if not self.model:
-            raise ConfigError("LabelConfig.model must name the folder of a fitted model")
-        if not 0 <= self.least_valid_share <= 1 or self.freeze_s <= 0 or min(self.block, self.threads) < 1:
-            raise ConfigError(
-                "LabelConfig wants least_valid_share in 0..1, freeze_s > 0, block and threads >= 1; got"
-                f" {self.least_valid_share}, {self.freeze_s}, {self.block}, {self.threads}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +47,7 @@ class LabelActions:
 
     def __init__(self, config: LabelConfig) -> None:
         self.config = config
-        self.model = load_idm(Path(config.model))
+        self.model = load_idm(model_folder(config.model))
         if config.head:
             self.model.head_of(config.head)
         device = to_device(config.device)

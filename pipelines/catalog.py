@@ -29,6 +29,16 @@ CATALOG: dict[str, Stage] = {
         source=True,
         resources=Resources(memory_gb=2.0),
     ),
+    "idm_label": Stage(
+        call="idm.label:LabelActions",
+        config="idm.label_config:LabelConfig",
+        reads=frozenset({"video"}),
+        writes=frozenset(
+            {"action/{}", "label/valid/{}", "label/confidence/{}", "label/interval/{}", "label/flags/{}", "provenance"}
+        ),
+        process="torch",
+        resources=Resources(gpu_memory_gb=4.0, memory_gb=2.0),
+    ),
     "lapa_label": Stage(
         call="lapa.label:LapaLabel",
         config="lapa.label_config:LapaLabelConfig",

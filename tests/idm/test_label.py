@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from groot.checkpoint import ModelCard
 from groot.normalise import Normaliser
 from idm.artifact import IdmModel, load_idm, save_idm
-from idm.label import LabelActions, LabelConfig, Labeller
+from idm.label import LabelActions, Labeller
+from idm.label_config import LabelConfig
 from idm.model import Idm
 from idm.opinions import Opinion, Reading
 from idm.presets import preset

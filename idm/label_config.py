@@ -1,0 +1,67 @@
+"""The settings of the stage `idm_label`, in a module of their own: who only plans a job need not load torch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from storage.errors import ConfigError, MissingFileError
+from storage.ids import file_hash
+
+STARTERS = Path(__file__).parent / "starter"
+"""The models that ship with the project, one folder each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelConfig:
+    """`model` is a folder with a fitted model, or the name of one that ships ("panda").
+
+    `head` is the body to label as; "" takes each episode's own embodiment. `adjustment` is a JSON file with the gain
+    and offset of this source (see `idm.adjust`). Episodes with less than `least_valid_share` of their steps labelled
+    are dropped. Frames that stay equal for `freeze_s` are frozen video. `covered` says what becomes of windows whose
+    view something covers. `block` frames are read at a time; `bf16` is for GPUs.
+    """
+
+    model: str
+    head: str = ""
+    kind: str = "predicted"
+    adjustment: str = ""
+    least_valid_share: float = 0.0
+    freeze_s: float = 0.5
+    covered: Literal["flag", "unlabel"] = "unlabel"
+    bf16: bool = False
+    device: str = field(default="auto", metadata={"identity": False})
+    block: int = field(default=64, metadata={"identity": False})
+    threads: int = field(default=2, metadata={"identity": False})
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ConfigError('LabelConfig.model must name the folder of a fitted model, or one that ships: "panda"')
+        if not 0 <= self.least_valid_share <= 1 or self.freeze_s <= 0 or min(self.block, self.threads) < 1:
+            raise ConfigError(
+                "LabelConfig wants least_valid_share in 0..1, freeze_s > 0, block and threads >= 1; got"
+                f" {self.least_valid_share}, {self.freeze_s}, {self.block}, {self.threads}"
+            )
+        if self.covered not in ("flag", "unlabel"):
+            raise ConfigError(f'LabelConfig.covered is "flag" or "unlabel"; got {self.covered!r}')
+
+    def inputs(self) -> Mapping[str, str]:
+        """What the labels depend on besides this config: content hashes by name, for the unit's id."""
+        found = {"model": _content_hash(model_folder(self.model))}
+        if self.adjustment:
+            found["adjustment"] = file_hash(Path(self.adjustment))
+        return found
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model: one that ships, by its name, or a path."""
+    shipped = STARTERS / name
+    return shipped if name and "/" not in name and shipped.is_dir() else Path(name)
+
+
+def _content_hash(folder: Path) -> str:
+    card = folder / "card.json"
+    if not card.is_file():
+        raise MissingFileError(f"{folder} holds no card.json; expected a folder that `pyramid fit idm` wrote")
+    return str(json.loads(card.read_text()).get("content_hash", ""))
