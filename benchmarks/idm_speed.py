@@ -56,7 +56,7 @@ class PlainNetwork(TorchNetwork):
 
 def run(quick: bool) -> dict[str, Any]:
     torch.set_num_threads(1)
-    model = load_idm(model_folder("panda"))
+    model = load_idm(model_folder("starter"))
     figures = on_cpu(model, frames=128 if quick else 400, rounds=3 if quick else 7)
     bars: dict[str, Any] = dict(BARS)
     if torch.cuda.is_available():

@@ -43,6 +43,6 @@ def _loaded(windows: Windows, numbers: Iterator[list[int]], prepare: Prepare, wo
     # Map-style by protocol, not by inheritance; `__getitems__` gives a whole batch, which is all that collating sees.
     dataset: Any = windows
     collate: Any = prepare
-    loader: Any = DataLoader(dataset, batch_sampler=numbers, collate_fn=collate, num_workers=workers)  # type: ignore[arg-type]
+    loader: Any = DataLoader(dataset, batch_sampler=numbers, collate_fn=collate, num_workers=workers)
     batches: Iterator[Batch] = iter(loader)
     return batches

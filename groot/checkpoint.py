@@ -7,9 +7,7 @@ manifest of whatever the model labelled names it.
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from storage.atomic import write_whole
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError
 from storage.ids import canonical_json, content_id, file_hash
 
@@ -76,24 +75,25 @@ class ModelCard:
 
 
 def save_model(folder: Path, module: nn.Module | Mapping[str, Tensor], card: ModelCard) -> ModelCard:
-    """Write weights and card into `folder`, whole or not at all; returns the card with its weights' hash.
+    """Write weights and card into `folder`; returns the card with its weights' hash.
 
-    Parameters that are shared are written once for each of their names. An older model in `folder` is replaced.
+    The card is written last: a folder without one holds no model. An older model in `folder` is replaced, other files
+    are left alone. Parameters that are shared are written once for each of their names.
     """
     tensors = module.state_dict() if isinstance(module, nn.Module) else module
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    folder.mkdir(parents=True, exist_ok=True)
+    staged = folder / f".{WEIGHTS_FILE}.{os.getpid()}"
     try:
-        save_tensors(staging / WEIGHTS_FILE, tensors)
-        card = replace(card, weights_sha256=file_hash(staging / WEIGHTS_FILE), commit=card.commit or code_commit())
+        save_tensors(staged, tensors)
+        card = replace(card, weights_sha256=file_hash(staged), commit=card.commit or code_commit())
         # Through canonical JSON, so that the hash of the card read back is the hash of the card written.
         card = replace(card, **{name: json.loads(canonical_json(getattr(card, name))) for name in _JSON_FIELDS})
-        (staging / CARD_FILE).write_text(json.dumps(card.to_json(), indent=1, sort_keys=True) + "\n")
-        staging.chmod(0o755)
-        replace_folder(staging, folder)
+        (folder / CARD_FILE).unlink(missing_ok=True)
+        staged.replace(folder / WEIGHTS_FILE)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        staged.unlink(missing_ok=True)
+    write_whole(folder / CARD_FILE, (json.dumps(card.to_json(), indent=1, sort_keys=True) + "\n").encode())
     return card
 
 
@@ -181,15 +181,6 @@ def refuse_pickle(path: Path) -> None:
         raise InputError(
             f"{path} is a pickle; it is refused, because reading one runs the code inside. Convert it to safetensors"
         )
-
-
-def replace_folder(staging: Path, folder: Path) -> None:
-    """Move `staging` to `folder`. An older `folder` is set aside first and removed last."""
-    aside = folder.with_name(f".{folder.name}.old.{os.getpid()}")
-    if folder.exists():
-        folder.rename(aside)
-    staging.rename(folder)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def code_commit() -> str:

@@ -101,7 +101,7 @@ class LabelActions:
                 f"label/flags/{kind}": labels.flags,
             },
             provenance={
-                f"idm/{kind}": {
+                "idm" if kind == "predicted" else f"idm_{kind}": {
                     "model": self.model.content_hash,
                     "preset": self.model.config.preset,
                     "head": head,

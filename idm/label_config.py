@@ -9,13 +9,12 @@ from typing import Literal
 from storage.errors import ConfigError, MissingFileError
 from storage.ids import file_hash
 
-STARTERS = Path(__file__).parent / "starter"
-"""The models that ship with the project, one folder each."""
+STARTER = "starter"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelConfig:
-    """`model` is a folder with a fitted model, or the name of one that ships ("panda").
+    """`model` is a folder with a fitted model, or "starter" for the one that ships.
 
     `head` is the body to label as; "" takes each episode's own embodiment. `adjustment` is a JSON file with the gain
     and offset of this source (see `idm.adjust`). Episodes with less than `least_valid_share` of their steps labelled
@@ -23,7 +22,7 @@ class LabelConfig:
     view something covers. `block` frames are read at a time; `bf16` is for GPUs.
     """
 
-    model: str
+    model: str = STARTER
     head: str = ""
     kind: str = "predicted"
     adjustment: str = ""
@@ -37,7 +36,7 @@ class LabelConfig:
 
     def __post_init__(self) -> None:
         if not self.model:
-            raise ConfigError('LabelConfig.model must name the folder of a fitted model, or one that ships: "panda"')
+            raise ConfigError('LabelConfig.model must name the folder of a fitted model, or be "starter"')
         if not 0 <= self.least_valid_share <= 1 or self.freeze_s <= 0 or min(self.block, self.threads) < 1:
             raise ConfigError(
                 "LabelConfig wants least_valid_share in 0..1, freeze_s > 0, block and threads >= 1; got"
@@ -55,9 +54,8 @@ class LabelConfig:
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model: one that ships, by its name, or a path."""
-    shipped = STARTERS / name
-    return shipped if name and "/" not in name and shipped.is_dir() else Path(name)
+    """The folder of the model called `name`: the shipped starter, or a path."""
+    return Path(__file__).with_name(STARTER) if name == STARTER else Path(name)
 
 
 def _content_hash(folder: Path) -> str:

@@ -118,3 +118,10 @@ def test_parameters_are_counted() -> None:
     assert parameter_count(layer) == 32
     layer.requires_grad_(False)
     assert parameter_count(layer, trainable_only=True) == 0
+
+
+def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    save_model(tmp_path, module(), CARD)
+    save_model(tmp_path, module(5), CARD)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CARD_FILE, WEIGHTS_FILE, "notes.txt"]

@@ -194,7 +194,7 @@ def test_the_stage_adds_labels_with_confidence_interval_and_flags(tmp_path: Path
     assert (arrays["label/flags/predicted"][~valid] & UNSEEN).all()
     assert not arrays["action/predicted"][~valid].any()
     assert not arrays["label/confidence/predicted"][~valid].any()
-    made = outcome.episode.provenance["idm/predicted"]
+    made = outcome.episode.provenance["idm"]
     assert made["model"] == labeller.model.content_hash
     assert set(np.unique(arrays["action/predicted"][valid][:, 2])) <= {-1.0, 1.0}, "a switch has two values"
 
@@ -337,3 +337,14 @@ def test_settings_out_of_range_are_refused() -> None:
         LabelConfig(model="")
     with pytest.raises(ConfigError, match="least_valid_share"):
         LabelConfig(model="m", least_valid_share=2.0)
+
+
+def test_cameras_may_be_called_otherwise_than_in_training(tmp_path: Path) -> None:
+    episode = world_episode(1, PUSHED)
+    renamed = replace(episode, cameras={"video": episode.cameras["front"]})
+    model = tiny_idm(PUSHED)
+    usual = only(stage(tmp_path / "a", model), episode)
+    other = only(stage(tmp_path / "b", model, cameras={"front": ("video",)}), renamed)
+    np.testing.assert_array_equal(usual.episode.arrays["action/predicted"], other.episode.arrays["action/predicted"])
+    with pytest.raises(UnknownNameError, match="view of this model"):
+        stage(tmp_path / "c", model, cameras={"fornt": ("video",)})
