@@ -72,6 +72,7 @@ def fit(
     `folder` keeps the state of training, so that a run which was stopped goes on. Without held-out episodes the model
     has neither calibration nor scores.
     """
+    config = with_known_cameras(data, config)
     network, shape, targets, result = fit_network(data, config, folder=folder)
     cameras = {view: tuple(config.cameras.get(view, (view,))) for view in shape.views}
     model = IdmModel(network=network, config=shape, targets=targets, cameras=cameras)
@@ -86,6 +87,18 @@ def fit(
         if len(episodes) >= 2
     }
     return save_idm(output, model, _card(data, config, result, metrics))
+
+
+def with_known_cameras(data: Sequence[TrainingData], config: IdmFitConfig) -> IdmFitConfig:
+    """`config` with a camera for a model of one view whose name no data set knows: any that there is, in the order of
+    their names. Several views must be given their cameras."""
+    views = config.model.views
+    layouts = [layout for each in data for layout in each.dataset.index.layouts]
+    there = sorted({name for layout in layouts for name in layout.get("cameras", ())})
+    if len(views) != 1 or config.cameras or views[0] in there or not there:
+        return config
+    log.info("view %r is filled by the first of: %s", views[0], ", ".join(there))
+    return replace(config, cameras={views[0]: tuple(there)})
 
 
 def fit_network(

@@ -4,8 +4,8 @@ Writes `action/predicted` (or another kind), `label/valid/<kind>`, `label/confid
 action, `label/interval/<kind>` (T, D) half widths of 90 % intervals, and `label/flags/<kind>` (see `idm.visibility`).
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from idm.opinions import ClipOpinion, Network, Reading, TorchNetwork, clip_opini
 from idm.views import ViewFinder
 from idm.visibility import COVERED, DARK, FROZEN, STRETCHED, UNFAMILIAR, UNSEEN, frozen_frames
 from storage.episode import Episode
+from storage.errors import UnknownNameError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
 
@@ -47,7 +48,7 @@ class LabelActions:
 
     def __init__(self, config: LabelConfig) -> None:
         self.config = config
-        self.model = load_idm(model_folder(config.model))
+        self.model = with_cameras(load_idm(model_folder(config.model)), config.cameras)
         if config.head:
             self.model.head_of(config.head)
         device = to_device(config.device)
@@ -205,6 +206,14 @@ class Labeller:
         distance = familiar.distance(opinion.said.pooled)
         nearest = np.clip(np.searchsorted(opinion.windows.start, np.arange(steps)), 0, len(distance) - 1)
         return np.asarray(distance[nearest])
+
+
+def with_cameras(model: IdmModel, cameras: Mapping[str, Sequence[str]]) -> IdmModel:
+    """`model` with other cameras for some of its views; raises UnknownNameError for a view that it does not have."""
+    for view in cameras:
+        if view not in model.cameras:
+            raise UnknownNameError.among("view of this model", view, model.cameras)
+    return replace(model, cameras={**model.cameras, **{view: tuple(names) for view, names in cameras.items()}})
 
 
 def torch_network(model: IdmModel, *, device: str = "cpu", bf16: bool = False) -> TorchNetwork:

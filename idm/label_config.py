@@ -18,14 +18,17 @@ class LabelConfig:
 
     `head` is the body to label as; "" takes each episode's own embodiment. `adjustment` is a JSON file with the gain
     and offset of this source (see `idm.adjust`). Episodes with less than `least_valid_share` of their steps labelled
-    are dropped. Frames that stay equal for `freeze_s` are frozen video. `covered` says what becomes of windows whose
-    view something covers. `block` frames are read at a time; `bf16` is for GPUs.
+    are dropped. `cameras` says, view by view, which cameras may fill it where they are called otherwise than in
+    training; a quarter of a 2 x 2 grid is "camera:top_left". Frames that stay equal for `freeze_s` are frozen video.
+    `covered` says what becomes of windows whose view something covers. `block` frames are read at a time; `bf16` is
+    for GPUs.
     """
 
     model: str = STARTER
     head: str = ""
     kind: str = "predicted"
     adjustment: str = ""
+    cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least_valid_share: float = 0.0
     freeze_s: float = 0.5
     covered: Literal["flag", "unlabel"] = "unlabel"
