@@ -78,13 +78,19 @@ def _grasp_from_middle(env: Any) -> float:
 
 
 def _grasp_and_turn(env: Any) -> tuple[Pose, float]:
-    """Grasp near the head from above, and the turn about the vertical that then points the free end at arm 1 (+y).
+    """Grasp near the head from above, and the turn about the vertical that then points the free end at arm 1."""
+    start_rad, turn_rad = turn_to_point_away(_handle(env))
+    grasp_at = env.sim.data.body_xpos[env.hammer_body_id] + _handle(env) * _grasp_from_middle(env)
+    return pose(grasp_at, downward(np.pi + start_rad)), turn_rad
+
+
+def turn_to_point_away(handle: NDArray[np.float64]) -> tuple[float, float]:
+    """How far gripper 0 is turned from its start as it takes a handle (unit vector to the head), and the turn about the
+    vertical that then brings the head towards arm 0 (-y).
 
     The gripper is symmetric, so of its two headings the one is taken that keeps the last joint inside its range.
     """
-    handle = _handle(env)
     heading = float(np.arctan2(handle[1], handle[0]))
     turn = (-np.pi / 2 - heading + np.pi) % (2 * np.pi) - np.pi
     starts = [final - turn for final in (0.0, np.pi) if TURNS_RAD[0] <= final - turn <= TURNS_RAD[1]]
-    grasp_at = env.sim.data.body_xpos[env.hammer_body_id] + handle * _grasp_from_middle(env)
-    return pose(grasp_at, downward(np.pi + min(starts, key=abs))), turn
+    return min(starts, key=abs), turn

@@ -4,12 +4,13 @@ Arm 0 takes the lid off the start bin, then the hammer out of it, and hands it o
 the target bin to the trash bin, then takes the hammer and lays it into the target bin.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from generators.simulation.experts.two_arm_handover import turn_to_point_away
 from generators.simulation.experts.waypoints import (
     Arm,
     Milestones,
@@ -27,8 +28,12 @@ OPEN, CLOSED = (-1.0,), (1.0,)
 LID_PLACE_M = np.array([-0.20, -0.45, 0.832])
 """Where the lid's handle ends up: on the free half of the first table."""
 MEETING_POINT_M = np.array([0.0, -0.04, 1.08])
-CARRY_HEIGHT_M = 1.10
-GRASP_FROM_END_M = 0.03
+HEAD_GRASP_M = 0.060
+"""Where arm 0 takes the hammer, from the middle of its handle to its head: by its centre of mass, or it droops."""
+OFF_THE_WALL_M = 0.02
+"""How far the hammer is drawn back before it is lifted: its head all but touches the bin."""
+HANDLE_GRASP_M = 0.060
+"""Where arm 1 takes it, to the other side."""
 TAKING = leaning(downward(0.0), np.radians(-30))
 """Arm 1 leans back towards its base as it takes the hammer: upright it would have to stretch its elbow."""
 
@@ -49,12 +54,13 @@ def _sender(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) 
     yield from arm.grip(OPEN)
     yield from arm.move(shifted(put, (0, 0, 0.12)), tolerance_m=0.03)
     done.reach("lid_off")
-    near, toward = _handle_ends(env)
-    handle = near + toward * GRASP_FROM_END_M
-    yield from _pick(arm, pose(handle, downward(np.arctan2(toward[1], toward[0]) + np.pi / 2)), above_m=0.22)
+    handle = _handle(env)
+    start_rad, turn_rad = turn_to_point_away(handle)
+    grasp = pose(env.transport.payload_pos + HEAD_GRASP_M * handle, downward(np.pi + start_rad))
+    yield from _pick(arm, grasp, above_m=0.22, first_m=-OFF_THE_WALL_M * handle + (0, 0, 0.005))
     done.reach("payload_out")
-    half = float(env.transport.payload.handle_length) / 2 - GRASP_FROM_END_M
-    yield from arm.move(pose(meeting - (0, half, 0), downward(np.pi)), patience_steps=30)
+    held_out = pose(meeting - (0, HEAD_GRASP_M, 0), downward(np.pi + start_rad + turn_rad))
+    yield from arm.move(held_out, patience_steps=30)
     done.reach("presented")
     yield from arm.wait_until(lambda: done["taken"])
     yield from arm.grip(OPEN)
@@ -76,9 +82,7 @@ def _receiver(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]
     ahead = shifted(pose(meeting, TAKING), (0, 0.16, 0.10))
     yield from arm.move(ahead)
     yield from arm.wait_until(lambda: done["presented"])
-    near, toward = _handle_ends(env)
-    far = near + toward * (float(group.payload.handle_length) - GRASP_FROM_END_M)
-    grasp = pose(far, TAKING)
+    grasp = pose(group.payload_pos - HANDLE_GRASP_M * _handle(env), TAKING)
     yield from arm.move(shifted(grasp, (0, 0, 0.08)))
     yield from arm.move(grasp, speed_m_s=0.12, tolerance_m=0.008)
     yield from arm.grip(CLOSED)
@@ -98,20 +102,19 @@ def _lay_into_target(env: Any, arm: Arm) -> Script:
     yield from arm.wait(8)
 
 
-def _pick(arm: Arm, grasp: Pose, *, above_m: float) -> Script:
-    """Take something from above: go over it, down, close, and up again."""
-    above = shifted(grasp, (0, 0, above_m))
-    yield from arm.move(above)
+def _pick(arm: Arm, grasp: Pose, *, above_m: float, first_m: Iterable[float] = (0, 0, 0)) -> Script:
+    """Take something from above: go over it, down, close, a first little move, and up."""
+    yield from arm.move(shifted(grasp, (0, 0, above_m)))
     yield from arm.move(grasp, speed_m_s=0.15, tolerance_m=0.006)
     yield from arm.grip(CLOSED)
-    yield from arm.move(above, speed_m_s=0.2, tolerance_m=0.03)
+    freed = shifted(grasp, first_m)
+    yield from arm.move(freed, speed_m_s=0.1)
+    yield from arm.move(shifted(freed, (0, 0, above_m)), speed_m_s=0.2, tolerance_m=0.03)
 
 
-def _handle_ends(env: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The end of the hammer's handle on arm 0's side (smaller y), and the unit vector from it to the other end."""
-    along = env.sim.data.body_xmat[env.transport.payload_body_id].reshape(3, 3)[:, 2]
-    toward = along * np.sign(along[1])
-    return env.transport.payload_pos - toward * float(env.transport.payload.handle_length) / 2, toward
+def _handle(env: Any) -> NDArray[np.float64]:
+    """Unit vector along the hammer's handle, from its free end to the head."""
+    return np.array(env.sim.data.body_xmat[env.transport.payload_body_id].reshape(3, 3)[:, 2])
 
 
 def _yaw(rotation: NDArray[np.float64]) -> float:

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from generators.simulation.panda_pairs import TWO_PANDAS_INSPIRE_BODY
-from generators.simulation.readings import body_pose
+from generators.simulation.readings import body_pose, geom_pose, site_pose
 from generators.simulation.task import Coordination, Placement, Pose, Subtask, Task
 
-TOUCHING_FINGERS = 2
-_FINGERS = ("index", "middle", "ring", "pinky")
+BAR_IN_HAND_M = (-0.090, 0.030)
+"""Where the bar lies in a hand that has hooked it: y and z of the hand's frame."""
+WITHIN_M = 0.025
 
 
 def object_poses(env: Any) -> Mapping[str, Pose]:
@@ -17,19 +20,16 @@ def object_poses(env: Any) -> Mapping[str, Pose]:
 
 def signals(env: Any) -> Mapping[str, bool]:
     return {
-        "right_hooked": _hooked(env, "gripper0_right_r", "tray_right_bar"),
-        "left_hooked": _hooked(env, "gripper1_right_l", "tray_left_bar"),
+        "right_hooked": _hooked(env, "gripper0_right_grip_site", "tray_right_bar"),
+        "left_hooked": _hooked(env, "gripper1_right_grip_site", "tray_left_bar"),
         "load_in_tray": env.load_in_tray,
     }
 
 
 def _hooked(env: Any, hand: str, bar: str) -> bool:
-    """At least two of the four fingers touch the bar."""
-    touching = [
-        any(env.check_contact([f"{hand}_{finger}_{part}_col"], [bar]) for part in ("proximal", "distal"))
-        for finger in _FINGERS
-    ]
-    return sum(touching) >= TOUCHING_FINGERS
+    """The bar lies between palm and fingers; before the tray is lifted nothing needs to touch it."""
+    bar_in_hand = np.linalg.inv(site_pose(env, hand)) @ geom_pose(env, bar)
+    return bool(np.hypot(*(bar_in_hand[1:3, 3] - BAR_IN_HAND_M)) < WITHIN_M)
 
 
 def wider() -> Mapping[str, Any]:
