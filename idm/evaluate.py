@@ -47,11 +47,13 @@ class ReplayResult:
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """`change_steps` is the interval over which absolute numbers are compared; `least_rotation` the length of a true
-    rotation command from which on a step counts as turning, in the units of the action."""
+    rotation command from which on a step counts as turning, in the units of the action. `crosswise` calibrates on one
+    half of the episodes for the other; without it the model's own calibration is used."""
 
     action: str = "action/ground_truth"
     change_steps: int = 16
     least_rotation: float = 0.05
+    crosswise: bool = True
     replays: int = 20
     drift_steps: int = 16
 
@@ -75,7 +77,10 @@ def evaluate(
     """Figures by group, calibration, errors against confidence, gain and offset; replays where `replay` is given."""
     if len(episodes) < 2:
         raise ConfigError(f"evaluating takes at least two held-out episodes; got {len(episodes)}")
-    labelled = label_crosswise(model, head, episodes, action=config.action)
+    if config.crosswise or head not in model.calibrations:
+        labelled = label_crosswise(model, head, episodes, action=config.action)
+    else:
+        labelled = label_as_it_is(model, head, episodes, action=config.action)
     body = model.targets[head]
     figures: dict[str, Any] = {"episodes": len(episodes), "steps": int(sum(each.rows.sum() for each in labelled))}
     figures |= {"valid_share": float(np.mean([each.labels.valid.mean() for each in labelled]))}
@@ -85,6 +90,16 @@ def evaluate(
     if replay is not None:
         figures |= replay_scores(labelled, body, config, replay)
     return figures
+
+
+def label_as_it_is(model: IdmModel, head: str, episodes: Sequence[Episode], *, action: str) -> list[LabelledClip]:
+    """Labels of clips with the model's own calibration, which must come from other clips."""
+    labeller = Labeller(model)
+    calibration = model.calibration(head)
+    return [
+        LabelledClip(clip=clip, labels=labeller.labels_of(clip.episode, head, clip.opinion, calibration))
+        for clip in clips_of(labeller, head, episodes, action=action)
+    ]
 
 
 def label_crosswise(model: IdmModel, head: str, episodes: Sequence[Episode], *, action: str) -> list[LabelledClip]:
