@@ -27,21 +27,20 @@ from storage.ids import Randomness
 JITTER_PX = 3
 BLOBS = 2
 FOREGROUND_LEVELS = 24
-MASK_CAMERA = "foreground"
+CAMERA, MASK_CAMERA = "sideview", "foreground"
 Images = NDArray[np.uint8]
 Change = Callable[[LapaFitConfig], LapaFitConfig]
 
 
 def distracted(episode: Episode) -> Episode:
     """The episode as a shaking camera sees it, with blobs behind what moves, and masks of what moves beside it."""
-    camera = next(iter(episode.cameras))
-    clean = episode.cameras[camera].decode().astype(np.uint8, copy=False)
+    clean = episode.cameras[CAMERA].decode().astype(np.uint8, copy=False)
     random = Randomness(0, "distractors").of(episode.episode_id)
     background = np.median(clean, axis=0)
     foreground = np.abs(clean.astype(np.int16) - background).max(axis=3) > FOREGROUND_LEVELS
     images = _with_blobs(clean, foreground, random)
     shaken, masks = _shaken(images, foreground, random)
-    cameras = {camera: Frames.encode(shaken, "high"), MASK_CAMERA: Frames.encode(masks, "mask")}
+    cameras = {CAMERA: Frames.encode(shaken, "high"), MASK_CAMERA: Frames.encode(masks, "mask")}
     return replace(episode, cameras=cameras)
 
 
@@ -110,7 +109,7 @@ def run(quick: bool) -> dict[str, Any]:
     steps = 150 if quick else 600
     opened = datasets(quick=quick, sources=[source for source in SOURCES if source.task in ("lift", "stack")])
     frames, parts = CameraFrames(opened), split_episodes(opened, 0.2)
-    config = ClipConfig(cameras=("agentview",), mask_camera=MASK_CAMERA)
+    config = ClipConfig(cameras=(CAMERA,), mask_camera=MASK_CAMERA)
     read = [list(read_clips(map(distracted, episodes), (SIZE_PX, SIZE_PX), config)) for episodes in parts]
     figures: dict[str, float] = {}
     for name in QUICK if quick else VARIANTS:

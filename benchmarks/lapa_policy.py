@@ -101,7 +101,7 @@ def _lower_end(gains: NDArray[np.float64]) -> float:
 
 def _clips(quick: bool) -> list[Clip]:
     opened = datasets(quick=quick, sources=[source for source in SOURCES if source.task == "lift"])
-    return list(read_clips(opened[0].episodes(), (SIZE_PX, SIZE_PX), ClipConfig()))
+    return list(read_clips(opened[0].episodes(), (SIZE_PX, SIZE_PX), ClipConfig(cameras=("agentview",))))
 
 
 def _with_latents(clips: list[Clip]) -> Examples:

@@ -1,6 +1,6 @@
 """Simulated clips of several robots for the benchmarks of latent actions, made by this project's own generator.
 
-    python -m benchmarks.lapa_simulated TASK PLACEMENT CAMERA EPISODES SEED
+    python -m benchmarks.lapa_simulated TASK PLACEMENT CAMERA,CAMERA EPISODES SEED
 
 Generation runs in processes of its own: MuJoCo and torch stay apart. What is there already is used again.
 """
@@ -12,11 +12,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa.clips import Clip
+from lapa.clips import Clip, ClipConfig, read_clips
+from lapa.fit import split_episodes
 from lapa.targets import Motion
 from storage.dataset import Dataset
 
@@ -29,26 +31,39 @@ GEOMETRY = "geometry.npz"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Episodes of one task through one fixed camera; D1 placements, so that hands go everywhere over the table."""
+    """Episodes of one task through some fixed cameras; D1 placements, so that hands go everywhere over the table."""
 
     task: str
-    camera: str = "agentview"
+    cameras: tuple[str, ...]
     placement: str = "D1"
     episodes: int = 60
     quick_episodes: int = 16
 
 
 SOURCES = (
-    Source(task="lift", episodes=100),
-    Source(task="stack"),
-    Source(task="two_arm_lift", episodes=40),
-    Source(task="two_arm_handover", episodes=40),
+    Source(task="lift", cameras=("sideview", "agentview"), episodes=100),
+    Source(task="stack", cameras=("sideview", "agentview")),
+    Source(task="two_arm_lift", cameras=("frontview",), episodes=50),
+    Source(task="two_arm_handover", cameras=("frontview",), episodes=30),
 )
 
 
 def cache_folder() -> Path:
     """Where generated clips and fits of benchmarks are kept; `PYRAMID_BENCHMARK_CACHE` says otherwise."""
     return Path(os.environ.get("PYRAMID_BENCHMARK_CACHE", Path(tempfile.gettempdir()) / "pyramid-benchmarks"))
+
+
+def clips_of(opened: Sequence[Dataset], share: float, size_px: tuple[int, int]) -> tuple[list[Clip], list[Clip]]:
+    """Training and held-out clips, one for each camera of each episode; the split is by episode."""
+    both = []
+    for episodes in split_episodes(opened, share):
+        cameras = sorted({camera for episode in episodes for camera in episode.cameras})
+        clips: list[Clip] = []
+        for camera in cameras:
+            seen = [episode for episode in episodes if camera in episode.cameras]
+            clips += read_clips(seen, size_px, ClipConfig(cameras=(camera,)))
+        both.append(clips)
+    return both[0], both[1]
 
 
 def folder_of(source: Source, episodes: int, seed: int) -> Path:
@@ -63,7 +78,7 @@ def datasets(*, quick: bool, seed: int = SEED, sources: Sequence[Source] = SOURC
         count = source.quick_episodes if quick else source.episodes
         folder = folder_of(source, count, seed)
         if not (folder / GEOMETRY).exists():
-            about = (source.task, source.placement, source.camera, str(count), str(seed))
+            about = (source.task, source.placement, ",".join(source.cameras), str(count), str(seed))
             environment = {"MUJOCO_GL": "egl", **os.environ, "OMP_NUM_THREADS": "1"}
             subprocess.run([sys.executable, "-m", "benchmarks.lapa_simulated", *about], check=True, env=environment)
         found.append(Dataset.open(folder))
@@ -75,12 +90,13 @@ class CameraFrames:
 
     def __init__(self, opened: Sequence[Dataset]) -> None:
         self._hands: dict[str, FLOATS] = {}
-        self._camera: dict[str, FLOATS] = {}
+        self._camera: dict[tuple[str, str], FLOATS] = {}
         for dataset in opened:
             with np.load(dataset.root / GEOMETRY) as stored:
                 for episode in dataset.episodes():
                     self._hands[episode.episode_id] = stored[f"{episode.episode_id}/hands"]
-                    self._camera[episode.episode_id] = stored[f"{episode.episode_id}/camera"]
+                    for camera in episode.cameras:
+                        self._camera[episode.episode_id, camera] = stored[f"{episode.episode_id}/{camera}"]
 
     def motion(self, clip: Clip, steps: NDArray[np.int64]) -> Motion | None:
         """Displacement of every hand over each pair (P, 3 a hand), in the camera's frame at its start, in metres."""
@@ -88,7 +104,7 @@ class CameraFrames:
         if hands is None:
             return None
         moved_in_world = hands[clip.later[steps]] - hands[steps]
-        camera_in_world = self._camera[clip.episode.episode_id][steps]
+        camera_in_world = self._camera[clip.episode.episode_id, clip.camera][steps]
         moved_in_camera = np.einsum("pij,phi->phj", camera_in_world, moved_in_world).astype(np.float32)
         groups = {f"hand {hand}": slice(3 * hand, 3 * hand + 3) for hand in range(hands.shape[1])}
         return Motion(moved_in_camera.reshape(len(steps), -1), groups)
@@ -110,7 +126,7 @@ def generate(source: Source, seed: int) -> None:
 
     folder = folder_of(source, source.episodes, seed)
     step = GenerateStep(
-        task=source.task, placement=source.placement, keep=source.episodes, size_px=SIZE_PX, cameras=(source.camera,)
+        task=source.task, placement=source.placement, keep=source.episodes, size_px=SIZE_PX, cameras=source.cameras
     )
     print(run_generate(RunContext(root=folder, seed=seed), step), flush=True)
     _write_geometry(folder, source)
@@ -126,20 +142,22 @@ def _write_geometry(folder: Path, source: Source) -> None:
     scene = Scene(find_task(source.task), placement=source.placement)
     found: dict[str, FLOATS] = {}
     for episode in Dataset.open(folder).episodes():
-        hands, camera = [], []
+        hands: list[Any] = []
+        cameras: dict[str, list[Any]] = {camera: [] for camera in source.cameras}
         for state in episode.arrays["simulation/state"]:
             scene.data.qpos[:] = state[1 : 1 + scene.model.nq]
             mujoco.mj_kinematics(scene.model, scene.data)
             mujoco.mj_camlight(scene.model, scene.data)
             hands.append([pose[:3, 3] for pose in scene.actuation.poses().values()])
             # MuJoCo's camera looks along its negative z axis, with y up.
-            right_up_backward = scene.data.camera(source.camera).xmat.reshape(3, 3)
-            camera.append(right_up_backward * (1.0, -1.0, -1.0))
+            for camera, rotations in cameras.items():
+                rotations.append(scene.data.camera(camera).xmat.reshape(3, 3) * (1.0, -1.0, -1.0))
         found[f"{episode.episode_id}/hands"] = np.array(hands, np.float32)
-        found[f"{episode.episode_id}/camera"] = np.array(camera, np.float32)
+        for camera, rotations in cameras.items():
+            found[f"{episode.episode_id}/{camera}"] = np.array(rotations, np.float32)
     np.savez(folder / GEOMETRY, **found)
 
 
 if __name__ == "__main__":
-    name, where, view, number, run_seed = sys.argv[1:]
-    generate(Source(task=name, placement=where, camera=view, episodes=int(number)), int(run_seed))
+    name, where, views, number, run_seed = sys.argv[1:]
+    generate(Source(task=name, placement=where, cameras=tuple(views.split(",")), episodes=int(number)), int(run_seed))

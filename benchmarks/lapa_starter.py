@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lapa_clips import ClipSplit, use_threads
-from benchmarks.lapa_simulated import CameraFrames, datasets
+from benchmarks.lapa_simulated import CameraFrames, clips_of, datasets
 from benchmarks.measure import print_table, result
 from lapa.batches import BatchConfig
-from lapa.clips import Clip, ClipConfig, read_clips
+from lapa.clips import Clip
 from lapa.encode import encode_clip
-from lapa.fit import LapaFitConfig, fit_clips, load_model, split_episodes
+from lapa.fit import LapaFitConfig, fit_clips, load_model
 from lapa.health import measure
 from lapa.label_config import STARTER, model_folder
 from lapa.model import LatentActionModel
 from lapa.probes import probe_tables
 from lapa.retrieval import same_direction_share
-from storage.dataset import Dataset
 
 STEPS = 1500
 LABELLED_SHARE = 0.0
@@ -47,17 +46,12 @@ def run(quick: bool) -> dict[str, Any]:
     use_threads(2)
     opened = datasets(quick=quick, seed=2 if quick else 1)
     model = load_model(model_folder(STARTER)).model
-    figures, bars = measured(model, split(opened, model, share=0.4 if quick else 0.2), CameraFrames(opened))
+    size_px = (model.config.height_px, model.config.width_px)
+    clips = ClipSplit(*clips_of(opened, 0.4 if quick else 0.2, size_px))
+    figures, bars = measured(model, clips, CameraFrames(opened))
     print(f"starter weights on held-out clips of {', '.join(dataset.name for dataset in opened)}")
     print_table(figures, bars)
     return result(figures, bars)
-
-
-def split(opened: Sequence[Dataset], model: LatentActionModel, *, share: float) -> ClipSplit:
-    """Clips of the simulated data sets; the split is by episode and always the same."""
-    size_px = (model.config.height_px, model.config.width_px)
-    parts = split_episodes(opened, share)
-    return ClipSplit(*(list(read_clips(episodes, size_px, ClipConfig())) for episodes in parts))
 
 
 def measured(
@@ -78,11 +72,13 @@ def measured(
     for source, use in health.by_source.items():
         figures[f"{source}: codes used"] = use["used_share"]
         figures[f"{source}: perplexity over codebook"] = use["perplexity_share"]
-    for source, table in probe_tables(model, clips.training, clips.held_out, motion=frames.motion).items():
-        for feature, scores in table.items():
-            name = f"{source}: end-effector R2, {feature}"
-            figures[name] = float(np.mean(list(scores.values())))
-            bars |= {name: PROBE_BARS[feature]} if feature in PROBE_BARS else {}
+    for camera in sorted({clip.camera for clip in clips.held_out}):
+        seen = [[clip for clip in each if clip.camera == camera] for each in (clips.training, clips.held_out)]
+        for source, table in probe_tables(model, seen[0], seen[1], motion=frames.motion).items():
+            for feature, scores in table.items():
+                name = f"{source}, {camera}: end-effector R2, {feature}"
+                figures[name] = float(np.mean(list(scores.values())))
+                bars |= {name: PROBE_BARS[feature]} if feature in PROBE_BARS else {}
     share, chance = octants(model, clips.held_out, frames)
     figures |= {"same octant in the other robot": share, "same octant of a random pair": chance}
     return figures, bars
@@ -114,16 +110,14 @@ def fit(steps: int = STEPS) -> None:
     opened = datasets(quick=False)
     config = LapaFitConfig.of_preset("starter", steps=steps)
     config = replace(config, batches=BatchConfig(labelled_share=LABELLED_SHARE))
-    parts = split_episodes(opened, 0.2)
-    size_px = (config.model.height_px, config.model.width_px)
-    clips = [list(read_clips(episodes, size_px, config.clips)) for episodes in parts]
+    clips = ClipSplit(*clips_of(opened, 0.2, (config.model.height_px, config.model.width_px)))
     about = {
         "datasets": [dataset.name for dataset in opened],
-        "held_out": sorted(episode.episode_id for episode in parts[1]),
+        "held_out": sorted({clip.episode.episode_id for clip in clips.held_out}),
         "command": f"python -m benchmarks.lapa_starter fit {steps}",
     }
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit_clips(clips[0], clips[1], config, Path(folder) / "model", data=about)
+        fitted = fit_clips(clips.training, clips.held_out, config, Path(folder) / "model", data=about)
         print(fitted.health, fitted.failures or "every gate holds", sep="\n")
         shutil.rmtree(model_folder(STARTER), ignore_errors=True)
         model_folder(STARTER).mkdir()

@@ -33,7 +33,8 @@ from storage.ids import content_id
 log = logging.getLogger(__name__)
 
 KIND = "lapa"
-HEALTH_PAIRS = 2048
+WATCH_PAIRS, HEALTH_PAIRS = 512, 2048
+"""Held-out pairs that health is measured on while a model trains, and at its end."""
 
 
 def _training() -> FitConfig:
@@ -126,12 +127,9 @@ def fit_clips(
     model_config = replace(config.model, labels=batches.label_sizes)
     model = build_model(model_config)
 
-    measured: dict[str, Health] = {}
-
     def validate(module: nn.Module) -> dict[str, float]:
         assert isinstance(module, LatentActionModel)
-        measured["last"] = measure(module, held_out, pairs=HEALTH_PAIRS)
-        return measured["last"].figures()
+        return measure(module, held_out, pairs=WATCH_PAIRS).figures()
 
     result = fit(
         model,
@@ -142,9 +140,7 @@ def fit_clips(
         stop_when=config.collapse,
         folder=folder / "training",
     )
-    # A run that was complete when it was resumed has not been measured by this call.
-    health = measured.get("last") or measure(model.eval(), held_out, pairs=HEALTH_PAIRS)
-    model.eval()
+    health = measure(model.eval(), held_out, pairs=HEALTH_PAIRS)
     failures = health.failures(config.gates) + ((result.stopped,) if result.stopped else ())
     for failure in failures:
         log.warning("gate failed: %s", failure)
