@@ -133,9 +133,9 @@ def _write_one(group: Any, recording: Recording) -> None:
     group.attrs["initial"] = json.dumps(recording.initial)
     group.attrs["variant"], group.attrs["placement"] = recording.variant, recording.placement
     group.attrs["seed"] = recording.seed
-    for name, values in (("actions", recording.actions.astype(np.float64)), ("states", _thinned(recording.states))):
+    for name, numbers in (("actions", recording.actions.astype(np.float64)), ("states", _thinned(recording.states))):
         group.create_dataset(
-            name, data=values, chunks=values.shape, compression="gzip", compression_opts=9, shuffle=True
+            name, data=numbers, chunks=numbers.shape, compression="gzip", compression_opts=9, shuffle=True
         )
     for name, values in recording.signals.items():
         group.create_dataset(f"datagen_info/subtask_term_signals/{name}", data=values.astype(np.uint8))

@@ -1,0 +1,58 @@
+"""What each switch beyond the papers does to the success rate and to the cost: same tasks, same seeds, one switch at a
+time turned from the task's default."""
+
+from typing import Any
+
+from benchmarks import measure
+from generators.simulation.annotate import SourceReader
+from generators.simulation.attempts import wilson_interval
+from generators.simulation.execute import Generator
+from generators.simulation.recordings import source_path
+from generators.simulation.registry import find_task
+from generators.simulation.scene import Scenes
+from generators.simulation.settings import execution_with
+from storage.ids import Randomness
+
+SWITCHES: dict[str, dict[str, Any]] = {
+    "as the task ships": {},
+    "no settling before the hand moves": {"settle_steps": 0},
+    "no checks of subtasks": {"check_subtasks": False},
+    "no retries": {"retries": 0},
+    "two retries": {"retries": 2},
+    "reach and collision check": {"check_reach": True},
+    "no speed limit on bridges": {"limit_speed": False},
+    "success at one step is enough": {"success_steps": 1},
+    "a source for every subtask": {"sources_per": "subtask"},
+}
+_TASKS = ("stack", "two_arm_lift", "two_arm_transport")
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Success rate and CPU seconds per success of each switch; `quick` takes Stack only."""
+    figures: dict[str, float] = {}
+    attempts = 15 if quick else 60
+    for name in _TASKS[:1] if quick else _TASKS:
+        print(f"{name}, D1, {attempts} attempts of each:")
+        task = find_task(name)
+        scenes = Scenes(task)
+        sources = SourceReader(task, scenes).read(source_path(task))
+        for label, changes in SWITCHES.items():
+            made = Generator(scenes("D1", 0), sources, execution=execution_with(changes, task.execution))
+            successes, cpu_s = _measure(made, name, attempts)
+            low, high = wilson_interval(successes, attempts)
+            rate, cost = successes / attempts, cpu_s / max(successes, 1)
+            print(
+                f"  {label:<34} {100 * rate:4.0f} %  ({100 * low:3.0f} - {100 * high:3.0f})  {cost:6.2f} CPU s each",
+                flush=True,
+            )
+            figures[f"{name}: {label}"] = rate
+            figures[f"{name}: {label}, CPU s a success"] = cost
+    return measure.result(figures, {})
+
+
+def _measure(made: Generator, name: str, attempts: int) -> tuple[int, float]:
+    randomness = Randomness(0, "multiply")
+    found: list[bool] = []
+    seeds = [randomness.seed_of(f"{name}/D1/{number}") for number in range(attempts)]
+    taken = measure.timed(lambda: found.extend(made.attempt(seed).succeeded for seed in seeds))
+    return sum(found), taken.cpu_s
