@@ -27,7 +27,7 @@ class Replayer:
         self._scenes: dict[str, Scene] = {}
 
     def scene(self, episode: Episode) -> Scene:
-        task = str(episode.provenance["simulation"]["task"])
+        task = str(episode.provenance["generation"]["task"])
         if task not in self._scenes:
             self._scenes[task] = Scene(find_task(task))
         return self._scenes[task]

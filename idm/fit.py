@@ -113,7 +113,7 @@ def fit_network(
         state_sizes=tuple(body.state_size for body in bodies),
     )
     splits = [(each, *each.episodes()) for each in data]
-    train = Windows([each.source(ids) for each, ids, _ in splits], config.windows(images=True))
+    train = Windows([each.source(ids) for each, ids, _ in splits if ids], config.windows(images=True))
     held_out = [each.source(ids) for each, _, ids in splits if ids]
     validation = Windows(held_out, config.windows(images=True)) if held_out else None
     torch.manual_seed(config.fit.seed)

@@ -111,7 +111,7 @@ class Prepare:
 
 def body_targets(data: Sequence[TrainingData], config: WindowConfig) -> dict[str, BodyTargets]:
     """The targets of every body in the training episodes, by head; reads actions only."""
-    windows = Windows([each.source(each.episodes()[0]) for each in data], config)
+    windows = Windows([each.source(ids) for each in data if (ids := each.episodes()[0])], config)
     numbers = np.arange(len(windows))
     if len(numbers) > _WINDOWS_FOR_TARGETS:
         numbers = np.random.default_rng(0).choice(len(windows), _WINDOWS_FOR_TARGETS, replace=False)
