@@ -1,14 +1,14 @@
 """Orchestration: what the Ray engine costs over a bare loop, and what a second worker brings.
 
-The units burn CPU, two seconds each, and commit a tiny shard. Overhead is the time in which the one worker was not at a
-unit: the wall time of the run over the seconds that its manifests say the units took, beside the same of a bare loop.
-Both stretch alike when other programs want the CPUs, so the ratio stands on a busy machine too; the second worker's
-gain does not, so it is also given as a share of what two bare processes reach in the same minute.
+The units burn CPU, two seconds each, and commit a tiny shard. Overhead is the time in which the one worker was not at
+a unit: the wall time of the run over the seconds that its manifests say the units took, less the same of a bare loop.
+Both stretch alike when other programs want the CPUs, so this stands on a busy machine too. The gain of a second worker
+is the ratio of wall times, and needs two free CPUs to show: beside it stand what two bare processes gain in the same
+minute, and `..._accounted`, the gain if a unit took as long with two workers as with one.
 """
 
 import multiprocessing
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -43,13 +43,15 @@ def run(quick: bool) -> dict[str, object]:
             for contestant, figure in _round(Path(name) / str(number), units):
                 seen.setdefault(contestant, []).append(figure)
     stop_ray()
-    figures = {contestant: statistics.median(values) for contestant, values in seen.items()}
+    # Other programs only ever add to a time, so the shortest is the nearest to the truth.
+    figures = {name: max(values) if name.endswith("over_one") else min(values) for name, values in seen.items()}
     figures["ray_overhead"] = figures["ray_one_worker_idle"] - figures["bare_loop_idle"]
     figures["ray_over_bare_wall"] = figures["ray_one_worker_wall_s"] / figures["bare_loop_wall_s"]
     figures["two_workers_over_one"] = figures["ray_one_worker_wall_s"] / figures["ray_two_workers_wall_s"]
-    figures["share_of_two_bare_processes"] = figures["two_workers_over_one"] / figures["two_bare_processes_over_one"]
+    busy = (1 + figures["ray_one_worker_idle"]) / (1 + figures["ray_two_workers_idle"])
+    figures["two_workers_over_one_accounted"] = 2 * busy
     figures["load_average"] = os.getloadavg()[0]
-    print(f"{units} units of {UNIT_S:g} CPU seconds, median of {rounds} rounds; idle: share of time not at a unit")
+    print(f"{units} units of {UNIT_S:g} CPU seconds, best of {rounds} rounds; idle: share of time not at a unit")
     measure.print_table(figures, BARS)
     return measure.result(figures, BARS)
 
