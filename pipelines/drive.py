@@ -4,6 +4,7 @@ open units --> all together --> what failed, again --> ... --> the last time alo
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,7 @@ from storage.sinks import Sink
 _LOG = logging.getLogger(__name__)
 _FEW_UNITS = 10
 _FEW_FAILURES = 5
+_LONGEST_CAUSE = 300
 
 Open = dict[str, WorkUnit]
 Failed = dict[str, UnitResult]
@@ -36,6 +38,7 @@ class Driver:
         self._root, self._job, self._engine = root, job, engine
         self._tally, self._progress = tally, progress
         self._declared = set(Dataset.open(root).embodiments)
+        self._causes: Counter[str] = Counter()
 
     def work_through(self, units: Iterable[WorkUnit]) -> None:
         """Bring every unit to a manifest or a dead letter.
@@ -76,6 +79,7 @@ class Driver:
         failure = result.failure
         if failure is None:
             self._declare(result)
+            self._causes.update([result.refusal] if result.refusal else [])
             self._tally.commit(result)
             del waiting[result.unit_id]
         elif failure.ends_the_job:
@@ -106,6 +110,7 @@ class Driver:
             traceback=failure.traceback,
         )
         write_dead_letter(self._root, letter)
+        self._causes[f"{failure.stage}: {failure.message}"] += 1
         self._tally.give_up(unit)
         self._progress.changed(self._tally)
 
@@ -121,5 +126,14 @@ class Driver:
                 f"job {self._job.name!r}: {tally.failed_items} of {tally.committed_items + tally.dead_items} items"
                 f" failed, more than the {allowed:.0%} that max_failed_fraction allows; {tally.dead_units} units were"
                 f" given up (see {Sink(self._root, self._job.sink).dead_letters}), {tally.open_units} were not tried."
-                " What is committed stays; mend the cause and resume"
+                f" What is committed stays; mend the cause and resume{self._most_frequent_cause()}"
             )
+
+    def _most_frequent_cause(self) -> str:
+        if not self._causes:
+            return ""
+        ((cause, _),) = self._causes.most_common(1)
+        first_line = cause.splitlines()[0]
+        return (
+            f"; most frequent cause: {first_line[:_LONGEST_CAUSE]}{'...' if len(first_line) > _LONGEST_CAUSE else ''}"
+        )

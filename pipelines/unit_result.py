@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.failure import Failure
 from storage.manifest import Manifest
+from storage.outcomes import Dropped
 
 BAD_INPUT = "bad input"
 """The reason of a drop that was no decision: the stage could not take this input at all."""
@@ -15,8 +16,11 @@ BAD_INPUT = "bad input"
 
 @dataclass(frozen=True, kw_only=True)
 class UnitResult:
-    """A unit is committed, or `failure` says why not. `embodiments` are the declarations that its episodes need,
-    `attempts` counts the processes that died over it where that is known."""
+    """A unit is committed, or `failure` says why not.
+
+    `embodiments` are the declarations that its episodes need, `refusal` is why a stage could not take one of its
+    inputs, `attempts` counts the processes that died over it where that is known.
+    """
 
     unit_id: str
     items: int
@@ -26,6 +30,7 @@ class UnitResult:
     bytes: int = 0
     embodiments: tuple[Mapping[str, Any], ...] = ()
     failure: Failure | None = None
+    refusal: str = ""
     attempts: int = 0
 
     @classmethod
@@ -41,6 +46,7 @@ class UnitResult:
             steps=manifest.shard.steps if manifest.shard else 0,
             bytes=manifest.shard.bytes if manifest.shard else 0,
             embodiments=embodiments,
+            refusal=next((_cause(drop) for drop in manifest.dropped if drop.reason == BAD_INPUT), ""),
         )
 
     def to_text(self) -> str:
@@ -52,3 +58,7 @@ class UnitResult:
         record = json.loads(text)
         failure = Failure.from_json(record["failure"]) if record["failure"] else None
         return cls(**{**record, "failure": failure, "embodiments": tuple(record["embodiments"])})
+
+
+def _cause(drop: Dropped) -> str:
+    return "{stage}: {error}: {message}".format_map({"stage": "", "error": "", "message": "", **drop.detail})

@@ -102,8 +102,9 @@ def _cell(unit: WorkUnit, name: str) -> Any:
 def read_plan(path: Path) -> tuple[WorkUnit, ...]:
     """The units of one plan file, in order; raises CorruptFileError."""
     try:
-        rows = pyarrow.parquet.read_table(path, schema=_SCHEMA).to_pylist()
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        # read_table would import pandas.
+        rows = pyarrow.parquet.ParquetFile(path).read().select(_SCHEMA.names).to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise CorruptFileError(f"{path} is not a readable plan: {error}") from error
     return tuple(
         WorkUnit(**{**row, "items": tuple(json.loads(row["items"])), "inputs": json.loads(row["inputs"])})

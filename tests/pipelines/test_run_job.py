@@ -137,6 +137,12 @@ def test_one_bad_input_of_many_is_dropped_and_the_rest_of_its_unit_kept(tmp_path
     assert (result.complete, result.tally.kept, result.tally.failed_items) == (True, 11, 1)
 
 
+def test_too_many_bad_inputs_end_a_run_with_what_was_wrong_with_them(tmp_path: Path) -> None:
+    job = tiny_job(("wild", {"fault": "input", "seeds": [0, 1, 3, 4]}), policy=Policy(max_failed_fraction=0.3))
+    with pytest.raises(WorkFailedError, match="most frequent cause: wild: InputError: this input is not as expected"):
+        run_job(tmp_path / "data", job)
+
+
 def test_a_unit_of_bad_inputs_alone_is_a_dead_letter(tmp_path: Path) -> None:
     job = tiny_job(("wild", {"fault": "input", "seeds": [3, 4, 5]}), policy=Policy(max_failed_fraction=0.5))
     result = run_job(tmp_path / "data", job)
@@ -145,7 +151,8 @@ def test_a_unit_of_bad_inputs_alone_is_a_dead_letter(tmp_path: Path) -> None:
 
 def test_a_sick_run_ends_early(tmp_path: Path) -> None:
     job = tiny_job(("wild", {"fault": "value", "seeds": list(range(200))}), units=100, items_per_unit=2)
-    with pytest.raises(WorkFailedError, match="more than the 10% that max_failed_fraction allows"):
+    text = "more than the 10% that max_failed_fraction allows.*most frequent cause: wild: ValueError: a mistake in the"
+    with pytest.raises(WorkFailedError, match=text):
         run_job(tmp_path / "data", job)
     check_run(tmp_path / "data", ended=False)
     assert 0 < len(Sink(tmp_path / "data").dead()) <= 20
