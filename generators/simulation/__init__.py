@@ -1,7 +1,25 @@
 """Multiplying demonstrations in simulation, after MimicGen and DexMimicGen."""
 
+import ctypes
 import logging
+import os
 
 # robosuite logs hints about its own set-up at import and a line for every robot it makes. They say nothing to a user
 # of ours; its errors are let through.
 logging.getLogger("robosuite_logs").addFilter(lambda record: record.levelno >= logging.ERROR)
+
+
+def _headless_graphics() -> str:
+    """The way to OpenGL that this machine has without a display. MuJoCo must be told before it is imported, and does
+    not import at all when it is told to use a library that is missing."""
+    for name, library in (("egl", "libEGL.so.1"), ("osmesa", "libOSMesa.so.8")):
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            continue
+        return name
+    return "disabled"
+
+
+if "MUJOCO_GL" not in os.environ:
+    os.environ["MUJOCO_GL"] = _headless_graphics()

@@ -25,7 +25,7 @@ class EpisodeMaker:
 
     def __init__(self, scene: Scene, pictures: Pictures | None, *, codec: str = "jpeg") -> None:
         self._scene, self._pictures, self._codec = scene, pictures, codec
-        self._renderer: Renderer | None = None
+        self._renderer = Renderer(scene.model, pictures) if pictures else None
 
     def episode(self, attempt: Attempt, *, episode_id: str, about: Mapping[str, Any]) -> Episode:
         """The attempt as an episode; `about` goes into its provenance as "generation"."""
@@ -86,10 +86,8 @@ class EpisodeMaker:
         return np.stack(rows)
 
     def _film(self, attempt: Attempt) -> tuple[dict[str, Frames], Mapping[str, Any]]:
-        if self._pictures is None:
+        if self._pictures is None or self._renderer is None:
             return {}, {}
-        if self._renderer is None:
-            self._renderer = Renderer(self._scene.model, self._pictures)
         look: Mapping[str, Any] = {}
         if self._scene.task.look:
             before = self._scene.model_state.changes()

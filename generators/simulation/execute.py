@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from generators.simulation import snapshot
 from generators.simulation.annotate import Source
-from generators.simulation.constraints import Node, graph_of
+from generators.simulation.constraints import Graph, Node, graph_of
 from generators.simulation.lanes import Lane, Lanes
 from generators.simulation.plan import Choices, Planned, Planner
 from generators.simulation.reach import ReachCheck
@@ -24,7 +24,7 @@ from generators.simulation.settings import Execution
 from generators.simulation.snapshot import Snapshot
 from generators.simulation.task import Action, Pose
 from generators.simulation.transform import noisy
-from storage.errors import BrokenSimulationError, InputError
+from storage.errors import BrokenSimulationError, InputError, UnknownNameError
 
 PLAN_STREAM = 2
 REPLANS = 4
@@ -79,11 +79,23 @@ class Generator:
         self.scene, self.sources = scene, sources
         self.execution = execution or scene.task.execution
         self.graph = graph_of(scene.task)
+        _check_names(scene, self.graph)
         self._reach = ReachCheck(scene) if self.execution.check_reach else None
 
     def attempt(self, seed: int) -> Attempt:
         """One attempt; everything in it follows from `seed`. Failures are results, not errors."""
         return _Run(self, seed).run()
+
+
+def _check_names(scene: Scene, graph: Graph) -> None:
+    """Raise UnknownNameError where a subtask refers to an object or checks a signal that the scene does not have."""
+    objects, signals = scene.task.object_poses(scene.environment), scene.task.signals(scene.environment)
+    for node in (node for group in graph.groups for node in group):
+        subtask = graph.subtask(node)
+        if subtask.reference is not None and subtask.reference not in objects:
+            raise UnknownNameError.among(f"object in the scene (of {graph.name(node)})", subtask.reference, objects)
+        if subtask.check is not None and subtask.check not in signals:
+            raise UnknownNameError.among(f"signal (the check of {graph.name(node)})", subtask.check, signals)
 
 
 class _Run:

@@ -7,7 +7,7 @@ and that number. A kept attempt becomes an episode, a failed one a `Dropped` who
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -81,13 +81,12 @@ class Multiply:
 
     def _attempt(self, number: int, randomness: Randomness) -> tuple[Outcome, bool]:
         seed = randomness.seed_of(f"{self.task.name}/{self.config.placement}/{number}")
-        generator = self._generator(seed % self.task.variants)
+        generator, maker = self._generator(seed % self.task.variants), self._maker(seed % self.task.variants)
         attempt = generator.attempt(seed)
         logger.debug("%s attempt %d: %s", self.task.name, number, attempt.failure or "kept")
         about = self._about(number, attempt)
         identity = content_id("simulation", self.task.name, self.task.version, self._inputs, self.config, number, seed)
         if attempt.succeeded or (self.config.keep_failed and len(attempt.actions)):
-            maker = self._maker(seed % self.task.variants)
             return Kept(maker.episode(attempt, episode_id=identity, about=about)), attempt.succeeded
         detail = {**about, "cause": attempt.detail, "steps": len(attempt.actions), "retries": attempt.retries}
         return Dropped(episode_id=identity, reason=attempt.failure, detail=detail), False
@@ -99,6 +98,7 @@ class Multiply:
             "attempt": number,
             "success": attempt.succeeded,
             "seed": attempt.seed,
+            "execution": asdict(self._execution),
         }
 
     @cached_property

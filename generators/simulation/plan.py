@@ -67,14 +67,15 @@ class Planner:
             "end": end,
             "motion": shared.motion.ravel().tolist(),
             "bridge": bridge,
+            "noise": [subtask.noise_position_m, subtask.noise_rotation_rad],
         }
         return Planned(waypoints=waypoints, source=shared.source, origin=origin)
 
     def forget(self, node: Node) -> None:
         """Let the next plan of `node` choose afresh."""
         self.choices.shared.pop(self._graph.group(node), None)
-        for arm, _ in self._graph.group(node):
-            for key in (arm, ""):
+        for arm, index in self._graph.group(node):
+            for key in (f"{arm}.{index}", arm, ""):
                 self.choices.source_of.pop(key, None)
 
     def _share(self, node: Node, start: Pose, execution: Execution, avoid: frozenset[int]) -> Shared:

@@ -46,7 +46,7 @@ class Renderer:
             model.vis.quality.offsamples = 0
         try:
             self._renderer = mujoco.Renderer(model, pictures.height_px, pictures.width_px)
-        except (RuntimeError, ImportError, AttributeError) as error:
+        except (RuntimeError, ImportError, AttributeError, mujoco.FatalError) as error:
             raise GraphicsError(
                 f"no headless OpenGL: {error}; install libegl1 or libosmesa6 and set MUJOCO_GL to egl or osmesa"
             ) from error

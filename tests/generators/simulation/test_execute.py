@@ -11,7 +11,7 @@ from generators.simulation.replay import replayed
 from generators.simulation.scene import Scene
 from generators.simulation.settings import Execution
 from generators.simulation.task import Coordination, Sequential, Subtask
-from storage.errors import BrokenSimulationError, InputError
+from storage.errors import BrokenSimulationError, InputError, UnknownNameError
 
 from .conftest import straight_source, two_arm_task
 
@@ -257,6 +257,19 @@ def test_physics_that_breaks_is_a_counted_failure_and_the_next_attempt_works(two
     assert attempt.failure == "simulation broke"
     assert "diverged" in attempt.detail
     assert made.attempt(0).succeeded
+
+
+def test_a_check_and_an_object_that_do_not_exist_are_named_before_anything_runs(stack_scene, stack_sources):
+    task = stack_scene.task
+    try:
+        stack_scene.task = replace(task, subtasks={"arm": (Subtask(name="a", reference="cubeA", check="graspd"),)})
+        with pytest.raises(UnknownNameError, match=r"the check of arm\.a\) 'graspd'; did you mean grasped"):
+            Generator(stack_scene, stack_sources)
+        stack_scene.task = replace(task, subtasks={"arm": (Subtask(name="a", reference="cubeZ"),)})
+        with pytest.raises(UnknownNameError, match=r"object in the scene \(of arm\.a\) 'cubeZ'"):
+            Generator(stack_scene, stack_sources)
+    finally:
+        stack_scene.task = task
 
 
 def test_no_source_is_an_error(stack_scene):
