@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -65,3 +69,15 @@ def test_an_unknown_camera_names_the_known_ones(stack_scene):
 def test_a_size_that_cannot_be_drawn_is_an_error():
     with pytest.raises(ConfigError, match="16 to 4096 px"):
         Pictures(cameras=("agentview",), width_px=0)
+
+
+def test_without_graphics_one_error_says_what_to_do():
+    script = (
+        "import mujoco\nfrom generators.simulation.render import Pictures, Renderer\n"
+        "xml = '<mujoco><worldbody><camera name=\"a\"/></worldbody></mujoco>'\n"
+        "Renderer(mujoco.MjModel.from_xml_string(xml), Pictures(cameras=('a',)))\n"
+    )
+    environment = {**os.environ, "MUJOCO_GL": "disabled"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert "GraphicsError: no headless graphics with MUJOCO_GL=disabled" in done.stderr
+    assert "libosmesa6" in done.stderr
