@@ -7,12 +7,12 @@ named: `python -m benchmarks.simulation_success stack lift`.
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from benchmarks import measure
 from generators.simulation.annotate import SourceReader
-from generators.simulation.attempts import wilson_interval
 from generators.simulation.execute import Generator
 from generators.simulation.rates import keep_rates, rate_record
 from generators.simulation.recordings import source_path
@@ -32,28 +32,25 @@ def run(quick: bool) -> dict[str, Any]:
 
 def _run(names: Sequence[str], *, attempts: int, placements: Sequence[str]) -> dict[str, Any]:
     figures: dict[str, float] = {}
-    fresh: dict[str, dict[str, Any]] = {}
-    print(f"{'task':<24} {'on':<4} {'success':>8}  95 % interval   failures")
-    for name in names:
-        for placement in placements:
-            successes, causes = _attempt(name, placement, attempts)
-            low, high = wilson_interval(successes, attempts)
-            why = ", ".join(f"{count} x {cause}" for cause, count in causes.most_common(3))
-            rate = successes / attempts
-            print(
-                f"{name:<24} {placement:<4} {100 * rate:>6.0f} %  {100 * low:3.0f} - {100 * high:3.0f} %     {why}",
-                flush=True,
-            )
-            figures[f"{name}_{placement}"] = rate
-            record = rate_record(successes, attempts, commit=measure.commit())
-            fresh.setdefault(name, {})[placement] = {**record, "failures": dict(causes)}
-    if attempts >= ATTEMPTS:
-        keep_rates(fresh)
+    print(f"{'task':<40} {'on':<4} {'success':>8}  95 % interval   failures")
+    for placement, name in product(placements, names):
+        successes, causes = _attempt(name, placement, attempts)
+        record = rate_record(successes, attempts, commit=measure.commit())
+        figures[f"{name}_{placement}"] = record["rate"]
+        print(_line(name, placement, record, causes), flush=True)
+        if attempts >= ATTEMPTS:
+            keep_rates({name: {placement: {**record, "failures": dict(causes)}}})
     base = [rate for key, rate in figures.items() if key.endswith("_D0")]
     figures |= {"lowest_on_D0": min(base), "median_on_D0": statistics.median(base)}
     bars = {"lowest_on_D0": {"at_least": WORST}, "median_on_D0": {"at_least": MEDIAN}}
     measure.print_table({key: figures[key] for key in bars}, bars)
     return measure.result(figures, bars)
+
+
+def _line(name: str, placement: str, record: Mapping[str, Any], causes: Counter[str]) -> str:
+    why = ", ".join(f"{count} x {cause}" for cause, count in causes.most_common(3))
+    rate, low, high = (100 * record[key] for key in ("rate", "low", "high"))
+    return f"{name:<40} {placement:<4} {rate:>6.0f} %  {low:3.0f} - {high:3.0f} %     {why}"
 
 
 def _attempt(name: str, placement: str, attempts: int) -> tuple[int, Counter[str]]:

@@ -21,5 +21,5 @@ def _headless_graphics() -> str:
     return "disabled"
 
 
-if "MUJOCO_GL" not in os.environ:
-    os.environ["MUJOCO_GL"] = _headless_graphics()
+GRAPHICS = os.environ.setdefault("MUJOCO_GL", _headless_graphics())
+"""The way to OpenGL that MuJoCo was told to take; robosuite may write another into the environment later."""

@@ -4,7 +4,6 @@ The fast profile is for CPUs: no reflections and no multisampling, and it goes w
 is what robosuite draws. Pictures are upright (row 0 at the top).
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +12,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from generators.simulation import GRAPHICS
 from storage.errors import ConfigError, GraphicsError, UnknownNameError
 
 Profile = Literal["fast", "full"]
@@ -49,7 +49,7 @@ class Renderer:
             self._renderer = mujoco.Renderer(model, pictures.height_px, pictures.width_px)
         except (RuntimeError, ImportError, AttributeError, mujoco.FatalError) as error:
             raise GraphicsError(
-                f"no headless graphics with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')}: {error}; install libegl1 or"
+                f"no headless graphics with MUJOCO_GL={GRAPHICS}: {error}; install libegl1 or"
                 " libosmesa6 and set MUJOCO_GL to egl or osmesa (`pyramid doctor` tells what works), or draw nothing"
                 " (size_px 0)"
             ) from error
