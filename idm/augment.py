@@ -40,9 +40,12 @@ def augmented(pixels: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
     pixels = _moved(pixels, config)
     contrast = 1 + config.contrast * _between(batch, 1) + config.tint * _between(batch, 3)
     brightness = config.brightness * _between(batch, 1)
-    pixels = (pixels - 0.5) * contrast[:, None, None, :, None, None] + 0.5 + brightness[:, None, None, :, None, None]
+    # (pixels - 0.5) * contrast + 0.5 + brightness, with one pass less over the pictures.
+    shift = 0.5 * (1 - contrast) + brightness
+    contrast, shift = (each[:, None, None, :, None, None].to(pixels.device) for each in (contrast, shift))
+    pixels = pixels.mul(contrast).add_(shift)
     if config.noise:
-        pixels = pixels + config.noise * torch.randn_like(pixels)
+        pixels.add_(torch.randn_like(pixels), alpha=config.noise)
     return _covered(pixels, config)
 
 
@@ -54,7 +57,7 @@ def _between(*shape: int) -> Tensor:
 def _moved(pixels: Tensor, config: AugmentConfig) -> Tensor:
     batch, frames, views, channels, height, width = pixels.shape
     if not (config.shift or config.turn_rad or config.zoom):
-        return pixels
+        return pixels.contiguous()
     count = batch * views
     zoom, turn = 1 + config.zoom * _between(count), config.turn_rad * _between(count)
     x, y = 2 * config.shift * _between(2, count)
@@ -64,17 +67,17 @@ def _moved(pixels: Tensor, config: AugmentConfig) -> Tensor:
         torch.stack([zoom * turn.sin() / ratio, zoom * turn.cos(), y], 1),
     ]
     grid = F.affine_grid(torch.stack(rows, 1), [count, 1, height, width], align_corners=False).to(pixels.device)
-    flat = pixels.transpose(1, 2).reshape(count, frames * channels, height, width)
+    flat = pixels.contiguous().transpose(1, 2).reshape(count, frames * channels, height, width)
     moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
     return moved.reshape(batch, views, frames, channels, height, width).transpose(1, 2)
 
 
 def _covered(pixels: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
-    """Patches of four kinds over a tenth to a half of each side: plain, noise, another place of the image, another
+    """Patches of four kinds over a quarter to three fifths of each side: plain, noise, another place, another
     window."""
     batch, _, _, _, height, width = pixels.shape
     covered = torch.rand(batch) < config.covered_share
-    result = pixels.clone() if covered.any() else pixels
+    result, pixels = pixels, pixels.clone() if covered.any() else pixels
     for row in covered.nonzero()[:, 0].tolist():
         tall, wide = (int(side * float(torch.empty(1).uniform_(0.25, 0.6))) for side in (height, width))
         top, left = (int(torch.randint(0, side, (1,))) for side in (height - tall, width - wide))
