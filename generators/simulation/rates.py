@@ -1,5 +1,6 @@
 """Measured success rates of tasks, kept beside the code: written by `benchmarks.simulation_success`."""
 
+import fcntl
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +30,9 @@ def rate_record(successes: int, attempts: int, *, commit: str) -> dict[str, Any]
 
 def keep_rates(fresh: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
     """Put fresh measurements in the place of older ones of the same tasks and placements."""
-    known = measured_rates()
-    for task, placements in fresh.items():
-        known.setdefault(task, {}).update(placements)
-    write_whole(RATES_FILE, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+    with Path(f"{RATES_FILE}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several tasks may be measured at once
+        known = measured_rates()
+        for task, placements in fresh.items():
+            known.setdefault(task, {}).update(placements)
+        write_whole(RATES_FILE, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
