@@ -76,6 +76,16 @@ def _load(config: BackboneConfig) -> nn.Module:
     return model
 
 
+def _processor(source: str) -> Any:
+    """The model's own processor of pictures and chats; several need torchvision for the videos that they also take."""
+    try:
+        return AutoProcessor.from_pretrained(source)
+    except ImportError as error:
+        raise ConfigError(f"the processor of {source!r} needs a library that is not installed: {error}") from error
+    except (OSError, ValueError) as error:
+        raise MissingFileError(f"{source!r} holds no processor to prepare pictures and text with: {error}") from error
+
+
 class ImageTower(nn.Module):
     """Patch tokens of every view. Class and register tokens are left out. A source of "random/dinov2" or
     "random/siglip2" is a tiny tower with seeded random weights."""
@@ -193,7 +203,7 @@ class VisionLanguageModel(nn.Module):
     def prepare(self, images: Tensor, instructions: list[str]) -> dict[str, Tensor]:
         """The "vlm" entry of a batch from images (B, V, H, W, 3) uint8 and one instruction a sample."""
         if self._processor is None:
-            self._processor = AutoProcessor.from_pretrained(self.config.source)
+            self._processor = _processor(self.config.source)
         chats = [
             [{"role": "user", "content": [*({"type": "image"} for _ in views), {"type": "text", "text": text}]}]
             for views, text in zip(images, instructions, strict=True)

@@ -138,6 +138,12 @@ def test_the_tower_of_a_vision_language_model_may_be_tuned(tmp_path: Path) -> No
     assert model({"vlm": vlm_inputs()}).values_BSC.shape == (2, 9, 16)
 
 
+def test_a_model_without_its_processor_says_so_when_inputs_are_to_be_prepared(tmp_path: Path) -> None:
+    model: Any = build_backbone(BackboneConfig(kind="vlm", source=str(saved_vlm(tmp_path)), width=32))
+    with pytest.raises((MissingFileError, ConfigError), match="processor"):
+        model.prepare(torch.zeros(1, 1, 32, 32, 3, dtype=torch.uint8), ["pick up the cup"])
+
+
 def test_missing_models_and_layers_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a source"):
         build_backbone(BackboneConfig(kind="vision"))
