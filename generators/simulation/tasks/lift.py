@@ -3,6 +3,7 @@
 from generators.simulation.placements import with_ranges
 from generators.simulation.readings import body_pose
 from generators.simulation.robots import PANDA_BODY
+from generators.simulation.settings import Execution
 from generators.simulation.task import Environment, Placement, Pose, Subtask, Task
 
 
@@ -42,6 +43,7 @@ LIFT = Task(
     horizon=200,
     expert="generators.simulation.experts.lift:expert",
     sources="lift.hdf5",
+    execution=Execution(sources_per="subtask", retries=1),
 )
 
 TASKS = (LIFT,)

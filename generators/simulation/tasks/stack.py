@@ -3,6 +3,7 @@
 from generators.simulation.placements import with_ranges
 from generators.simulation.readings import body_pose
 from generators.simulation.robots import PANDA_BODY
+from generators.simulation.settings import Execution
 from generators.simulation.task import Environment, Placement, Pose, Subtask, Task
 
 
@@ -45,6 +46,7 @@ STACK = Task(
     horizon=300,
     expert="generators.simulation.experts.stack:expert",
     sources="stack.hdf5",
+    execution=Execution(sources_per="subtask", retries=1),
 )
 
 TASKS = (STACK,)
