@@ -4,7 +4,6 @@ Exit status: 0 good, 1 work failed, 2 wrong use (a flag, a recipe, a name or a p
 """
 
 import logging
-import os
 import sys
 from typing import Annotated
 
@@ -42,8 +41,6 @@ def _settings(
 
 def main() -> None:
     """Run the command line; an error raised on purpose ends in its one message, not in a traceback."""
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    os.environ.setdefault("PYOPENGL_PLATFORM", os.environ["MUJOCO_GL"])
     try:
         app()
     except PyramidError as error:

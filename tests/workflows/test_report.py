@@ -9,7 +9,8 @@ import pytest
 
 from storage.errors import NotADatasetError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
-from workflows.report.build import ReportConfig, write_report
+from workflows.report.build import write_report
+from workflows.report.config import ReportConfig
 
 CHROMIUM = shutil.which("chromium")
 

@@ -11,7 +11,7 @@ from storage.errors import WorkFailedError
 from workflows.commands.options import Address, AsJson, DryRun, EngineOption, Workers, context_for, describe_job
 from workflows.demo import run_demo
 from workflows.recipe import find_recipe, load_recipe
-from workflows.report.build import ReportConfig, write_report
+from workflows.report.config import ReportConfig
 from workflows.run_recipe import describe_recipe, run_recipe
 from workflows.status import status_of, status_text
 from workflows.steps.generate import GenerateStep, generate_job, run_generate
@@ -110,5 +110,7 @@ def report(
     gallery: Annotated[int, typer.Option(help="How many episodes to show as clips.")] = 12,
 ) -> None:
     """Write one self-contained page about a data set."""
+    from workflows.report.build import write_report  # what draws takes a second to import
+
     settings: dict[str, Any] = {"output": output, "gallery": gallery}
     print(write_report(run, ReportConfig(**settings)))

@@ -1,4 +1,4 @@
-"""`pyramid sim ...`: the tasks of the simulation generator."""
+"""`pyramid sim ...`: the tasks of the simulation generator. What loads MuJoCo is imported where it is needed."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,8 @@ from typing import Annotated
 
 import typer
 
-from generators.simulation.check import check_task
 from generators.simulation.listing import list_tasks, listing_text
-from generators.simulation.recordings import SOURCES_FOLDER, write_recordings
 from generators.simulation.registry import find_task
-from generators.simulation.sources import collect as collect_sources
 from storage.errors import WorkFailedError
 from workflows.commands.options import AsJson
 
@@ -32,6 +29,8 @@ def check(
     video: Annotated[bool, typer.Option(help="Render a video too.")] = True,
 ) -> None:
     """Replay a task's source demonstrations, show how they split into subtasks, and say what is wrong."""
+    from generators.simulation.check import check_task
+
     found = check_task(find_task(task), output, video=video)
     print(found.text)
     if not found.good:
@@ -48,6 +47,9 @@ def collect(
     placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
 ) -> None:
     """Collect source demonstrations with a task's scripted expert."""
+    from generators.simulation.recordings import SOURCES_FOLDER, write_recordings
+    from generators.simulation.sources import collect as collect_sources
+
     found = find_task(task)
     recordings = collect_sources(found, episodes=episodes, placement=placement)
     target = output or SOURCES_FOLDER / f"{found.name}.hdf5"

@@ -3,7 +3,6 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,28 +13,15 @@ from storage.atomic import read_json, write_whole
 from storage.dataset import Dataset
 from storage.embodiment import Layout
 from storage.episode import Episode
-from storage.errors import InputError
 from storage.merged_statistics import merged_statistics
 from storage.sinks import sinks_of
 from workflows.report.clips import clip_data_uri
 from workflows.report.collect import Contents, collect
+from workflows.report.config import ReportConfig
 from workflows.report.plots import episode_plots, pyramid
 
-GALLERY_EPISODES = 12
 SEARCHABLE_EPISODES = 2000
 TRAINING_READ_FILE = "training_read.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportConfig:
-    """What goes into a page. `gallery` clips are embedded, some 50 kB each camera."""
-
-    gallery: int = GALLERY_EPISODES
-    output: str = ""
-
-    def __post_init__(self) -> None:
-        if self.gallery < 0:
-            raise InputError(f"gallery is a number of episodes, 0 or more; got {self.gallery}")
 
 
 def write_report(root: Path, config: ReportConfig | None = None) -> Path:

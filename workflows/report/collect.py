@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
+from generators.simulation.attempts import wilson_interval
 from storage.dataset import Dataset
 from storage.manifest import Manifest, read_manifests
 from storage.sinks import sinks_of
@@ -162,10 +162,9 @@ def _task_of(provenance: Mapping[str, Any]) -> str:
 
 def _task_rate(name: str, kept: int, causes: Counter[str]) -> TaskRate:
     attempts = kept + causes.total()
-    interval = binomtest(kept, attempts).proportion_ci(0.95, method="wilson")
+    low, high = wilson_interval(kept, attempts)
     listing = ", ".join(f"{reason} {count}" for reason, count in causes.most_common()) or "none failed"
     rate = kept / attempts
-    low, high = float(interval.low), float(interval.high)
     return TaskRate(name=name, attempts=attempts, kept=kept, rate=rate, low=low, high=high, causes=listing)
 
 

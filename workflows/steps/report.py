@@ -1,12 +1,14 @@
 """`report`: one page about the run's data set."""
 
-from workflows.report.build import ReportConfig, write_report
+from workflows.report.config import ReportConfig
 from workflows.run_context import RunContext
 from workflows.steps.step_kind import StepKind
 
 
 def run_report(context: RunContext, config: ReportConfig) -> str:
     """Write the page."""
+    from workflows.report.build import write_report  # what draws takes a second to import
+
     return f"report: {write_report(context.root, config)}"
 
 
