@@ -112,6 +112,6 @@ def test_a_dry_run_of_the_demo_prints_every_step_and_writes_nothing(tmp_path: Pa
 
 
 def test_the_console_script_starts_without_anything_heavy() -> None:
-    heavy = {"torch", "ray", "mujoco", "matplotlib", "scipy.stats", "av"}
+    heavy = {"torch", "ray", "mujoco", "matplotlib", "scipy.stats"}
     probe = f"import sys; import workflows.cli; print(sorted({heavy!r} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout == "[]\n"
