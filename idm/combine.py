@@ -30,7 +30,8 @@ Array = NDArray[Any]
 class WindowLabels:
     """What the windows of one clip say, on the label grid, in the units of the action. `start` (N,) is the label step
     where a window's chunk begins. `motion` (M, N, L, D), `scale` (N, L, D) the expected size of its error, `switch`
-    (N, L, D) probabilities, `anchor` (N, D), `moved` (N, P) the change of the state, normalised."""
+    (N, L, D) probabilities, `anchor` (N, D), `moved` (N, 2 P) the change of the state and the state itself,
+    normalised."""
 
     start: NDArray[np.int64]
     motion: Array

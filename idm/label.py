@@ -218,8 +218,7 @@ def with_cameras(model: IdmModel, cameras: Mapping[str, Sequence[str]]) -> IdmMo
 
 def torch_network(model: IdmModel, *, device: str = "cpu", bf16: bool = False) -> TorchNetwork:
     """The model's network, ready to label."""
-    anchors = any(bool(body.absolute.any()) for body in model.targets.values())
-    return TorchNetwork(model.network, device=device, bf16=bf16, anchors=anchors)
+    return TorchNetwork(model.network, device=device, bf16=bf16)
 
 
 def window_labels(
@@ -248,7 +247,7 @@ def window_labels(
         scale=np.abs(regrid(said.scale[usable, :, :d] * body.motion.scale, grid)),
         switch=regrid(said.switch[usable, :, :d], grid),
         anchor=body.anchor_of(said.anchor[usable, :d]),
-        moved=said.moved[usable],
+        moved=np.concatenate([said.moved[usable], said.pose[usable]], axis=1),
     )
 
 

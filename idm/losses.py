@@ -20,6 +20,7 @@ class LossConfig:
     that are absolute (a path walked back is a path), `member_share` is the share of windows that each member sees."""
 
     anchor: float = 0.5
+    pose: float = 0.5
     switch: float = 0.5
     scale: float = 0.1
     covered: float = 0.1
@@ -52,14 +53,31 @@ class IdmLoss:
         tokens = model.tokens(now, later).unflatten(0, (len(pixels), views))  # type: ignore[no-untyped-call]
         seen = (~covered)[:, None] & batch["mask"].bool()
         parts = self._motion(model, tokens, batch, seen)
-        where = model.anchor(now, batch["slot"], views=views).float()
-        anchored = (~covered & batch["mask"][:, 0].bool())[:, None] & batch["absolute"].bool()
-        parts["anchor"] = _mean(F.smooth_l1_loss(where, batch["anchor"], beta=config.huber, reduction="none"), anchored)
+        places = [model.anchor(frame, batch["slot"], views=views).float() for frame in (now, later)]
+        parts |= self._where(places, batch, covered)
         logits = parts.pop("_covered")
         parts["covered"] = F.binary_cross_entropy_with_logits(logits.float(), covered.float())
         weights = {"motion": 1.0, "anchor": config.anchor, "switch": config.switch}
-        weights |= {"moved": config.moved, "scale": config.scale, "covered": config.covered, "flow": 1.0}
+        weights |= {
+            "moved": config.moved,
+            "pose": config.pose,
+            "scale": config.scale,
+            "covered": config.covered,
+            "flow": 1.0,
+        }
         return {"loss": sum((weights[name] * part for name, part in parts.items()), torch.zeros(())), **parts}
+
+    def _where(self, places: list[Tensor], batch: Mapping[str, Any], covered: Tensor) -> dict[str, Tensor]:
+        """Losses of what single frames say: where the body is by its absolute actions, and its state at both frames."""
+        size = batch["anchor"].shape[1]
+        anchored = (~covered & batch["mask"][:, 0].bool())[:, None] & batch["absolute"].bool()
+        wrong = F.smooth_l1_loss(places[0][:, :size], batch["anchor"], beta=self.config.huber, reduction="none")
+        parts = {"anchor": _mean(wrong, anchored)}
+        if batch["states"].shape[2]:
+            said = torch.stack([place[:, size:] for place in places], dim=1)
+            wrong = F.smooth_l1_loss(said, batch["states"], beta=self.config.huber, reduction="none")
+            parts["pose"] = _mean(wrong, (~covered)[:, None, None] & batch["moved_mask"].bool()[:, None])
+        return parts
 
     def _features(self, model: Idm, pixels: Tensor) -> tuple[Any, Any]:
         count = pixels.shape[0] * pixels.shape[2]
@@ -126,6 +144,7 @@ def _reversed(batch: dict[str, Any], share: float) -> dict[str, Any]:
     motion = batch["motion"]
     backwards = motion.flip(1) - motion[:, -1:]
     batch["motion"] = torch.where(chosen[:, None, None], backwards, motion)
+    batch["states"] = torch.where(chosen[:, None, None], batch["states"].flip(1), batch["states"])
     batch["moved"] = torch.where(chosen[:, None], -batch["moved"], batch["moved"])
     batch["anchor"] = torch.where(chosen[:, None], batch["last_anchor"], batch["anchor"])
     batch["images"] = torch.where(chosen[:, None, None, None, None, None], batch["images"].flip(1), batch["images"])

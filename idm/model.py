@@ -133,7 +133,7 @@ class Idm(nn.Module):
         self.anchor_pool = nn.AdaptiveAvgPool2d(tokens)
         self.anchor_norm = nn.LayerNorm(24 * count)
         self.anchor_hidden = nn.Linear(24 * count, config.hidden)
-        self.anchor_out = LinearBank(slots, config.hidden, size)
+        self.anchor_out = LinearBank(slots, config.hidden, size + config.state_size)
         self.flow = ActionHead(_flow_head(config)) if config.head == "flow" else None
 
     @property
@@ -154,7 +154,8 @@ class Idm(nn.Module):
         return tokens
 
     def anchor(self, now: Features, slot_B: Tensor, *, views: int) -> Tensor:
-        """Where the body is, normalised (B, D), from the features of its B x `views` present frames."""
+        """Where the body is, normalised, from the features of B x `views` single frames: the absolute numbers of the
+        action and the state, (B, D + P)."""
         squeezed = now[-1].flatten(1)
         hidden = F.gelu(self.anchor_hidden(F.dropout(self.anchor_norm(squeezed), self.config.dropout, self.training)))
         mean = hidden.reshape(-1, views, hidden.shape[-1]).mean(dim=1)

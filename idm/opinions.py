@@ -28,14 +28,15 @@ Array = NDArray[Any]
 
 class Opinion(NamedTuple):
     """What a network says of N windows, normalised: `motion` (M, N, K, D), `scale` (N, K, D), `switch` (N, K, D)
-    probabilities, `moved` (N, P) the change of the state, `anchor` (N, D), `pooled` (N, C), `hidden` (N,) logits that
-    the view is covered."""
+    probabilities, `moved` (N, P) the change of the state, `anchor` (N, D), `pose` (N, P) the state at the present
+    frame, `pooled` (N, C), `hidden` (N,) logits that the view is covered."""
 
     motion: Array
     scale: Array
     switch: Array
     moved: Array
     anchor: Array
+    pose: Array
     pooled: Array
     hidden: Array
 
@@ -52,13 +53,11 @@ class Network(Protocol):
 
 class TorchNetwork:
     """An `Idm` on a device, without gradients, folded for speed. `at_once` frames or windows go through it together:
-    on a CPU few, so that they stay in its caches. `anchors` says whether any body needs them."""
+    on a CPU few, so that they stay in its caches."""
 
-    def __init__(
-        self, model: Idm, *, device: str = "cpu", bf16: bool = False, anchors: bool = True, at_once: int = 0
-    ) -> None:
+    def __init__(self, model: Idm, *, device: str = "cpu", bf16: bool = False, at_once: int = 0) -> None:
         self.model: Any = folded(model).to(device)
-        self.device, self.bf16, self.anchors = torch.device(device), bf16, anchors
+        self.device, self.bf16 = torch.device(device), bf16
         self.at_once = at_once or (16 if self.device.type == "cpu" else 256)
 
     def encode(self, images: NDArray[np.uint8]) -> Features:
@@ -83,13 +82,14 @@ class TorchNetwork:
             tokens = self.model.tokens(now, later)
             said = self.model.predict(tokens.reshape(count, views, *tokens.shape[1:]), slots)
             size = said.motion.shape[-1]
-            anchor = self.model.anchor(now, slots, views=views) if self.anchors else said.motion.new_zeros(count, size)
+            where = self.model.anchor(now, slots, views=views)
         return Opinion(
             motion=_numpy(said.motion),
             scale=_numpy(said.scale),
             switch=_numpy(said.switch.float().sigmoid()),
             moved=_numpy(said.moved),
-            anchor=_numpy(anchor),
+            anchor=_numpy(where[:, :size]),
+            pose=_numpy(where[:, size:]),
             pooled=_numpy(said.pooled),
             hidden=_numpy(said.hidden),
         )
@@ -199,7 +199,7 @@ def joined_opinions(said: Sequence[Opinion]) -> Opinion:
     """Opinions of windows one after another."""
     if not said:
         empty = np.empty((0,))
-        return Opinion(empty[None], *([empty] * 6))
+        return Opinion(empty[None], *([empty] * 7))
     motion = np.concatenate([opinion.motion for opinion in said], axis=1)
     rest = [np.concatenate(parts) for parts in zip(*(opinion[1:] for opinion in said), strict=True)]
     return Opinion(motion, *rest)

@@ -53,6 +53,7 @@ class BodyTargets:
     motion: Normaliser
     anchor: Normaliser
     moved: Normaliser | None = None
+    state: Normaliser | None = None
 
     @property
     def state_size(self) -> int:
@@ -104,6 +105,7 @@ class BodyTargets:
             motion=_by_deviation(motion, list(dimension_groups(body.action).values())),
             anchor=Normaliser.fitted(rows, "mean_std"),
             moved=None if states is None else _moved_normaliser(states, body),
+            state=None if states is None else Normaliser.fitted(states[:, 0], "mean_std"),
         )
 
     def of(self, chunks: Array) -> Targets:
@@ -133,6 +135,7 @@ class BodyTargets:
             "motion": self.motion.to_json(),
             "anchor": self.anchor.to_json(),
             "moved": self.moved.to_json() if self.moved else None,
+            "state": self.state.to_json() if self.state else None,
         }
 
     @classmethod
@@ -147,6 +150,7 @@ class BodyTargets:
             motion=Normaliser.from_json(record["motion"]),
             anchor=Normaliser.from_json(record["anchor"]),
             moved=Normaliser.from_json(record["moved"]) if record.get("moved") else None,
+            state=Normaliser.from_json(record["state"]) if record.get("state") else None,
         )
 
 

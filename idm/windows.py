@@ -86,6 +86,7 @@ class Prepare:
             "reversible": np.zeros(count, bool),
             "moved": np.zeros((count, self.state_size), np.float32),
             "moved_mask": np.zeros((count, self.state_size), bool),
+            "states": np.zeros((count, 2, self.state_size), np.float32),
         }
         for head, body in enumerate(self.targets):
             rows = np.flatnonzero(windows["embodiment"] == head)
@@ -100,8 +101,9 @@ class Prepare:
             batch["switches"][rows, :d] = body.switch
             batch["absolute"][rows, :d] = body.absolute & ~body.constant
             batch["slot"][rows] = self.slots[head]
-            if body.moved:
+            if body.moved and body.state:
                 p = body.state_size
+                batch["states"][rows, :, :p] = body.state.apply(windows["state"][rows][..., :p])
                 batch["moved"][rows, :p] = body.moved.apply(moved_of(windows["state"][rows][..., :p]))
                 batch["moved_mask"][rows, :p] = windows["state_mask"][rows].all(axis=1)[:, :p]
             every = bool((body.absolute | body.constant).all()) and self.spans

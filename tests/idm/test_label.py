@@ -76,6 +76,7 @@ def opinion_of(chunk: NDArray[Any]) -> Opinion:
         switch=zero,
         moved=zero[:, 0],
         anchor=zero[:, 0],
+        pose=zero[:, 0],
         pooled=zero[:, 0],
         hidden=np.full(len(chunk), -9.0),
     )
