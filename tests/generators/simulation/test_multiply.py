@@ -91,16 +91,19 @@ def test_a_kept_episode_replays_to_success_with_the_same_states(stage, episode):
     assert scene.succeeded()
 
 
-def test_failures_can_be_kept_with_a_verdict(outcomes):
-    failed = next(number for number, outcome in enumerate(outcomes[0] + outcomes[1]) if isinstance(outcome, Dropped))
-    number = failed if failed < 5 else 20 + failed - 5
-    keeping = Multiply(MultiplyConfig(task="stack", sources=5, size_px=0, keep_failed=True))
-    outcome = keeping([{"first_attempt": number}], RANDOMNESS)[0][0]
-    assert isinstance(outcome, Kept)
-    assert outcome.episode.verdicts[0]["pass"] is False
-    assert outcome.episode.verdicts[0]["reason"]
-    assert outcome.episode.provenance["generation"]["success"] is False
-    assert not outcome.episode.cameras
+def test_failures_are_dropped_with_their_cause_or_kept_with_a_verdict():
+    endless = {"success_steps": 1000, "retries": 0}
+    settings = {"task": "lift", "sources": 2, "size_px": 0, "execution": endless}
+    dropped = Multiply(MultiplyConfig(**settings))([{"first_attempt": 0}], RANDOMNESS)[0][0]
+    assert isinstance(dropped, Dropped)
+    assert dropped.reason == "out of time"
+    assert dropped.detail["success"] is False
+    kept = Multiply(MultiplyConfig(**settings, keep_failed=True))([{"first_attempt": 0}], RANDOMNESS)[0][0]
+    assert isinstance(kept, Kept)
+    assert kept.episode.verdicts[0]["pass"] is False
+    assert kept.episode.verdicts[0]["reason"] == "out of time"
+    assert kept.episode.provenance["generation"]["success"] is False
+    assert not kept.episode.cameras
 
 
 @pytest.mark.parametrize("item", [{}, {"first_attempt": -1}, {"first_attempt": "3"}, {"first_attempt": 0, "color": 1}])
