@@ -9,7 +9,7 @@ knew.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from generators.simulation.task import Task
 from storage.errors import CorruptFileError, MissingFileError, SchemaError
 
 SOURCES_FOLDER = Path(__file__).parent / "sources"
+EXACT_STATES_BYTES = 500_000
+"""Files with more than this of states keep only each first one exactly, so that the repository stays small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +119,10 @@ def write_recordings(path: Path, task: Task, recordings: Sequence[Recording]) ->
         data.attrs["env_args"] = json.dumps({"env_name": named, "type": 1, "env_kwargs": env_kwargs})
         data.attrs["total"] = sum(len(one.actions) for one in recordings)
         data.attrs["task"], data.attrs["task_version"] = task.name, task.version
+        exact = sum(one.states.nbytes for one in recordings) <= EXACT_STATES_BYTES
+        data.attrs["states"] = "exact" if exact else "the first exact, later ones to three decimals"
         for one in recordings:
-            _write_one(data.create_group(one.name), one)
+            _write_one(data.create_group(one.name), one if exact else replace(one, states=_thinned(one.states)))
 
 
 def _thinned(states: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,7 +137,7 @@ def _write_one(group: Any, recording: Recording) -> None:
     group.attrs["initial"] = json.dumps(recording.initial)
     group.attrs["variant"], group.attrs["placement"] = recording.variant, recording.placement
     group.attrs["seed"] = recording.seed
-    for name, numbers in (("actions", recording.actions.astype(np.float64)), ("states", _thinned(recording.states))):
+    for name, numbers in (("actions", recording.actions.astype(np.float64)), ("states", recording.states)):
         group.create_dataset(
             name, data=numbers, chunks=numbers.shape, compression="gzip", compression_opts=9, shuffle=True
         )
