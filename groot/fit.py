@@ -64,18 +64,19 @@ def fit(
     stop_when: StopRule | None = None,
     inspect: Inspection | None = None,
     folder: Path | None = None,
+    identity: Any = (),
     stop_at: int = 0,
     tensorboard: bool = False,
 ) -> FitResult:
     """Train `model` in place (averaged weights in it at the end when `average_decay` is set).
 
     With a `folder` the run saves its state every `save_every` steps and at its end, and resumes from the newest state
-    found there; a state of another config raises ConfigError. `stop_at` ends this call early, after that many
-    updates in all. A loss that is NaN or infinite raises WorkFailedError with what was being summed.
+    found there; a state of another config, or of another `identity` (whatever else makes the run what it is: model,
+    data; JSON values or dataclasses), raises ConfigError. `stop_at` ends this call early, after that many updates in
+    all. A loss that is NaN or infinite raises WorkFailedError with what was being summed.
     """
-    return _Run(model, config, loss=loss, folder=folder, tensorboard=tensorboard).train(
-        batches, validate=validate, stop_when=stop_when, inspect=inspect, stop_at=stop_at or config.steps
-    )
+    run = _Run(model, config, loss=loss, folder=folder, tensorboard=tensorboard, identity=identity)
+    return run.train(batches, validate=validate, stop_when=stop_when, inspect=inspect, stop_at=stop_at or config.steps)
 
 
 class _Objective(nn.Module):
@@ -95,9 +96,17 @@ class _Objective(nn.Module):
 
 class _Run:
     def __init__(
-        self, model: nn.Module, config: FitConfig, *, loss: LossFunction, folder: Path | None, tensorboard: bool
+        self,
+        model: nn.Module,
+        config: FitConfig,
+        *,
+        loss: LossFunction,
+        folder: Path | None,
+        tensorboard: bool,
+        identity: Any,
     ) -> None:
         self.config = config
+        self.config_id = content_id(_identity(config), identity) if identity else content_id(_identity(config))
         self.folder = folder
         self.accelerator = Accelerator(
             gradient_accumulation_steps=config.accumulate,
@@ -119,7 +128,7 @@ class _Run:
         self.step = self._resume()
 
     def _resume(self) -> int:
-        state = load_training_state(self.folder, config_id=content_id(_identity(self.config))) if self.folder else None
+        state = load_training_state(self.folder, config_id=self.config_id) if self.folder else None
         if state is None:
             return 0
         state.restore(self.model, self.optimizer.optimizer, self.average)
@@ -244,7 +253,7 @@ class _Run:
                 self.folder,
                 state.at(
                     step=self.step,
-                    config_id=content_id(_identity(self.config)),
+                    config_id=self.config_id,
                     history=tuple(self.history),
                     findings=tuple(self.findings),
                 ),

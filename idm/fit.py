@@ -129,6 +129,7 @@ def fit_network(
         validate=Validate(validation, shape, targets) if validation else None,
         inspect=Inspect(targets),
         folder=folder,
+        identity=(shape, config.loss, config.batch_size, [sorted(ids) for _, ids, _ in splits]),
         stop_at=stop_at,
     )
     return network.eval(), shape, targets, result

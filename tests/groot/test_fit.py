@@ -67,6 +67,12 @@ def test_resuming_with_another_config_is_refused(tmp_path: Path) -> None:
         fit(line_model(), replace(CONFIG, learning_rate=1.0), loss=noisy_loss, batches=line_batches, folder=tmp_path)
 
 
+def test_resuming_on_other_data_is_refused(tmp_path: Path) -> None:
+    fit(line_model(), CONFIG, loss=noisy_loss, batches=line_batches, folder=tmp_path, identity=("a",), stop_at=2)
+    with pytest.raises(ConfigError, match="another"):
+        fit(line_model(), CONFIG, loss=noisy_loss, batches=line_batches, folder=tmp_path, identity=("b",))
+
+
 def test_training_learns_and_validation_sees_the_averaged_weights() -> None:
     model = line_model()
     seen: list[Tensor] = []
