@@ -24,7 +24,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "success at one step is enough": {"success_steps": 1},
     "a source for every subtask": {"sources_per": "subtask"},
 }
-_TASKS = ("stack", "two_arm_lift", "two_arm_transport")
+_TASKS = ("stack", "two_arm_lift")
 
 
 def run(quick: bool) -> dict[str, Any]:

@@ -26,14 +26,14 @@ _COLOURS = pyplot.get_cmap("tab10").colors
 def draw_segmentation(task: Task, sources: Sequence[Source], path: Path) -> Path:
     """One strip a demonstration: a bar for each arm, cut into its subtasks, and below it when each signal held."""
     rows = len(task.subtasks) + len(sources[0].signals)
+    height = 0.7 + (0.25 * rows + 0.35) * len(sources)
     figure, axes = pyplot.subplots(
-        len(sources), 1, figsize=(10, 0.7 + (0.25 * rows + 0.35) * len(sources)), squeeze=False, sharex=True
+        len(sources), 1, figsize=(10, height), squeeze=False, sharex=True, layout="constrained"
     )
     for axis, source in zip(axes[:, 0], sources, strict=True):
         _draw_source(axis, task, source)
     axes[-1, 0].set_xlabel("control step")
     figure.suptitle(f"subtasks of {task.name}")
-    figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
     return path
