@@ -31,13 +31,13 @@ GEOMETRY = "geometry.npz"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Episodes of one task through some fixed cameras; D1 placements, so that hands go everywhere over the table."""
+    """Episodes of one task through some fixed cameras; D1 is the wide placement, where hands go all over the table."""
 
     task: str
     cameras: tuple[str, ...]
     placement: str = "D1"
     episodes: int = 60
-    quick_episodes: int = 16
+    quick_episodes: int = 10
 
 
 SOURCES = (
@@ -45,6 +45,9 @@ SOURCES = (
     Source(task="stack", cameras=("sideview", "agentview")),
     Source(task="two_arm_lift", cameras=("frontview",), episodes=50),
     Source(task="two_arm_handover", cameras=("frontview",), episodes=30),
+    Source(task="apple_from_plate_to_bowl", cameras=("ego_view",), placement="D0", episodes=30),
+    Source(task="lemon_from_cutting_board_to_pan", cameras=("ego_view",), placement="D0", episodes=30),
+    Source(task="can_from_cutting_board_to_basket", cameras=("ego_view",), placement="D0", episodes=20),
 )
 
 

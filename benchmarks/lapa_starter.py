@@ -28,7 +28,17 @@ from lapa.probes import probe_tables
 from lapa.retrieval import same_direction_share
 
 STEPS = 1500
-LABELLED_SHARE = 0.0
+LABELLED_SHARE = 0.025
+LABEL_PARTS = {
+    "panda": ("end_effector_position", "gripper"),
+    "two_pandas": (
+        "robot0_end_effector_position",
+        "robot0_gripper",
+        "robot1_end_effector_position",
+        "robot1_gripper",
+    ),
+    "gr1": ("left_arm", "left_hand", "right_arm", "right_hand"),
+}
 MOVING_M = 0.02
 BARS: dict[str, dict[str, float]] = {
     "codes used": {"at_least": 0.9},
@@ -109,7 +119,7 @@ def fit(steps: int = STEPS) -> None:
     use_threads(2)
     opened = datasets(quick=False)
     config = LapaFitConfig.of_preset("starter", steps=steps)
-    config = replace(config, batches=BatchConfig(labelled_share=LABELLED_SHARE))
+    config = replace(config, batches=BatchConfig(labelled_share=LABELLED_SHARE, label_parts=LABEL_PARTS))
     clips = ClipSplit(*clips_of(opened, 0.2, (config.model.height_px, config.model.width_px)))
     about = {
         "datasets": [dataset.name for dataset in opened],
