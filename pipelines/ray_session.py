@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import socket
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,9 @@ _EXCLUDES = (
 )
 PRETENDED: dict[str, Any] = {}
 """For tests: resources that a cluster of our own is told it has, as `ray.init` takes them."""
+_LISTENS_S = 10.0
+_CONNECTIONS = 2
+"""A busy cluster may take longer to prepare for a client than Ray waits for it."""
 _SUMMARIES_BYTES = 128 * 1024**2
 
 
@@ -67,11 +71,15 @@ class RaySession:
 
     def _connect(self) -> None:
         _be_quiet()
-        try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._settings)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            where = self._settings["address"].replace("local", "this machine")
-            raise WorldError(f"cannot reach Ray at {where}: {error}") from error
+        for attempt in range(1, _CONNECTIONS + 1):
+            try:
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._settings)
+                break
+            except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+                where = self._settings["address"].replace("local", "this machine")
+                if attempt == _CONNECTIONS or not where.startswith("ray://"):
+                    raise WorldError(f"cannot reach Ray at {where}: {error}") from error
+                _LOG.warning("Ray at %s does not answer yet, trying once more: %s", where, error)
         RaySession._ours = self._settings
 
     def _check_room(self, segment: Segment) -> None:
@@ -120,6 +128,15 @@ def _alone(workers: int | None, *, cpus: float, passing: bool) -> dict[str, Any]
 
 
 def _joining(address: str) -> dict[str, Any]:
+    """How to join a cluster. Ray would try an address where nobody listens for minutes, so it is asked for first."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=_LISTENS_S).close()
+        except OSError as error:
+            raise WorldError(
+                f"nobody answers at {address} ({error}); is the cluster there, and its port open?"
+            ) from error
     return {"address": address, "runtime_env": {"working_dir": str(_REPOSITORY), "excludes": list(_EXCLUDES)}}
 
 

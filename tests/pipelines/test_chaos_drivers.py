@@ -37,8 +37,8 @@ def test_a_driver_killed_three_times_is_resumed_from_the_folder_alone(
         assert state.tally.open_units > 0
         check_run(root, ended=False)
     last = drive(root, replace(chaos, resume=True))
-    _, errors = last.communicate(timeout=300)
-    assert last.returncode == 0, errors
+    said, errors = last.communicate(timeout=300)
+    assert last.returncode == 0, said + errors
     check_run(root)
     assert content_of(root) == undisturbed(chaos)
 
@@ -56,10 +56,10 @@ def test_a_node_that_is_lost_takes_no_unit_with_it(tmp_path: Path, drive: Drive,
         driver = drive(root, chaos)
         _wait_for_commits(root, driver, more=6)
         cluster.remove_node(doomed, allow_graceful=False)
-        _, errors = driver.communicate(timeout=400)
+        said, errors = driver.communicate(timeout=400)
     finally:
         cluster.shutdown()
-    assert driver.returncode == 0, errors
+    assert driver.returncode == 0, said + errors
     check_run(root)
     assert not Sink(root).dead()
     assert content_of(root) == undisturbed(chaos)
@@ -83,7 +83,7 @@ def test_a_cluster_behind_a_client_address_does_the_same(
         said, errors = driver.communicate(timeout=400)
     finally:
         cluster.shutdown()
-    assert driver.returncode == 0, errors
+    assert driver.returncode == 0, said + errors
     check_run(tmp_path / "data")
     (letter,) = json.loads(said)[0]["dead_letters"]
     expected = undisturbed(chaos)

@@ -37,7 +37,7 @@ def test_ten_workers_killed_at_random_moments_lose_nothing(
         _kill_a_worker(root, driver, chance)
         time.sleep(chance.uniform(0.0, 3.0))
     said, errors = driver.communicate(timeout=400)
-    assert driver.returncode == 0, errors
+    assert driver.returncode == 0, said + errors
     check_run(root)
     assert json.loads(said)[0]["dead_letters"] == []
     assert content_of(root) == undisturbed(chaos)
@@ -76,7 +76,7 @@ def test_a_poison_unit_in_an_actor_pool_takes_no_other_with_it(
     chaos = _poisoned(fault, on_gpu=True, engine="ray", pretended_gpus=1, workers=2)
     driver = drive(tmp_path / "data", chaos)
     said, errors = driver.communicate(timeout=400)
-    assert driver.returncode == 0, errors
+    assert driver.returncode == 0, said + errors
     (letter,) = json.loads(said)[0]["dead_letters"]
     assert letter["error"] == error
     assert text in letter["message"]

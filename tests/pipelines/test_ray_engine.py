@@ -12,7 +12,7 @@ from pipelines.run_job import run_job
 from pipelines.stage import Resources
 from pipelines.testing import STAGES, check_run, content_of, tiny_job
 from storage.dataset import Dataset
-from storage.errors import ConfigError, WorkFailedError
+from storage.errors import ConfigError, WorkFailedError, WorldError
 from storage.sinks import Sink
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -76,3 +76,8 @@ def test_a_sick_run_ends_early_on_ray_too(tmp_path: Path) -> None:
         run_job(tmp_path / "data", tiny_job(wild, units=60, items_per_unit=2), engine="ray")
     check_run(tmp_path / "data", ended=False)
     assert len(Sink(tmp_path / "data").dead()) < 30
+
+
+def test_an_address_where_nobody_listens_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match=r"nobody answers at ray://127\.0\.0\.1:9"):
+        run_job(tmp_path / "data", tiny_job(), engine="ray", address="ray://127.0.0.1:9")
