@@ -20,6 +20,9 @@ TABLE_TOP_M = 0.8
 ARM_OFFSETS_M = (-0.25, 0.25)
 """Where the bases stand across the table: robot 0 on the right of someone who faces it, robot 1 on the left."""
 
+HEAD_VIEW: Mapping[str, Any] = {"pos": (-0.62, 0.0, 1.72), "quat": (-0.6669, -0.235, 0.235, 0.6669)}
+"""The camera "agentview" (m, wxyz): from between the arms, where a head would be, down onto the table."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
@@ -88,6 +91,7 @@ class TwoHandsAtTable(TwoArmEnv):  # type: ignore[misc]
             robot.robot_model.set_base_xpos(base + np.array([0.0, offset, 0.0]))
         arena = TableArena(table_full_size=self.table_full_size, table_offset=(0, 0, TABLE_TOP_M))
         arena.set_origin([0, 0, 0])
+        arena.set_camera("agentview", camera_attribs={"fovy": "62"}, **HEAD_VIEW)
         self.objects = self._make_objects()
         self.model = ManipulationTask(
             mujoco_arena=arena,

@@ -47,7 +47,7 @@ def _drawer(env: Any, arm: Arm, done: Milestones, speed_m_s: float) -> Script:
     before = shifted(touch, -0.05 * drawer[:3, 0])
     yield from arm.move(shifted(before, (0, 0, 0.10)), speed_m_s=speed_m_s)
     yield from arm.move(before, speed_m_s=0.2)
-    yield from arm.move(shifted(touch, (TRAVEL_M + 0.02) * drawer[:3, 0]), speed_m_s=0.15, tolerance_m=0.01)
+    yield from arm.move(shifted(touch, (TRAVEL_M + 0.03) * drawer[:3, 0]), speed_m_s=0.15, tolerance_m=0.01)
     yield from arm.wait(8)
 
 
@@ -68,7 +68,8 @@ def _carton(env: Any, arm: Arm, done: Milestones, speed_m_s: float) -> Script:
     yield from arm.move(shifted(drop, (0, 0, 0.14)), speed_m_s=speed_m_s, tolerance_m=0.03)
     yield from arm.move(drop, speed_m_s=0.15)
     yield from arm.grip(PINCH_READY, steps=15)
-    yield from arm.move(shifted(drop, (0, 0, 0.18)), tolerance_m=0.03)
+    yield from arm.move(shifted(drop, (0, 0, 0.16)), tolerance_m=0.03)
+    yield from arm.move(shifted(drop, (-0.12, 0.22, 0.20)), speed_m_s=speed_m_s, tolerance_m=0.05)
     done.reach("carton_dropped")
 
 

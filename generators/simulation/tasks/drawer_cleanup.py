@@ -65,6 +65,7 @@ DRAWER_CLEANUP = Task(
     signals=signals,
     placements={"D0": Placement(), "D1": Placement(arguments=wider)},
     horizon=600,
+    cameras=("agentview", "frontview"),
     expert="generators.simulation.experts.drawer_cleanup:expert",
     sources="drawer_cleanup.hdf5",
 )

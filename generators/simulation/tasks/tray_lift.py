@@ -62,6 +62,7 @@ TRAY_LIFT = Task(
     signals=signals,
     placements={"D0": Placement(), "D1": Placement(arguments=wider)},
     horizon=250,
+    cameras=("agentview", "frontview"),
     expert="generators.simulation.experts.tray_lift:expert",
     sources="tray_lift.hdf5",
 )

@@ -48,7 +48,13 @@ TWO_ARM_HANDOVER = Task(
     subtasks={
         "right": (
             Subtask(
-                name="grasp", reference="hammer", end_signal="lifted", check="right_holds", selection="nearest_object"
+                name="grasp",
+                reference="hammer",
+                end_signal="lifted",
+                check="right_holds",
+                selection="nearest_object",
+                nearest_k=2,
+                rotation_weight_m_per_rad=0.3,
             ),
             Subtask(name="give", reference=None),
         ),
@@ -62,6 +68,7 @@ TWO_ARM_HANDOVER = Task(
     signals=signals,
     placements={"D0": Placement(), "D1": Placement(prepare=spread_wider)},
     horizon=450,
+    cameras=("frontview", "robot0_eye_in_hand"),
     expert="generators.simulation.experts.two_arm_handover:expert",
     sources="two_arm_handover.hdf5",
 )

@@ -106,6 +106,7 @@ TWO_ARM_TRANSPORT = Task(
     signals=signals,
     placements={"D0": Placement(), "D1": Placement(prepare=spread_wider)},
     horizon=900,
+    cameras=("shouldercamera0", "shouldercamera1"),
     expert="generators.simulation.experts.two_arm_transport:expert",
     sources="two_arm_transport.hdf5",
 )
