@@ -22,6 +22,8 @@ MODULES: tuple[str, ...] = (
     "generators.simulation.tasks.two_arm_peg_in_hole",
     "generators.simulation.tasks.tray_lift",
     "generators.simulation.tasks.drawer_cleanup",
+    "generators.simulation.tasks.tabletop",
+    "generators.simulation.tasks.tabletop_two_hands",
 )
 """Modules that ship, each with `TASKS`, a tuple of tasks."""
 

@@ -5,7 +5,6 @@ The scene is given as items: each a thing or receptacle of the catalogue under a
 environment's seed, where they stand and how many of them by each reset."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,38 +18,18 @@ from robosuite.utils.mjcf_utils import new_element
 from generators.simulation import gr1
 from generators.simulation.environments import tabletop_look
 from generators.simulation.environments.tabletop_catalog import RECEPTACLES, THINGS, Receptacle, Solid, Thing
+from generators.simulation.environments.tabletop_layout import NARROW, Item, Spread
 from storage.errors import UnknownNameError
 
-TABLE_TOP_M = 0.9
+TABLE_TOP_M = 0.94
 TABLE_SIZE_M = (0.8, 1.4, 0.05)
 TABLE_CENTRE_M = (0.05, 0.0)
-ROBOT_BASE_M = (-0.5, 0.0, 0.95)
+ROBOT_BASE_M = (-0.48, 0.0, 0.95)
 EGO_CAMERA = "ego_view"
 FRONT_CAMERA = "table_view"
 _DISTRACTOR_AREA_M = ((0.16, 0.36), (-0.5, 0.5))
 _PARKED_M = ((0.05, -0.3), (0.05, 0.0), (0.05, 0.3))
 """Under the table: where distractors wait that a reset does not show."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """`name` of the catalogue as `key` of the scene, standing `at_m` on the table or `on` the item of that key."""
-
-    key: str
-    name: str
-    at_m: tuple[float, float] = (0.0, 0.0)
-    on: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """How far a reset moves things, uniformly to both sides: items on the table, and items on items."""
-
-    x_m: float = 0.02
-    y_m: float = 0.02
-    yaw_rad: float = 0.15
-    on_item_m: float = 0.01
-    on_item_yaw_rad: float = 0.2
 
 
 class Tabletop(ManipulationEnv):  # type: ignore[misc]
@@ -74,7 +53,7 @@ class Tabletop(ManipulationEnv):  # type: ignore[misc]
     ) -> None:
         self.items = {item.key: item for item in items}
         self.goals = dict(goals)
-        self.spread = spread or Spread()
+        self.spread = spread or NARROW
         self.distractors = min(distractors, len(_PARKED_M))
         for key in {*self.goals, *(item.on for item in items if item.on), *filter(None, self.goals.values())}:
             if key not in self.items:
@@ -146,10 +125,12 @@ class Tabletop(ManipulationEnv):  # type: ignore[misc]
         arena.set_origin([0, 0, 0])
         tabletop_look.add_materials(arena)
         arena.set_camera(FRONT_CAMERA, pos=(0.75, 0.0, 1.5), quat=(0.612, 0.354, 0.354, 0.612))
-        self.objects: dict[str, MujocoObject] = {key: build(key, item.name) for key, item in self.items.items()}
+        self.objects: dict[str, MujocoObject] = {
+            key: build(key, item.name, twists=item.name in THINGS) for key, item in self.items.items()
+        }
         self._distractor_names = self._choose_distractors()
         for index, name in enumerate(self._distractor_names):
-            self.objects[f"distractor{index}"] = build(f"distractor{index}", name)
+            self.objects[f"distractor{index}"] = build(f"distractor{index}", name, twists=False)
         self.model = ManipulationTask(
             mujoco_arena=arena, mujoco_robots=[robot], mujoco_objects=list(self.objects.values())
         )
@@ -227,13 +208,16 @@ class Tabletop(ManipulationEnv):  # type: ignore[misc]
         self.sim.data.set_joint_qpos(self.objects[key].joints[0], np.array([x, y, z + 0.001, *turn]))
 
 
-def build(key: str, name: str) -> MujocoObject:
-    """The robosuite object of a thing or receptacle of the catalogue, called `key`; raises UnknownNameError."""
+def build(key: str, name: str, *, twists: bool = True) -> MujocoObject:
+    """The robosuite object of a thing or receptacle of the catalogue, called `key`; raises UnknownNameError.
+
+    A thing that `twists` has torsional friction, which a grasp needs and something that only stands there does not.
+    """
     entry: Thing | Receptacle | None = THINGS.get(name) or RECEPTACLES.get(name)
     if entry is None:
         raise UnknownNameError.among("thing or receptacle", name, [*THINGS, *RECEPTACLES])
-    volume = sum(_volume(solid) for solid in entry.solids if not solid.seen_only)
-    solids = entry.solids
+    volume = sum(_volume(solid) for solid in entry.solids if solid.role != "visual")
+    solids, damping = entry.solids, entry.spin_damping if isinstance(entry, Thing) else 0.0
     return CompositeObject(
         name=key,
         total_size=np.max([np.abs(solid.position_m) + max(solid.size_m) for solid in solids], axis=0),
@@ -243,10 +227,11 @@ def build(key: str, name: str) -> MujocoObject:
         geom_quats=[np.array(solid.quaternion_wxyz) for solid in solids],
         geom_rgbas=[np.array([*solid.colour, 1.0]) for solid in solids],
         geom_frictions=[entry.friction] * len(solids),
-        geom_condims=[6 if isinstance(entry, Thing) and entry.rolls else 4] * len(solids),
+        geom_condims=[4 if twists else 3] * len(solids),
         density=[entry.mass_kg / volume] * len(solids),
-        obj_types=["visual" if solid.seen_only else "all" for solid in solids],
+        obj_types=[solid.role for solid in solids],
         locations_relative_to_center=True,
+        joints=[{"name": "joint0", "type": "free", "damping": str(damping)}],
     )
 
 

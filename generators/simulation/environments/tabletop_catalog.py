@@ -16,14 +16,14 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Solid:
-    """One geom: `size_m` are MuJoCo's half sizes. A solid that is only seen does not collide."""
+    """One geom: `size_m` are MuJoCo's half sizes. It is seen and collides, or ("visual", "collision") one of both."""
 
     shape: Shape
     size_m: tuple[float, ...]
     position_m: Triple = (0.0, 0.0, 0.0)
     quaternion_wxyz: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
     colour: Colour = (0.7, 0.7, 0.7)
-    seen_only: bool = False
+    role: Literal["all", "visual", "collision"] = "all"
 
 
 POWER_GRASP_RAD = (1.5, 1.5, 1.5, 1.5, 1.2, 1.74)
@@ -44,9 +44,9 @@ class Grasp:
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """Something that is rearranged. `bottom_m` is how far its underside lies below its origin; one that `rolls` gets
-    rolling friction, without which a fruit in a dish never comes to rest; one that is `scene_only` is never chosen as
-    a distractor."""
+    """Something that is rearranged. `bottom_m` is how far its underside lies below its origin; `spin_damping` stands
+    for the resistance to rolling and rocking, without which a fruit in a dish never comes to rest. A thing that is
+    `scene_only` is never chosen as a distractor."""
 
     name: str
     text: str
@@ -54,9 +54,21 @@ class Thing:
     bottom_m: float
     grasp: Grasp
     mass_kg: float = 0.15
-    friction: Triple = (1.2, 0.02, 0.004)
-    rolls: bool = False
+    friction: Triple = (1.2, 0.02, 0.002)
+    spin_damping: float = 0.001
     scene_only: bool = False
+
+    @property
+    def top_m(self) -> float:
+        """How far the highest point lies above the origin."""
+        return max(solid.position_m[2] + _half_height(solid) for solid in self.solids)
+
+
+def _half_height(solid: Solid) -> float:
+    """Half the extent along z of a solid that is not turned."""
+    if solid.shape == "capsule":
+        return solid.size_m[0] + solid.size_m[1]
+    return solid.size_m[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +113,14 @@ def ring(
 def walls(
     half_x_m: float, half_y_m: float, *, height_m: float, thickness_m: float, colour: Colour
 ) -> tuple[Solid, ...]:
-    """Four upright walls around a rectangle, from the ground up."""
-    half, thin = height_m / 2, thickness_m / 2
+    """Four upright walls around a rectangle. They end just above the ground: what touches it costs contacts."""
+    half, thin, middle = height_m / 2 - 0.001, thickness_m / 2, height_m / 2 + 0.001
     long_x, long_y = (half_x_m, thin, half), (thin, half_y_m, half)
     return (
-        Solid(shape="box", size_m=long_x, position_m=(0.0, half_y_m - thin, half), colour=colour),
-        Solid(shape="box", size_m=long_x, position_m=(0.0, thin - half_y_m, half), colour=colour),
-        Solid(shape="box", size_m=long_y, position_m=(half_x_m - thin, 0.0, half), colour=colour),
-        Solid(shape="box", size_m=long_y, position_m=(thin - half_x_m, 0.0, half), colour=colour),
+        Solid(shape="box", size_m=long_x, position_m=(0.0, half_y_m - thin, middle), colour=colour),
+        Solid(shape="box", size_m=long_x, position_m=(0.0, thin - half_y_m, middle), colour=colour),
+        Solid(shape="box", size_m=long_y, position_m=(half_x_m - thin, 0.0, middle), colour=colour),
+        Solid(shape="box", size_m=long_y, position_m=(thin - half_x_m, 0.0, middle), colour=colour),
     )
 
 
@@ -132,6 +144,28 @@ def disc(radius_m: float, *, height_m: float, bottom_m: float = 0.0, colour: Col
     )
 
 
+def upright(radius_m: float, half_height_m: float, *, middle_m: float = 0.0, colour: Colour) -> tuple[Solid, ...]:
+    """A standing cylinder on a square foot, which alone touches the ground: boxes on boxes cost a fraction of what a
+    cylinder on a box does."""
+    gap, foot = 0.003, 0.7 * radius_m
+    whole, above = (0.0, 0.0, middle_m), (0.0, 0.0, middle_m + gap)
+    under = (0.0, 0.0, middle_m - half_height_m + gap)
+    return (
+        Solid(shape="cylinder", size_m=(radius_m, half_height_m), position_m=whole, colour=colour, role="visual"),
+        Solid(shape="cylinder", size_m=(radius_m, half_height_m - gap), position_m=above, role="collision"),
+        Solid(shape="box", size_m=(foot, foot, gap), position_m=under, role="collision"),
+    )
+
+
+def dish(radius_m: float, *, height_m: float, colour: Colour) -> tuple[Solid, ...]:
+    """A flat round bottom on a square foot."""
+    foot = 0.6 * radius_m
+    return (
+        disc(radius_m, height_m=height_m - 0.001, bottom_m=0.001, colour=colour),
+        Solid(shape="box", size_m=(foot, foot, 0.0015), position_m=(0.0, 0.0, 0.0015), role="collision"),
+    )
+
+
 _WOOD, _DARK_WOOD, _WHITE, _BLUE = (0.72, 0.53, 0.34), (0.45, 0.3, 0.2), (0.93, 0.93, 0.9), (0.25, 0.4, 0.65)
 _WICKER, _STEEL, _CARD, _CLOTH = (0.66, 0.48, 0.26), (0.32, 0.33, 0.36), (0.76, 0.6, 0.42), (0.35, 0.55, 0.45)
 
@@ -149,11 +183,10 @@ _THINGS = (
                 size_m=(0.002, 0.008),
                 position_m=(0.0, 0.0, 0.038),
                 colour=(0.3, 0.2, 0.1),
-                seen_only=True,
+                role="visual",
             ),
         ),
         bottom_m=0.034,
-        rolls=True,
         grasp=Grasp(tilt_rad=ABOVE, radius_m=0.036),
     ),
     Thing(
@@ -161,7 +194,6 @@ _THINGS = (
         text="orange",
         solids=(Solid(shape="ellipsoid", size_m=(0.037, 0.037, 0.035), colour=(0.95, 0.55, 0.1)),),
         bottom_m=0.035,
-        rolls=True,
         grasp=Grasp(tilt_rad=ABOVE, radius_m=0.037),
     ),
     Thing(
@@ -169,10 +201,9 @@ _THINGS = (
         text="lemon",
         solids=(
             Solid(shape="ellipsoid", size_m=(0.033, 0.04, 0.033), colour=(0.95, 0.85, 0.2)),
-            Solid(shape="sphere", size_m=(0.01,), position_m=(0.0, 0.037, 0.0), colour=(0.9, 0.8, 0.2), seen_only=True),
+            Solid(shape="sphere", size_m=(0.01,), position_m=(0.0, 0.037, 0.0), colour=(0.9, 0.8, 0.2), role="visual"),
         ),
         bottom_m=0.033,
-        rolls=True,
         grasp=Grasp(tilt_rad=ABOVE, radius_m=0.033),
     ),
     Thing(
@@ -183,9 +214,9 @@ _THINGS = (
             Solid(
                 shape="ellipsoid", size_m=(0.02, 0.02, 0.032), position_m=(0.0, 0.0, 0.034), colour=(0.72, 0.77, 0.28)
             ),
+            Solid(shape="box", size_m=(0.018, 0.018, 0.004), position_m=(0.0, 0.0, -0.03), role="collision"),
         ),
         bottom_m=0.034,
-        rolls=True,
         grasp=Grasp(tilt_rad=0.3, radius_m=0.033, height_m=0.014),
     ),
     Thing(
@@ -193,7 +224,6 @@ _THINGS = (
         text="sweet potato",
         solids=(Solid(shape="ellipsoid", size_m=(0.032, 0.055, 0.03), colour=(0.62, 0.32, 0.22)),),
         bottom_m=0.03,
-        rolls=True,
         grasp=Grasp(tilt_rad=ABOVE, radius_m=0.032),
     ),
     Thing(
@@ -208,13 +238,13 @@ _THINGS = (
         name="can",
         text="can",
         solids=(
-            Solid(shape="cylinder", size_m=(0.033, 0.055), colour=(0.75, 0.1, 0.12)),
+            *upright(0.033, 0.055, colour=(0.75, 0.1, 0.12)),
             Solid(
                 shape="cylinder",
                 size_m=(0.03, 0.002),
                 position_m=(0.0, 0.0, 0.055),
                 colour=(0.8, 0.8, 0.82),
-                seen_only=True,
+                role="visual",
             ),
         ),
         bottom_m=0.055,
@@ -224,14 +254,14 @@ _THINGS = (
         name="bottle",
         text="bottle",
         solids=(
-            Solid(shape="cylinder", size_m=(0.032, 0.06), colour=(0.1, 0.45, 0.3)),
+            *upright(0.032, 0.06, colour=(0.1, 0.45, 0.3)),
             Solid(shape="cylinder", size_m=(0.014, 0.025), position_m=(0.0, 0.0, 0.085), colour=(0.1, 0.4, 0.28)),
             Solid(
                 shape="cylinder",
                 size_m=(0.016, 0.008),
                 position_m=(0.0, 0.0, 0.115),
                 colour=(0.9, 0.9, 0.9),
-                seen_only=True,
+                role="visual",
             ),
         ),
         bottom_m=0.06,
@@ -247,7 +277,7 @@ _THINGS = (
                 size_m=(0.0305, 0.0305, 0.015),
                 position_m=(0.0, 0.0, 0.01),
                 colour=(0.2, 0.4, 0.8),
-                seen_only=True,
+                role="visual",
             ),
         ),
         bottom_m=0.06,
@@ -257,17 +287,59 @@ _THINGS = (
         name="cup",
         text="cup",
         solids=(
-            Solid(shape="cylinder", size_m=(0.036, 0.045), colour=(0.2, 0.5, 0.75)),
+            *upright(0.035, 0.05, colour=(0.2, 0.5, 0.75)),
             Solid(
                 shape="cylinder",
                 size_m=(0.032, 0.002),
                 position_m=(0.0, 0.0, 0.044),
                 colour=(0.25, 0.15, 0.1),
-                seen_only=True,
+                role="visual",
             ),
         ),
-        bottom_m=0.045,
-        grasp=Grasp(tilt_rad=SIDE, radius_m=0.036, height_m=0.006),
+        bottom_m=0.05,
+        grasp=Grasp(tilt_rad=SIDE, radius_m=0.035, height_m=0.006),
+    ),
+    Thing(
+        name="thermos",
+        text="thermos",
+        solids=(
+            *upright(0.03, 0.11, colour=(0.2, 0.25, 0.3)),
+            Solid(
+                shape="cylinder",
+                size_m=(0.0305, 0.02),
+                position_m=(0.0, 0.0, 0.091),
+                colour=(0.75, 0.75, 0.78),
+                role="visual",
+            ),
+        ),
+        bottom_m=0.11,
+        grasp=Grasp(tilt_rad=SIDE, radius_m=0.03, height_m=-0.055),
+        scene_only=True,
+    ),
+    Thing(
+        name="crate",
+        text="crate",
+        solids=(
+            Solid(shape="box", size_m=(0.08, 0.09, 0.055), colour=(0.7, 0.5, 0.3)),
+            Solid(
+                shape="box",
+                size_m=(0.081, 0.091, 0.008),
+                position_m=(0.0, 0.0, 0.03),
+                colour=(0.5, 0.33, 0.2),
+                role="visual",
+            ),
+            Solid(
+                shape="box",
+                size_m=(0.081, 0.091, 0.008),
+                position_m=(0.0, 0.0, -0.03),
+                colour=(0.5, 0.33, 0.2),
+                role="visual",
+            ),
+        ),
+        bottom_m=0.055,
+        grasp=Grasp(tilt_rad=SIDE, radius_m=0.09),
+        mass_kg=0.4,
+        scene_only=True,
     ),
 )
 
@@ -276,7 +348,7 @@ _RECEPTACLES = (
         name="plate",
         text="plate",
         solids=(
-            disc(0.085, height_m=0.008, colour=_WHITE),
+            *dish(0.085, height_m=0.008, colour=_WHITE),
             *ring(0.09, height_m=0.014, bottom_m=0.003, colour=_BLUE, flare_rad=0.6),
         ),
         inside_m=(0.085,),
@@ -288,7 +360,7 @@ _RECEPTACLES = (
         name="bowl",
         text="bowl",
         solids=(
-            disc(0.065, height_m=0.008, colour=_BLUE),
+            *dish(0.065, height_m=0.008, colour=_BLUE),
             *ring(0.076, height_m=0.05, bottom_m=0.004, colour=_BLUE, flare_rad=0.4),
         ),
         inside_m=(0.08,),
@@ -342,7 +414,7 @@ _RECEPTACLES = (
         name="pan",
         text="pan",
         solids=(
-            disc(0.085, height_m=0.008, colour=_STEEL),
+            *dish(0.085, height_m=0.008, colour=_STEEL),
             *ring(0.09, height_m=0.032, bottom_m=0.004, colour=_STEEL, flare_rad=0.2),
             Solid(shape="box", size_m=(0.06, 0.01, 0.006), position_m=(0.15, 0.0, 0.028), colour=(0.1, 0.1, 0.1)),
         ),

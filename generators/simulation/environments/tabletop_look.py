@@ -67,15 +67,12 @@ def _shift_colours(model: Any, rng: np.random.Generator) -> list[list[float]]:
 
 
 def _change_light(model: Any, rng: np.random.Generator) -> dict[str, Any]:
-    ambient, diffuse = rng.uniform(0.2, 0.35), rng.uniform(0.3, 0.55)
-    warmth = rng.uniform(-0.05, 0.05)
-    tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    model.vis.headlight.ambient[:] = ambient * tint
-    model.vis.headlight.diffuse[:] = diffuse * tint
-    shift = rng.uniform(-0.5, 0.5, 2)
-    model.light_pos[:, :2] += shift
-    model.light_dir[:, :2] -= 0.3 * shift
-    return {"ambient": float(ambient), "diffuse": float(diffuse), "warmth": float(warmth), "shift_m": shift.tolist()}
+    diffuse, ambient, warmth = rng.uniform(0.3, 0.9), rng.uniform(0.0, 0.15), rng.uniform(-0.08, 0.08)
+    tint, shift = np.array([1 + warmth, 1.0, 1 - warmth]), rng.uniform(-0.4, 0.4, 2)
+    model.light_diffuse[:] = diffuse * tint
+    model.light_ambient[:] = ambient * tint
+    model.light_dir[:, :2] += shift
+    return {"diffuse": float(diffuse), "ambient": float(ambient), "warmth": float(warmth), "shift": shift.tolist()}
 
 
 def _move_cameras(model: Any, rng: np.random.Generator) -> list[float]:

@@ -18,7 +18,7 @@ Side = Literal["right", "left"]
 
 OPEN_RAD = gr1.REST_RAD["right_hand"]
 """Fingers straight, thumb across the palm."""
-PALM_DEPTH_M = 0.015
+PALM_DEPTH_M = 0.03
 """From the wrist's frame to the surface of the palm."""
 
 _PALM_INWARD = {

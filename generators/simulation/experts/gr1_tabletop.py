@@ -43,7 +43,7 @@ class Variation:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Variation":
         return cls(
-            inward_rad=float(rng.uniform(0.1, 0.3)),
+            inward_rad=float(rng.uniform(0.0, 0.2)),
             along_m=float(rng.uniform(-0.006, 0.006)),
             speed=float(rng.uniform(0.85, 1.15)),
         )
@@ -55,7 +55,8 @@ def take(env: Any, hand: Hand, key: str, rng: np.random.Generator, *, lift_m: fl
     speed = 0.3 * variation.speed
     grasp = grasp_pose(env.pose(key), thing, hand, variation)
     ready = shifted(grasp, approach(thing, grasp))
-    yield from hand.move(shifted(ready, (0.0, 0.0, 0.08)), speed_m_s=speed)
+    over = max(0.08, env.pose(key)[2, 3] + thing.top_m + HAND_BELOW_M - ready[2, 3])
+    yield from hand.move(shifted(ready, (0.0, 0.0, over)), speed_m_s=speed)
     yield from hand.move(ready, speed_m_s=speed)
     yield from hand.move(grasp, speed_m_s=0.5 * speed, tolerance_m=0.006)
     yield from hand.grip(thing.grasp.close_rad)
@@ -91,7 +92,7 @@ def put(env: Any, hand: Hand, key: str, target: str) -> Script:
     beside = shifted(place, back)
     yield from hand.move(shifted(beside, (0.0, 0.0, 0.02)), speed_m_s=0.2)
     yield from hand.move(shifted(beside, (0.0, 0.0, 0.14)), speed_m_s=0.3)
-    yield from hand.wait(4)
+    yield from hand.wait(10)
 
 
 def let_go_pose(env: Any, hand: Hand, key: str, target: str) -> Pose:
@@ -100,7 +101,7 @@ def let_go_pose(env: Any, hand: Hand, key: str, target: str) -> Pose:
     offset = env.pose(key)[:3, 3] - hand.pose[:3, 3]
     bottom = receptacle.floor_m + FALL_M
     if receptacle.preposition == "in":
-        below = HAND_BELOW_M if thing.grasp.tilt_rad < 0.3 else thing.bottom_m + 0.005
+        below = offset[2] + HAND_BELOW_M if thing.grasp.tilt_rad < 0.3 else thing.bottom_m + 0.005
         bottom = max(bottom, receptacle.wall_m + below - thing.bottom_m)
     middle = goal[:3, 3] + (0.0, 0.0, bottom + thing.bottom_m)
     return pose(middle - offset, hand.target[:3, :3])

@@ -1,0 +1,183 @@
+"""Tabletop tasks that take both hands of the GR-1: carrying together, clearing the way for the other, handing over."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from generators.simulation import gr1
+from generators.simulation.environments.tabletop_layout import LEFT_M, MIDDLE_M, RIGHT_M, Item, Spread
+from generators.simulation.task import Coordination, Sequential, Subtask, Task
+from generators.simulation.tasks.tabletop import (
+    ENVIRONMENT,
+    HELD_M,
+    LIFTED_M,
+    instructions,
+    lift_signals,
+    look,
+    object_poses,
+    placements,
+    take,
+)
+
+SIDES = ("right", "left")
+_EXPERTS = "generators.simulation.experts.gr1_two_hands"
+
+
+def _rest(name: str = "rest") -> Subtask:
+    return Subtask(name=name, reference=None, noise_position_m=0.0, noise_rotation_rad=0.0)
+
+
+def _carry_signals(env: Any) -> Mapping[str, bool]:
+    pressed, height = all(env.touched("object", side) for side in SIDES), env.height_above("object", "source")
+    return {
+        "raised": pressed and height > LIFTED_M,
+        "up": pressed and height > HELD_M,
+        "placed": env.rests_in("object", "target"),
+    }
+
+
+CARRY = Task(
+    name="carry_crate_from_placemat_to_cutting_board",
+    environment=ENVIRONMENT,
+    body=gr1.BODY,
+    instruction=(
+        "rearrange the crate from the placemat to the cutting board",
+        "lift the crate with both hands and put it on the cutting board",
+    ),
+    subtasks={
+        side: (
+            Subtask(name="press", reference="object", end_signal="gripped", selection="nearest_object"),
+            Subtask(name="lift", reference="object", end_signal="raised", check="up", selection="nearest_object"),
+            Subtask(name="carry", reference="target", selection="nearest_object", bridge_steps=30),
+        )
+        for side in SIDES
+    },
+    constraints=(
+        Coordination(subtasks=("right.lift", "left.lift"), scheme="transform"),
+        Coordination(subtasks=("right.carry", "left.carry"), scheme="transform"),
+    ),
+    object_poses=object_poses,
+    signals=_carry_signals,
+    arguments={
+        "items": (
+            Item(key="source", name="placemat", at_m=(-0.2, -0.13)),
+            Item(key="target", name="cutting_board", at_m=(-0.2, 0.13)),
+            Item(key="object", name="crate", on="source"),
+        ),
+        "goals": {"object": "target"},
+    },
+    placements=placements(wide=Spread(x_m=0.035, y_m=0.03, yaw_rad=0.2, on_item_m=0.02, on_item_yaw_rad=0.15)),
+    horizon=450,
+    cameras=("ego_view",),
+    expert=f"{_EXPERTS}:carry",
+    sources="carry_crate_from_placemat_to_cutting_board.hdf5",
+    look=look,
+)
+
+
+def _clear_signals(env: Any) -> Mapping[str, bool]:
+    return {
+        **lift_signals(env, "object", "source", "right"),
+        **lift_signals(env, "obstacle", "target", "left"),
+        "cleared": env.rests_in("obstacle", "aside") and not env.touched("obstacle", "left"),
+        "placed": env.rests_in("object", "target"),
+    }
+
+
+CLEAR = Task(
+    name="clear_cup_then_can_from_placemat_to_plate",
+    environment=ENVIRONMENT,
+    body=gr1.BODY,
+    instruction=(
+        "clear the cup off the plate, then rearrange the can from the placemat to the plate",
+        "move the cup from the plate to the basket with the left hand and put the can on the plate",
+    ),
+    subtasks={
+        "right": (
+            take(),
+            Subtask(name="put", reference="target", selection="nearest_object", bridge_steps=10),
+        ),
+        "left": (
+            take("obstacle"),
+            Subtask(
+                name="clear",
+                reference="aside",
+                end_signal="cleared",
+                end_offset=(12, 12),
+                check="cleared",
+                selection="nearest_object",
+                bridge_steps=10,
+            ),
+            _rest("withdraw"),
+        ),
+    },
+    constraints=(Sequential(former="left.clear", latter="right.put"),),
+    object_poses=object_poses,
+    signals=_clear_signals,
+    arguments={
+        "items": (
+            Item(key="source", name="placemat", at_m=RIGHT_M),
+            Item(key="target", name="plate", at_m=MIDDLE_M),
+            Item(key="aside", name="basket", at_m=LEFT_M),
+            Item(key="object", name="can", on="source"),
+            Item(key="obstacle", name="cup", on="target"),
+        ),
+        "goals": {"object": "target", "obstacle": "aside"},
+    },
+    placements=placements(),
+    horizon=500,
+    cameras=("ego_view",),
+    expert=f"{_EXPERTS}:clear_then_place",
+    sources="clear_cup_then_can_from_placemat_to_plate.hdf5",
+    look=look,
+)
+
+
+def _handover_signals(env: Any) -> Mapping[str, bool]:
+    high, caught = env.height_above("object", "source") > HELD_M, env.held("object", "left")
+    return {
+        **lift_signals(env, "object", "source", "right"),
+        "handed": high and caught and not env.touched("object", "right"),
+        "placed": env.rests_in("object", "target"),
+    }
+
+
+HAND_OVER = Task(
+    name="hand_over_thermos_from_placemat_to_cardboard_box",
+    environment=ENVIRONMENT,
+    body=gr1.BODY,
+    instruction=(*instructions("thermos", "placemat", "cardboard_box"), "hand the thermos over and put it in the box"),
+    subtasks={
+        "right": (
+            take(),
+            Subtask(name="give", reference=None, end_signal="handed", bridge_steps=10),
+            _rest("withdraw"),
+        ),
+        "left": (
+            Subtask(name="wait", reference=None, end_signal="object_lifted"),
+            Subtask(name="receive", reference=None, end_signal="handed", check="handed", bridge_steps=10),
+            Subtask(name="put", reference="target", selection="nearest_object", bridge_steps=10),
+        ),
+    },
+    constraints=(
+        Coordination(subtasks=("right.give", "left.receive"), scheme="replay"),
+        Sequential(former="right.take", latter="left.receive"),
+    ),
+    object_poses=object_poses,
+    signals=_handover_signals,
+    arguments={
+        "items": (
+            Item(key="source", name="placemat", at_m=RIGHT_M),
+            Item(key="target", name="cardboard_box", at_m=LEFT_M),
+            Item(key="object", name="thermos", on="source"),
+        ),
+        "goals": {"object": "target"},
+    },
+    placements=placements(),
+    horizon=500,
+    cameras=("ego_view",),
+    expert=f"{_EXPERTS}:hand_over",
+    sources="hand_over_thermos_from_placemat_to_cardboard_box.hdf5",
+    look=look,
+)
+
+TASKS = (CARRY, CLEAR, HAND_OVER)

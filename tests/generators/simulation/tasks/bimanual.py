@@ -1,0 +1,45 @@
+"""What the tests of the bimanual tasks share."""
+
+from functools import cache
+
+import numpy as np
+
+from generators.simulation.recordings import read_recordings, source_path
+from generators.simulation.registry import find_task
+from generators.simulation.replay import replayed
+from generators.simulation.scene import Scene
+
+
+@cache
+def scene_of(name: str, placement: str = "D0") -> Scene:
+    """One scene for all tests; each resets or restores it."""
+    return Scene(find_task(name), placement=placement)
+
+
+def after_first_source(name: str) -> Scene:
+    """The scene at the end of its first source demonstration."""
+    scene = scene_of(name)
+    for _ in replayed(scene, read_recordings(source_path(scene.task), at_most=1)[0]):
+        pass
+    return scene
+
+
+def signals(scene: Scene) -> dict[str, bool]:
+    return dict(scene.task.signals(scene.environment))
+
+
+def places(scene: Scene, thing: str, *, resets: int = 40) -> np.ndarray:
+    """Positions (N, 3) of an object in the world over many resets."""
+    found = []
+    for seed in range(resets):
+        scene.reset(seed)
+        found.append(scene.task.object_poses(scene.environment)[thing][:3, 3])
+    return np.array(found)
+
+
+def assert_wider(name: str, thing: str, *, half_range_m: float, resets: int = 40) -> None:
+    """D1 keeps an object within `half_range_m` of its middle in x and y, and uses more room than D0 does."""
+    narrow, wide = (places(scene_of(name, which), thing, resets=resets) for which in ("D0", "D1"))
+    middle = (narrow.min(axis=0) + narrow.max(axis=0)) / 2
+    assert np.abs(wide - middle)[:, :2].max() < half_range_m + 0.02
+    assert (np.ptp(wide, axis=0)[:2] > 1.2 * np.ptp(narrow, axis=0)[:2]).all()
