@@ -1,6 +1,5 @@
 """Foreign formats: CPU per frame to import and to export, beside plain PyAV doing the bare minimum on equal files."""
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -14,19 +13,20 @@ import simplejpeg
 from benchmarks import measure
 from benchmarks.storage_scene import camera_images
 from storage.episode import Episode
+from storage.errors import MissingFileError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
 from storage.formats.lerobot_export import export_lerobot
 from storage.formats.video_clip import FrameCoding, encode_video
 from storage.formats.video_write import VideoCoding, write_video
 from storage.frames import Frames
+from storage.testing import find_real_data
 
 BARS = {
     "import_over_plain_decode_and_jpeg": {"at_most": 1.15},
     "import_over_plain_decode_and_jpeg_av1": {"at_most": 1.15},
     "export_over_plain_jpeg_and_h264": {"at_most": 1.25},
 }
-_REPOSITORY = Path(__file__).parents[1]
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -128,9 +128,10 @@ def _decoded(frames: Frames) -> Iterable[Any]:
 
 def _real(rounds: int) -> dict[str, float]:
     """A real recording, AV1 640x480 at 30 Hz, whole and at the size of most training sets."""
-    root = Path(os.environ.get("PYRAMID_REAL_DATA") or _REPOSITORY.parent / "shared" / "real") / "g1_real_bottle"
-    if not root.is_dir():
-        print(f"no real data: {root} is not there (set PYRAMID_REAL_DATA)")
+    try:
+        root = find_real_data("g1_real_bottle")
+    except MissingFileError as error:
+        print(error)
         return {}
     sizes: dict[str, tuple[int, int] | None] = {"640x480": None, "224x224": (224, 224)}
     configs = {name: ImportConfig(path=str(root), episodes=(29,), size_px=size) for name, size in sizes.items()}

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.idm_baselines import Pairs, linear_model, pairs_of, plain_network
-from benchmarks.lapa_clips import G1_HELD_OUT, real_data, use_threads
+from benchmarks.lapa_clips import G1_HELD_OUT, use_threads
 from benchmarks.measure import print_table, result, timed
 from groot.fit import FitConfig
 from idm.artifact import IdmModel
@@ -36,7 +36,7 @@ from storage.embodiment import G1_INSPIRE
 from storage.episode import Episode
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
-from storage.testing import write_unit
+from storage.testing import find_real_data, write_unit
 
 Array = NDArray[Any]
 STEPS, RATE_HZ = 16, 30.0
@@ -87,7 +87,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 def g1_dataset(root: Path) -> Split:
     """The real episodes at 160 x 120 with the measured joints as the action; every fifth is held out."""
-    config = ImportConfig(path=str(real_data("g1_real_bottle")), size_px=(120, 160), codec="high")
+    config = ImportConfig(path=str(find_real_data("g1_real_bottle")), size_px=(120, 160), codec="high")
     Dataset.create(root, name="g1_real_bottle").declare(G1_INSPIRE)
     episodes = [_with_joints_as_action(episode) for episode in read_episodes(config)]
     for start in range(0, len(episodes), 7):

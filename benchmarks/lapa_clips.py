@@ -1,6 +1,5 @@
 """Clips and short fits that the benchmarks of latent actions share."""
 
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +13,9 @@ from lapa.fit import LapaFit, LapaFitConfig, fit_clips
 from lapa.model import LatentActionModel
 from lapa.probes import Table, probe_tables
 from lapa.targets import motion_of
-from storage.errors import MissingFileError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
+from storage.testing import find_real_data
 
 G1_SIZE_PX = (72, 96)
 G1_HELD_OUT = (2, 7, 12, 17, 22, 27)
@@ -32,18 +31,9 @@ class ClipSplit:
     held_out: list[Clip]
 
 
-def real_data(name: str) -> Path:
-    """A folder of the real data; raises MissingFileError where it is not."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "real"
-    folder = Path(os.environ.get("PYRAMID_REAL_DATA", beside)) / name
-    if not folder.exists():
-        raise MissingFileError(f"no real data at {folder}; point PYRAMID_REAL_DATA at a folder that has {name}")
-    return folder
-
-
 def g1_clips() -> ClipSplit:
     """The real Unitree G1 episodes at 96x72: 22 to train on, 6 held out."""
-    config = ImportConfig(path=str(real_data("g1_real_bottle")), size_px=G1_SIZE_PX, codec="high")
+    config = ImportConfig(path=str(find_real_data("g1_real_bottle")), size_px=G1_SIZE_PX, codec="high")
     clips = list(read_clips(read_episodes(config), G1_SIZE_PX, ClipConfig()))
     held_out = [clips[place] for place in G1_HELD_OUT]
     return ClipSplit([clip for place, clip in enumerate(clips) if place not in G1_HELD_OUT], held_out)

@@ -15,6 +15,7 @@ from storage.commit import Attempt
 from storage.dataset import Dataset
 from storage.embodiment import embodiment as embodiment_named
 from storage.episode import Episode, Layer
+from storage.errors import MissingFileError
 from storage.frames import Frames, Image, frame_codec
 from storage.ids import content_id
 from storage.manifest import Manifest
@@ -135,16 +136,24 @@ def _nth_episode(seed: int, settings: Mapping[str, Any]) -> Episode:
     return tiny_episode(seed, **{"length": 8 + seed % 9, **settings})
 
 
+def find_real_data(name: str) -> Path:
+    """The folder `name` of the recordings that `PYRAMID_REAL_DATA` points at; raises MissingFileError without it."""
+    root = os.environ.get("PYRAMID_REAL_DATA")
+    if not root:
+        raise MissingFileError(f"no real data: point PYRAMID_REAL_DATA at a folder that has {name}")
+    if not (Path(root) / name).exists():
+        raise MissingFileError(f"no real data at {Path(root) / name}; point PYRAMID_REAL_DATA at a folder that has it")
+    return Path(root) / name
+
+
 def real_data(name: str) -> Path:
-    """The folder `name` of the real data to test against, which `PYRAMID_REAL_DATA` points at (by default "shared/real"
-    beside the repository). Skips the test, saying so, where it is missing."""
+    """`find_real_data` for tests: skips the test, saying so, where there is none."""
     import pytest
 
-    beside = Path(__file__).parent.parent.parent / "shared" / "real"
-    folder = Path(os.environ.get("PYRAMID_REAL_DATA", beside)) / name
-    if not folder.exists():
-        pytest.skip(f"no real data at {folder}; point PYRAMID_REAL_DATA at a folder that has it")
-    return folder
+    try:
+        return find_real_data(name)
+    except MissingFileError as error:
+        pytest.skip(str(error))
 
 
 def assert_sound(root: Path) -> None:

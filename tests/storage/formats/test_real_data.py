@@ -1,7 +1,6 @@
 """The quirks of data that people really share, on that data: run where it is there (see docs/foreign-formats.md)."""
 
 import json
-import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -16,20 +15,15 @@ from storage.formats.import_stage import list_items, provides_of, read_episodes
 from storage.formats.lerobot_export import export_lerobot
 from storage.formats.testing import read_parquet
 from storage.formats.video_io import frames_of, presentation_times, probe
-
-REPOSITORY = Path(__file__).parents[3]
-REAL = Path(os.environ.get("PYRAMID_REAL_DATA") or REPOSITORY.parent / "shared" / "real")
+from storage.testing import real_data
 
 Import = Callable[..., list[Episode]]
 
 
 @pytest.fixture(scope="module")
 def real() -> Import:
-    if not REAL.is_dir():
-        pytest.skip(f"no real data: {REAL} is not there (set PYRAMID_REAL_DATA)")
-
     def load(name: str, **settings: Any) -> list[Episode]:
-        return list(read_episodes(ImportConfig(path=str(REAL / name), **settings)))
+        return list(read_episodes(ImportConfig(path=str(real_data(name)), **settings)))
 
     return load
 
@@ -57,7 +51,7 @@ def test_all_gr1_demonstrations_arrive(gr1: list[Episode]) -> None:
 
 def test_gr1_rows_are_the_recorded_ones(gr1: list[Episode]) -> None:
     for number, episode in enumerate(gr1):
-        rows = read_parquet(REAL / f"gr1_sim_pick_place/data/chunk-000/episode_{number:06d}.parquet")
+        rows = read_parquet(real_data("gr1_sim_pick_place") / f"data/chunk-000/episode_{number:06d}.parquet")
         assert (episode.arrays["action/ground_truth"] == rows["action"].astype(np.float32)).all()
         assert (episode.arrays["state"] == rows["observation.state"].astype(np.float32)).all()
         assert (episode.arrays["timestamp"] == rows["timestamp"]).all()
@@ -69,7 +63,7 @@ def test_gr1_survives_export_and_import(gr1: list[Episode], tmp_path: Path) -> N
     for one, other in zip(gr1, read_episodes(ImportConfig(path=str(tmp_path / "out"), codec="high")), strict=True):
         _assert_same(one, other)
     stats = json.loads((tmp_path / "out/meta/stats.json").read_text())
-    published = json.loads((REAL / "gr1_sim_pick_place/meta/stats.json").read_text())
+    published = json.loads((real_data("gr1_sim_pick_place") / "meta/stats.json").read_text())
     for column in ("observation.state", "action"):
         for key, values in published[column].items():
             np.testing.assert_allclose(stats[column][key], values, rtol=1e-4, atol=2e-6)
@@ -106,7 +100,7 @@ def _assert_same(one: Episode, other: Episode) -> None:
 
 
 def test_av1_frames_are_counted_and_timed_exactly(real: Import) -> None:
-    path = REAL / "g1_real_bottle/videos/chunk-000/observation.images.cam_high/episode_000029.mp4"
+    path = real_data("g1_real_bottle") / "videos/chunk-000/observation.images.cam_high/episode_000029.mp4"
     info = probe(path)
     assert (info.codec, info.frames, info.rate) == ("libdav1d", 221, Fraction(30))
     assert presentation_times(path) == [Fraction(step, 30) for step in range(221)]
@@ -125,7 +119,7 @@ def test_generated_clips_come_with_what_they_show(real: Import) -> None:
 
 def test_three_cameras_are_one_episode(real: Import) -> None:
     config = ImportConfig(
-        path=str(REAL / "real_clips"), layer="real", size_px=(90, 160), videos=VideoOptions(files_are="cameras")
+        path=str(real_data("real_clips")), layer="real", size_px=(90, 160), videos=VideoOptions(files_are="cameras")
     )
     assert "video/wrist_image_left" in provides_of(list_items(config))
     (episode,) = read_episodes(config)
