@@ -52,16 +52,33 @@ class SourceReader:
         self._scene_of = scene_of or Scenes(task)
 
     def read(self, path: Path, *, at_most: int | None = None) -> list[Source]:
-        """Every demonstration of a file, annotated.
+        """The usable demonstrations of a file, annotated, `at_most` so many.
 
-        Raises InputError that names the demonstration and what is wrong with it: it does not replay to success, a
-        signal never fires, a piece has no length, an object is not in the scene.
+        A demonstration whose replay fails, one of whose signals never fires or one of whose pieces has no length is
+        left out with a warning that names it: contacts amplify what processors round differently, and one lost
+        demonstration need not cost a run. Raises InputError when none is left, ConfigError or UnknownNameError when
+        the task itself names an object or a signal that is not there.
         """
-        return [self.annotate(recording) for recording in read_recordings(path)[:at_most]]
+        usable: list[Source] = []
+        problems: list[str] = []
+        recordings = read_recordings(path)
+        for recording in recordings:
+            try:
+                usable.append(self.annotate(recording))
+            except (ConfigError, UnknownNameError):
+                raise
+            except InputError as error:
+                logger.warning("%s: left out of the sources of task %r: %s", path.name, self.task.name, error)
+                problems.append(str(error))
+            if len(usable) == at_most:
+                break
+        if not usable:
+            raise InputError(f"{path}: none of its {len(recordings)} demonstrations can be used; {problems[0]}")
+        return usable
 
     def annotate(self, recording: Recording) -> Source:
         """One demonstration, replayed from its recorded state."""
-        scene = self._scene(recording)
+        scene = self.scene(recording)
         try:
             source = _replay(self.task, scene, recording)
         except BrokenSimulationError as error:
@@ -69,7 +86,8 @@ class SourceReader:
         ends = subtask_ends(self._graph, source.signals, length=source.length, name=recording.name)
         return replace(source, ends=ends)
 
-    def _scene(self, recording: Recording) -> Scene:
+    def scene(self, recording: Recording) -> Scene:
+        """The scene in which a recording is replayed; a placement that the task does not have stands for its first."""
         known = recording.placement in self.task.placements
         return self._scene_of(recording.placement if known else next(iter(self.task.placements)), recording.variant)
 

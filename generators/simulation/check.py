@@ -20,7 +20,7 @@ from generators.simulation.check_pictures import draw_segmentation, film
 from generators.simulation.constraints import graph_of
 from generators.simulation.execute import Generator
 from generators.simulation.recordings import Recording, read_recordings, source_path
-from generators.simulation.replay import begin, replayed
+from generators.simulation.replay import DISTURBED_REPLAYS, begin, disturbed_successes, replayed
 from generators.simulation.scene import Scene, Scenes
 from generators.simulation.snapshot import state_row
 from generators.simulation.step_loop import StepLoop
@@ -75,6 +75,7 @@ class _Examination:
         self.recordings: list[Recording] = []
         self.sources: list[Source] = []
         self.scenes = Scenes(task)
+        self.reader: SourceReader
         self.scene: Scene | None = None
 
     def run(self) -> None:
@@ -137,17 +138,24 @@ class _Examination:
     def _read_sources(self) -> None:
         path = source_path(self.task)
         self.recordings = read_recordings(path)
-        reader = SourceReader(self.task, self.scenes)
+        self.reader = SourceReader(self.task, self.scenes)
         for recording in self.recordings:
             try:
-                self.sources.append(reader.annotate(recording))
+                self.sources.append(self.reader.annotate(recording))
             except InputError as error:
                 self.problems.append(f"sources: {path.name}: {error}")
+                continue
+            steady = disturbed_successes(self.reader.scene(recording), recording)
+            if steady < DISTURBED_REPLAYS:
+                self.notes.append(
+                    f"{path.name}: {recording.name} ends in success in {steady} of {DISTURBED_REPLAYS} replays from"
+                    " minutely disturbed starts: it may fail on another processor; better record it again"
+                )
         self.notes.append(f"{len(self.sources)} of {len(self.recordings)} source demonstrations are usable")
 
     def _usable(self) -> tuple[Scene, Recording]:
         recording = next(one for one in self.recordings if one.name == self.sources[0].name)
-        return self.scenes(recording.placement, recording.variant), recording
+        return self.reader.scene(recording), recording
 
     def _compare_with_oracle(self) -> None:
         scene, recording = self._usable()

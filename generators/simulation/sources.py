@@ -15,6 +15,7 @@ import numpy as np
 from generators.simulation import snapshot
 from generators.simulation.recordings import SOURCES_FOLDER, Recording, write_recordings
 from generators.simulation.registry import find_task
+from generators.simulation.replay import DISTURBED_REPLAYS, disturbed_successes
 from generators.simulation.scene import Scene
 from generators.simulation.task import Expert, Task
 from storage.errors import BrokenSimulationError, ConfigError, WorkFailedError
@@ -27,15 +28,19 @@ EXPERT_STREAM = 1
 def collect(task: Task, *, episodes: int, placement: str = "D0", first_seed: int = 0) -> list[Recording]:
     """`episodes` successful demonstrations by the task's expert, with seeds counted from `first_seed`.
 
-    Raises WorkFailedError when fewer than one in five tries succeeds.
+    Only those are kept that also succeed when they are replayed from minutely disturbed starts, as they will be on
+    other processors. Raises WorkFailedError when fewer than one in five tries succeeds.
     """
-    expert, tries = expert_of(task), 0
+    expert, tries, unsteady = expert_of(task), 0, 0
     recordings: list[Recording] = []
     scenes = {variant: Scene(task, placement=placement, variant=variant) for variant in range(task.variants)}
     while len(recordings) < episodes:
         seed = first_seed + tries
         if tries >= 10 and tries >= 5 * (len(recordings) + 1):
-            raise WorkFailedError(f"the expert of {task.name!r} succeeded {len(recordings)} times in {tries} tries")
+            more = f", and {unsteady} times only from its exact start" if unsteady else ""
+            raise WorkFailedError(
+                f"the expert of {task.name!r} succeeded {len(recordings)} times in {tries} tries{more}"
+            )
         scene = scenes[seed % task.variants]
         tries += 1
         try:
@@ -43,7 +48,10 @@ def collect(task: Task, *, episodes: int, placement: str = "D0", first_seed: int
         except BrokenSimulationError as error:
             logger.info("seed %d: %s", seed, error)
             continue
-        if made:
+        if made and disturbed_successes(scene, made) < DISTURBED_REPLAYS:
+            logger.info("seed %d: succeeds, but not from every minutely disturbed start; left out", seed)
+            unsteady += 1
+        elif made:
             recordings.append(replace(made, name=f"demo_{len(recordings)}"))
     logger.info("%s: %d demonstrations from %d tries", task.name, episodes, tries)
     return recordings

@@ -5,6 +5,7 @@ import pytest
 
 from generators.simulation.annotate import SourceReader, subtask_ends
 from generators.simulation.constraints import graph_of
+from generators.simulation.recordings import write_recordings
 from generators.simulation.task import Coordination, Subtask
 from storage.errors import ConfigError, InputError, UnknownNameError
 
@@ -65,6 +66,36 @@ def test_a_source_whose_replay_does_not_succeed_is_refused(stack_scene, stack_re
     reader = SourceReader(stack_scene.task, lambda placement, variant: stack_scene)
     with pytest.raises(InputError, match="demo_0: replaying its actions does not end in success"):
         reader.annotate(broken)
+
+
+def file_with(tmp_path, task, recordings):
+    write_recordings(tmp_path / "sources.hdf5", task, recordings)
+    return tmp_path / "sources.hdf5"
+
+
+def idle_copy(recording):
+    return replace(recording, name="demo_9", actions=np.zeros_like(recording.actions))
+
+
+def test_one_demonstration_whose_replay_fails_is_left_out_by_name(stack_scene, stack_recordings, tmp_path, caplog):
+    path = file_with(tmp_path, stack_scene.task, [stack_recordings[0], idle_copy(stack_recordings[1])])
+    reader = SourceReader(stack_scene.task, lambda placement, variant: stack_scene)
+    assert [source.name for source in reader.read(path)] == ["demo_0"]
+    assert "sources.hdf5: left out of the sources of task 'stack': demo_9: replaying its actions" in caplog.text
+
+
+def test_as_many_demonstrations_are_taken_as_are_asked_for_and_usable(stack_scene, stack_recordings, tmp_path):
+    bad = replace(idle_copy(stack_recordings[0]), name="demo_0")
+    path = file_with(tmp_path, stack_scene.task, [bad, *stack_recordings[1:3]])
+    reader = SourceReader(stack_scene.task, lambda placement, variant: stack_scene)
+    assert [source.name for source in reader.read(path, at_most=1)] == ["demo_1"]
+
+
+def test_a_file_of_which_nothing_is_usable_says_why(stack_scene, stack_recordings, tmp_path):
+    path = file_with(tmp_path, stack_scene.task, [idle_copy(stack_recordings[0])])
+    reader = SourceReader(stack_scene.task, lambda placement, variant: stack_scene)
+    with pytest.raises(InputError, match=r"none of its 1 demonstrations can be used; demo_9: replaying its actions"):
+        reader.read(path)
 
 
 def test_a_source_of_another_robot_is_refused_with_both_sizes(stack_scene, stack_recordings):

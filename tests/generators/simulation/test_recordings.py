@@ -94,6 +94,21 @@ def test_an_expert_that_never_succeeds_is_given_up():
         collect(replace(find_task("stack"), expert=idle), episodes=3)
 
 
+def test_a_demonstration_that_succeeds_only_from_its_exact_start_is_not_kept():
+    reached = []
+
+    def idle(environment, rng):
+        yield np.zeros(7, np.float32)
+        reached.append(environment.sim.data.qpos.copy())
+
+    def at_that_very_state(environment):
+        return any(np.array_equal(one, environment.sim.data.qpos) for one in reached)
+
+    task = replace(find_task("lift"), expert=idle, success=at_that_very_state)
+    with pytest.raises(WorkFailedError, match="succeeded 0 times in 10 tries, and 10 times only from its exact start"):
+        collect(task, episodes=1)
+
+
 def test_collecting_twice_gives_the_same_demonstrations():
     first, second = (collect(find_task("lift"), episodes=1, first_seed=4)[0] for _ in range(2))
     np.testing.assert_array_equal(first.actions, second.actions)
