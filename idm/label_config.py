@@ -24,10 +24,10 @@ class LabelConfig:
     for GPUs.
     """
 
-    model: str = STARTER
+    model: str = field(default=STARTER, metadata={"identity": False})
     head: str = ""
     kind: str = "predicted"
-    adjustment: str = ""
+    adjustment: str = field(default="", metadata={"identity": False})
     cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least_valid_share: float = 0.0
     freeze_s: float = 0.5

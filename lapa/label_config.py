@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.errors import ConfigError
+from storage.atomic import read_json
+from storage.errors import ConfigError, MissingFileError
 
 STARTER = "starter"
 
@@ -17,16 +18,23 @@ class LapaLabelConfig:
     `cameras` (in order of preference) and `windows_s` (embodiment -> seconds) replace what the model was trained with.
     """
 
-    model: str = STARTER
+    model: str = field(default=STARTER, metadata={"identity": False})
     force: bool = False
     cameras: tuple[str, ...] = ()
     windows_s: Mapping[str, float] = field(default_factory=dict)
-    batch: int = 64
-    device: str = ""
+    batch: int = field(default=64, metadata={"identity": False})
+    device: str = field(default="", metadata={"identity": False})
 
     def __post_init__(self) -> None:
         if not self.model or self.batch < 1:
             raise ConfigError(f"expected a model and a batch of at least 1; got {self.model!r}, {self.batch}")
+
+    def inputs(self) -> Mapping[str, str]:
+        """What the labels depend on besides this config: the model's content hash, for the unit's id."""
+        card = model_folder(self.model) / "card.json"
+        if not card.is_file():
+            raise MissingFileError(f"{card.parent} holds no card.json; expected a folder that `pyramid fit lapa` wrote")
+        return {"model": str(read_json(card).get("content_hash", ""))}
 
 
 def model_folder(name: str) -> Path:

@@ -2,13 +2,14 @@
 
 Values are taken as JSON and checked strictly: a list becomes a tuple, a whole number a float and text a path, but "3"
 is no number. A field declared with `metadata={"identity": False}` (a device, a number of threads, where a folder lies)
-does not change what comes out, so it does not enter the ids of units.
+does not change what comes out, so it does not enter the ids of units. A config that names files (a model's weights)
+says by `inputs()` what is in them, name -> content hash: that enters the ids, where the files lie does not.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Protocol, TypeVar, get_args, get_type_hints, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +18,14 @@ from storage.ids import canonical_json
 
 Config = TypeVar("Config")
 _LONGEST_VALUE = 60
+
+
+@runtime_checkable
+class NamesFiles(Protocol):
+    """A config whose outcome depends on the content of files."""
+
+    def inputs(self) -> Mapping[str, str]:
+        """What the files hold, name -> content hash; raises MissingFileError."""
 
 
 def config_from(kind: type[Config], settings: Mapping[str, Any]) -> Config:
@@ -45,12 +54,14 @@ def settings_of(config: Any) -> dict[str, Any]:
 
 
 def identity_of(config: Any) -> dict[str, Any]:
-    """The part of a config that decides what comes out; see the top of this file."""
+    """The part of a config that decides what comes out; see the top of this file. Raises MissingFileError."""
     found: dict[str, Any] = {}
     for each in fields(config):
         value = getattr(config, each.name)
         if each.metadata.get("identity", True):
             found[each.name] = identity_of(value) if is_dataclass(value) else value
+    if isinstance(config, NamesFiles):
+        found["inputs()"] = config.inputs()
     plain: dict[str, Any] = json.loads(canonical_json(found))
     return plain
 

@@ -64,3 +64,20 @@ def test_a_missing_setting_is_named() -> None:
 def test_what_is_no_identity_does_not_enter_it() -> None:
     assert identity_of(Outer(device="cuda")) == identity_of(Outer())
     assert identity_of(Outer(noise_m=0.2)) != identity_of(Outer())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    folder: str = field(metadata={"identity": False})
+
+    def inputs(self) -> dict[str, str]:
+        return {"weights": Path(self.folder, "weights").read_text()}
+
+
+def test_a_file_counts_by_its_content_and_not_by_where_it_lies(tmp_path: Path) -> None:
+    identities = []
+    for name, weights in (("one", "A"), ("other", "A"), ("refitted", "B")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(weights)
+        identities.append(identity_of(Model(folder=str(tmp_path / name))))
+    assert identities[0] == identities[1] != identities[2]

@@ -3,13 +3,17 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from storage.dataset import Dataset
 from storage.errors import NotADatasetError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 from workflows.report.build import write_report
+from workflows.report.collect import collect
 from workflows.report.config import ReportConfig
 
 CHROMIUM = shutil.which("chromium")
@@ -51,6 +55,45 @@ def test_an_empty_gallery_is_fine(page: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotADatasetError, match=r"no dataset\.json"):
         write_report(tmp_path)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Three episodes of 10 steps and a sidecar: latents for half of one, actions off by a tenth, nothing for one."""
+    dataset = tiny_dataset(tmp_path / "data", units=1, length=10)
+    labels = []
+    for place, episode in enumerate(dataset.episodes()):
+        valid = np.arange(10) < (5, 10, 0)[place]
+        truth = episode.arrays["action/ground_truth"]
+        arrays = {
+            "action/latent": np.where(valid[:, None], 1.0, np.nan).astype(np.float32).repeat(4, axis=1),
+            "label/codes": np.where(valid[:, None], 3, -1).astype(np.int32),
+            "label/valid/latent": valid,
+            "action/predicted": truth + np.float32(0.1) * (truth - truth.mean(axis=0)),
+        }
+        about = {
+            "model": "abcdef",
+            "preset": "small",
+            "masked": {"valid": 0.5, "cut": 0.5},
+            "failed_gates": ["swap 1.2"],
+        }
+        provenance = {"lapa": about} if place < 2 else {}
+        labels.append(replace(episode, arrays=arrays, cameras={}, provenance=provenance))
+    write_unit(dataset.root, labels, unit_id=dataset.units()[0], sink="labels/latents")
+    return dataset.root
+
+
+def test_labels_are_summed_up_with_their_model_and_what_is_masked(labelled: Path) -> None:
+    (row,) = collect(Dataset.open(labelled)).labels
+    assert (row.name, row.models, row.episodes, row.steps, row.valid) == ("latents", "small abcdef", 2, 30, 0.5)
+    assert (row.masked, row.warnings) == ("cut 50.0 %", "swap 1.2")
+    assert row.agreement.startswith("R² 0.99")
+
+
+def test_latent_actions_are_drawn(labelled: Path) -> None:
+    text = write_report(labelled).read_text()
+    assert text.count("latent action [1]") == 3
+    assert "fails its gates: swap 1.2" in text
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")

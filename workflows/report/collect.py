@@ -1,7 +1,7 @@
 """What the report says, read from a data set: its index, its manifests, its dead letters and its sidecars."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from generators.simulation.attempts import wilson_interval
 from storage.dataset import Dataset
 from storage.manifest import Manifest, read_manifests
-from storage.sinks import sinks_of
+from storage.sinks import Sink, sinks_of
 
 GENERATING_STAGE = "multiply"
 
@@ -71,13 +71,16 @@ class Reject:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSummary:
-    """One sidecar. `agreement` compares it with the recorded action where both exist."""
+    """One sidecar: which models labelled how much of it, why steps have no label, and what the labeller says against
+    itself. `agreement` compares predicted with recorded actions where both exist."""
 
     name: str
-    model: str
+    models: str
     episodes: int
     steps: int
     valid: float
+    masked: str
+    warnings: str
     agreement: str
 
 
@@ -194,23 +197,41 @@ def label_summary(dataset: Dataset, sink_name: str) -> LabelSummary:
     """How much of the data set one sidecar labels, by which model, and how well it agrees with recorded actions."""
     name = sink_name.removeprefix("labels/")
     joined = Dataset.open(dataset.root, labels=(name,))
+    added = [record for each in read_manifests(Sink(dataset.root, sink_name)) for record in each.episodes]
+    notes = [note for record in added for note in record["provenance"].values() if isinstance(note, Mapping)]
     steps = valid = episodes = 0
-    model = ""
     truth: list[NDArray[np.float32]] = []
     error: list[NDArray[np.float32]] = []
-    for episode in joined.episodes():
+    for episode in (joined.episode(str(record["episode_id"])) for record in added):
         masks = [array for key, array in episode.arrays.items() if key.startswith("label/valid/")]
-        if not masks:
-            continue
-        episodes, steps, valid = episodes + 1, steps + episode.length, valid + int(masks[0].sum())
-        model = model or str(episode.provenance.get(name, {}).get("model", ""))
-        if {"action/ground_truth", "action/predicted"} <= episode.arrays.keys() and masks[0].any():
-            recorded = episode.arrays["action/ground_truth"][masks[0]]
+        sure = np.logical_and.reduce(masks) if masks else np.ones(episode.length, bool)
+        steps, valid, episodes = steps + episode.length, valid + int(sure.sum()), episodes + bool(sure.any())
+        if {"action/ground_truth", "action/predicted"} <= episode.arrays.keys() and sure.any():
+            recorded = episode.arrays["action/ground_truth"][sure]
             truth.append(recorded - recorded.mean(axis=0))
-            error.append(episode.arrays["action/predicted"][masks[0]] - recorded)
-    agreement = _agreement(truth, error)
-    share = valid / steps if steps else 0.0
-    return LabelSummary(name=name, model=model, episodes=episodes, steps=steps, valid=share, agreement=agreement)
+            error.append(episode.arrays["action/predicted"][sure] - recorded)
+    return LabelSummary(
+        name=name,
+        models=_listed(f"{note.get('preset', '')} {str(note['model'])[:12]}" for note in notes if "model" in note),
+        episodes=episodes,
+        steps=steps,
+        valid=valid / steps if steps else 0.0,
+        masked=_masked(notes),
+        warnings=_listed(gate for note in notes for gate in note.get("failed_gates", ())),
+        agreement=_agreement(truth, error),
+    )
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(sorted({text.strip() for text in texts}))
+
+
+def _masked(notes: Sequence[Mapping[str, Any]]) -> str:
+    """Mean share of the steps of an episode that have no label, by reason."""
+    shares = [note["masked"] for note in notes if "masked" in note]
+    reasons = sorted({reason for each in shares for reason in each} - {"valid"})
+    means = {reason: sum(each.get(reason, 0.0) for each in shares) / len(shares) for reason in reasons}
+    return ", ".join(f"{reason} {100 * mean:.1f} %" for reason, mean in means.items() if mean > 0)
 
 
 def _agreement(truth: list[NDArray[np.float32]], error: list[NDArray[np.float32]]) -> str:
@@ -222,4 +243,4 @@ def _agreement(truth: list[NDArray[np.float32]], error: list[NDArray[np.float32]
         moving = spread.std(axis=0) > 1e-4
         r2 = 1 - (missed[:, moving] ** 2).sum(axis=0) / (spread[:, moving] ** 2).sum(axis=0)
         texts.append(f"R² {np.median(r2):.2f} (median of {int(moving.sum())} moving dimensions)")
-    return "; ".join(texts) or "no recorded action to compare with"
+    return "; ".join(texts)

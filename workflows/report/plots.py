@@ -44,7 +44,7 @@ def pyramid(hours: Mapping[str, float]) -> str:
 
 
 def episode_plots(episode: Episode, *, state: Layout, action: Layout) -> list[str]:
-    """One figure for the state and one for the actions, a panel for each part of the layout."""
+    """One figure for the state and one for the actions, a panel for each part of the layout; one for latent actions."""
     plots = []
     if "state" in episode.arrays:
         plots.append(_curves("state", state, {"state": episode.arrays["state"]}, episode.timestamps()))
@@ -55,7 +55,28 @@ def episode_plots(episode: Episode, *, state: Layout, action: Layout) -> list[st
     }
     if actions:
         plots.append(_curves("action", action, actions, episode.timestamps()))
+    if "action/latent" in episode.arrays:
+        plots.append(_latents(episode))
     return plots
+
+
+def _latents(episode: Episode) -> str:
+    """The latent action over time, a row for each dimension, and below it the codes; white where there is none."""
+    rows = {"latent action [1]": (episode.arrays["action/latent"].T, "coolwarm")}
+    if "label/codes" in episode.arrays:
+        codes = episode.arrays["label/codes"].T
+        rows["codes"] = (np.where(codes < 0, np.nan, codes), "prism")
+    figure = Figure(figsize=(8.0, 1.6 * len(rows)))
+    end_s = episode.length / episode.rate_hz
+    for number, (title, (values, colours)) in enumerate(rows.items(), start=1):
+        axes = figure.add_subplot(len(rows), 1, number)
+        axes.imshow(
+            values, aspect="auto", interpolation="nearest", cmap=colours, extent=(0.0, end_s, len(values) - 0.5, -0.5)
+        )
+        axes.set_title(title, fontsize=7)
+        axes.tick_params(labelsize=6)
+    figure.tight_layout()
+    return _svg(figure)
 
 
 def _curves(title: str, layout: Layout, series: Mapping[str, NDArray[np.float32]], time_s: NDArray[np.float64]) -> str:
