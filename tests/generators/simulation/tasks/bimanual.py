@@ -8,6 +8,7 @@ from generators.simulation.recordings import read_recordings, source_path
 from generators.simulation.registry import find_task
 from generators.simulation.replay import replayed
 from generators.simulation.scene import Scene
+from generators.simulation.snapshot import Snapshot
 
 
 @cache
@@ -19,9 +20,16 @@ def scene_of(name: str, placement: str = "D0") -> Scene:
 def after_first_source(name: str) -> Scene:
     """The scene at the end of its first source demonstration."""
     scene = scene_of(name)
-    for _ in replayed(scene, read_recordings(source_path(scene.task), at_most=1)[0]):
-        pass
+    scene.restore(_end_of_first_source(name))
     return scene
+
+
+@cache
+def _end_of_first_source(name: str) -> Snapshot:
+    scene = scene_of(name)
+    for _ in replayed(scene, read_recordings(source_path(scene.task))[0]):
+        pass
+    return scene.snapshot()
 
 
 def signals(scene: Scene) -> dict[str, bool]:
