@@ -110,7 +110,7 @@ class Driver:
             traceback=failure.traceback,
         )
         write_dead_letter(self._root, letter)
-        self._causes[f"{failure.stage}: {failure.message}"] += 1
+        self._causes[": ".join(filter(None, (failure.stage, failure.message)))] += 1
         self._tally.give_up(unit)
         self._progress.changed(self._tally)
 

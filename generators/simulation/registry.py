@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from generators.simulation import check_graphics
 from generators.simulation.task import Task
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
 
@@ -33,7 +34,8 @@ ENTRY_POINT_GROUP = "pyramid.tasks"
 
 @cache
 def tasks() -> dict[str, Task]:
-    """Every known task by name; raises ConfigError when two share one."""
+    """Every known task by name; raises ConfigError when two share one, GraphicsError when MuJoCo cannot load."""
+    check_graphics()
     found: dict[str, Task] = {}
     installed = [entry.value.partition(":")[0] for entry in entry_points(group=ENTRY_POINT_GROUP)]
     for name in (*MODULES, *installed):
@@ -48,6 +50,7 @@ def find_task(reference: str) -> Task:
 
     Raises UnknownNameError or MissingFileError.
     """
+    check_graphics()
     path, _, name = reference.partition(":")
     if path.endswith(".py"):
         return _task_in_file(Path(path), name)

@@ -86,6 +86,7 @@ def test_merge_split_export_and_import_keep_every_episode(tmp_path: Path) -> Non
         (["run", "no-such-recipe"], 2, "shipped recipes"),
         (["generate", "stak", "--keep", "1", "--output", "x"], 2, "did you mean stack"),
         (["data", "import", "/no/such/file", "--output", "x"], 2, "is not there"),
+        (["data", "import", ".", "--height-px", "96"], 1, "go together; got 96 and 0"),
         (["status", "/tmp"], 1, "dataset.json"),
     ],
 )
@@ -102,6 +103,15 @@ def test_bad_use_ends_in_one_clear_message(
     assert (came, message.count("\n")) == (status, 1)
     assert said in message
     assert not list(tmp_path.iterdir())
+
+
+def test_graphics_that_mujoco_does_not_know_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("generators.simulation.GRAPHICS", "nonsense")
+    status, message = fail(monkeypatch, capsys, "generate", "mine.py", "--keep", "1")
+    assert (status, message.count("\n")) == (1, 1)
+    assert "MUJOCO_GL=nonsense is no way to OpenGL; set it to egl or osmesa" in message
 
 
 def test_a_dry_run_of_the_demo_prints_every_step_and_writes_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from storage.dataset import Dataset
-from storage.errors import CorruptFileError
+from storage.errors import CorruptFileError, InputError
 from storage.maintain import clean as clean_dataset
 from storage.maintain import merge as merge_datasets
 from storage.merged_statistics import merged_statistics, write_merged_statistics
@@ -17,11 +17,13 @@ from storage.verify import verify as verify_dataset
 from workflows.commands.options import (
     Address,
     AsJson,
+    DatasetOutput,
     DryRun,
     EngineOption,
     Workers,
     context_for,
     describe_job,
+    folder_for,
 )
 from workflows.data_info import dataset_info, episode_info, info_text, statistics_text
 from workflows.export import ExportFormat, export_dataset
@@ -126,8 +128,8 @@ def export(
 @app.command("import")
 def import_(
     path: Annotated[str, typer.Argument(help="A LeRobot folder, a robomimic HDF5 file, or a folder of videos.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the data set; made, or added to.")],
-    name: Annotated[str, typer.Option(help="Name of the job.")] = "import",
+    output: DatasetOutput = "",
+    name: Annotated[str, typer.Option(help="Name of the job; that of what is imported by default.")] = "",
     format: Annotated[Literal["auto", "lerobot", "robomimic", "videos"], typer.Option()] = "auto",
     embodiment: Annotated[str, typer.Option(help="Embodiment of the recordings, where they do not tell.")] = "",
     layer: Annotated[str, typer.Option(help="real, simulation, neural or human.")] = "",
@@ -142,7 +144,11 @@ def import_(
 ) -> None:
     """Bring foreign recordings in: GR00T LeRobot v2/v2.1, robomimic HDF5, folders of mp4."""
     settings: dict[str, Any] = {"format": format, "embodiment": embodiment, "layer": layer, "limit": limit}
-    size_px = (height_px, width_px) if height_px and width_px else None
-    step = ImportStep(name=name, path=path, cameras=tuple(camera or ()), size_px=size_px, **settings)
-    context = context_for(output, engine=engine, address=address, workers=workers)
+    if bool(height_px) != bool(width_px):
+        raise InputError(f"--height-px and --width-px go together; got {height_px} and {width_px}")
+    size_px = (height_px, width_px) if height_px else None
+    step = ImportStep(
+        name=name or Path(path).resolve().stem, path=path, cameras=tuple(camera or ()), size_px=size_px, **settings
+    )
+    context = context_for(folder_for(output, path), engine=engine, address=address, workers=workers)
     print(describe_job(import_job(context, step)) if dry_run else run_import(context, step))

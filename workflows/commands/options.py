@@ -17,7 +17,15 @@ Address = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(help="Ray workers at a time; as many as fit by default.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")]
+DatasetOutput = Annotated[
+    str, typer.Option("--output", "-o", help="Folder of the data set, made or added to; runs/NAME by default.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print for machines.")]
+
+
+def folder_for(output: str, source: str) -> str:
+    """Where a data set goes that is made from `source` (a task, a file, a folder): `output`, or runs/<its name>."""
+    return output or f"runs/{Path(source).resolve().stem}"
 
 
 def context_for(

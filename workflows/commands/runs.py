@@ -8,7 +8,17 @@ import typer
 
 from pipelines.resume import resume as resume_jobs
 from storage.errors import WorkFailedError
-from workflows.commands.options import Address, AsJson, DryRun, EngineOption, Workers, context_for, describe_job
+from workflows.commands.options import (
+    Address,
+    AsJson,
+    DatasetOutput,
+    DryRun,
+    EngineOption,
+    Workers,
+    context_for,
+    describe_job,
+    folder_for,
+)
 from workflows.demo import run_demo
 from workflows.recipe import find_recipe, load_recipe
 from workflows.report.config import ReportConfig
@@ -52,7 +62,7 @@ def demo(output: Output = "runs/demo", engine: EngineOption = "local", workers: 
 def generate(
     task: Annotated[str, typer.Argument(help="A task of `pyramid sim list`, or a Python file that declares one.")],
     keep: Annotated[int, typer.Option(help="How many successful trajectories to make.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the data set.")],
+    output: DatasetOutput = "",
     name: Annotated[str, typer.Option(help="Name of the job; the task's by default.")] = "",
     sources: Annotated[int, typer.Option(help="Use the first so many source demonstrations; 0: all.")] = 0,
     placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
@@ -76,7 +86,8 @@ def generate(
         quality="full" if full_quality else "fast",
         keep_failed=keep_failed,
     )
-    context = context_for(output, seed=seed, engine=engine, address=address, workers=workers)
+    root = folder_for(output, task)
+    context = context_for(root, seed=seed, engine=engine, address=address, workers=workers)
     print(describe_job(generate_job(context, step)) if dry_run else run_generate(context, step))
 
 
