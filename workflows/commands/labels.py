@@ -1,5 +1,6 @@
 """`pyramid fit | label | evaluate idm | lapa`: make a labeller, use it, measure it."""
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ Folder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar=
 ModelOutput = Annotated[Path, typer.Option("--output", "-o", help="Folder for weights and card.")]
 Preset = Annotated[str, typer.Option(help="Size of the model: tiny, starter, or one of the published ones.")]
 Steps = Annotated[int, typer.Option(help="Training steps; 0: the preset's.")]
-Settings = Annotated[Path | None, typer.Option("--config", help="YAML file with further settings of the fit.")]
+Settings = Annotated[Path | None, typer.Option("--config", help="YAML file with further settings.")]
 Model = Annotated[str, typer.Option(help='Folder of the model, or "starter" for the one that ships.')]
 LabelName = Annotated[str, typer.Option(help="Name of the sidecar; the labeller's by default.")]
 Body = Annotated[list[str] | None, typer.Option("--embodiment", help="Only units of this body; repeat.")]
@@ -27,6 +28,13 @@ Body = Annotated[list[str] | None, typer.Option("--embodiment", help="Only units
 def add_to(app: typer.Typer) -> None:
     for name, group in (("fit", fit), ("label", label), ("evaluate", evaluate)):
         app.add_typer(group, name=name)
+
+
+@fit.callback()
+def _show_progress() -> None:
+    """A fit takes minutes: say how it goes."""
+    for package in ("groot", "idm", "lapa"):
+        logging.getLogger(package).setLevel(logging.INFO)
 
 
 @fit.command("idm")
@@ -58,13 +66,15 @@ def label_idm(
     model: Model = "starter",
     name: LabelName = "idm",
     embodiment: Body = None,
+    config: Settings = None,
     engine: EngineOption = "local",
     address: Address = None,
     workers: Workers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Add predicted actions with a confidence, an interval and flags for every step."""
-    step = LabelStep(kind="idm", model=model, name=name, embodiments=tuple(embodiment or ()))
+    settings = models.settings_from(config)
+    step = LabelStep(kind="idm", model=model, name=name, embodiments=tuple(embodiment or ()), settings=settings)
     _label(step, dataset, dry_run, engine=engine, address=address, workers=workers)
 
 
@@ -75,14 +85,15 @@ def label_lapa(
     name: LabelName = "lapa",
     force: Annotated[bool, typer.Option(help="Label even with a model that fails its gates.")] = False,
     embodiment: Body = None,
+    config: Settings = None,
     engine: EngineOption = "local",
     address: Address = None,
     workers: Workers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Add latent actions, one for every step that has a later frame to look at."""
-    bodies = tuple(embodiment or ())
-    step = LabelStep(kind="lapa", model=model, name=name, embodiments=bodies, settings={"force": force})
+    settings = {**models.settings_from(config), "force": force}
+    step = LabelStep(kind="lapa", model=model, name=name, embodiments=tuple(embodiment or ()), settings=settings)
     _label(step, dataset, dry_run, engine=engine, address=address, workers=workers)
 
 
