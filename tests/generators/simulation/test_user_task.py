@@ -1,13 +1,15 @@
 """A task of somebody else: one Python file around an environment class that knows nothing of ours."""
 
 import textwrap
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from generators.simulation.check import check_task
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.recordings import write_recordings
+from generators.simulation.recordings import read_recordings, source_path, write_recordings
 from generators.simulation.registry import find_task
 from generators.simulation.sources import collect
 from storage.ids import Randomness
@@ -82,3 +84,15 @@ def test_its_check_finds_nothing_wrong(reference, tmp_path):
     found = check_task(find_task(reference), tmp_path, video=False)
     assert found.good, found.text
     assert any("3 of 3 source demonstrations" in note for note in found.notes)
+
+
+def test_its_check_names_every_demonstration_that_does_not_replay(reference, tmp_path):
+    task = find_task(reference)
+    good, *others = read_recordings(source_path(task))
+    idle = [replace(one, actions=np.zeros_like(one.actions)) for one in others]
+    write_recordings(tmp_path / "mixed.hdf5", task, [good, *idle])
+    found = check_task(replace(task, sources=tmp_path / "mixed.hdf5"), tmp_path, video=False)
+    assert len(found.problems) == 2
+    for problem, one in zip(found.problems, idle, strict=True):
+        assert f"mixed.hdf5: {one.name}: replaying its actions does not end in success" in problem
+    assert any("1 of 3 source demonstrations" in note for note in found.notes)
