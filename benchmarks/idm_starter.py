@@ -38,11 +38,11 @@ def starter_config(*, steps: int) -> IdmFitConfig:
             weight_decay=0.02,
             average_decay=0.998,
             precision="bf16",
-            validate_every=500,
+            validate_every=250,
             save_every=250,
             log_every=50,
         ),
-        batch_size=48,
+        batch_size=32,
     )
 
 

@@ -117,7 +117,7 @@ def fit_network(
     held_out = [each.source(ids) for each, _, ids in splits if ids]
     validation = Windows(held_out, config.windows(images=True)) if held_out else None
     torch.manual_seed(config.fit.seed)
-    network = Idm(shape)
+    network = Idm(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare = Prepare(shape, train.embodiments, targets)
     result = run_fit(
         network,

@@ -25,7 +25,7 @@ from storage.ids import content_id
 CONFIG = IdmFitConfig(
     model=preset("tiny"),
     loss=LossConfig(augment=AugmentConfig(shift=0.05, turn_rad=0.0, zoom=0.0)),
-    fit=FitConfig(steps=250, learning_rate=3e-3, betas=(0.9, 0.99), average_decay=0.98, log_every=250),
+    fit=FitConfig(steps=320, learning_rate=3e-3, betas=(0.9, 0.99), average_decay=0.98, log_every=320),
     batch_size=32,
 )
 
