@@ -1,4 +1,4 @@
-"""Playing actions in the simulator, and clips that a model of the Panda has never seen the like of."""
+"""Clips that a model of the Panda has never seen the like of: another camera, distractors, a patch over the view."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,42 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.panda_clips import CAMERA
-from generators.simulation.registry import find_task
 from generators.simulation.render import Pictures, Renderer
-from generators.simulation.replay import begin, recording_of
-from generators.simulation.scene import Scene
-from idm.evaluate import ReplayResult
 from storage.episode import Episode
 from storage.frames import Frames
+from workflows.replay_actions import Replayer
 
 Array = NDArray[Any]
-
-
-class Replayer:
-    """Plays actions (T, 7) of a generated episode from its true initial state."""
-
-    def __init__(self) -> None:
-        self._scenes: dict[str, Scene] = {}
-
-    def scene(self, episode: Episode) -> Scene:
-        task = str(episode.provenance["generation"]["task"])
-        if task not in self._scenes:
-            self._scenes[task] = Scene(find_task(task))
-        return self._scenes[task]
-
-    def __call__(self, episode: Episode, actions: Array) -> ReplayResult:
-        scene = self.scene(episode)
-        begin(scene, recording_of(scene, episode))
-        path = [self._hand(scene)]
-        for action in actions:
-            scene.step(scene.actuation.recorded(np.asarray(action, np.float32)))
-            path.append(self._hand(scene))
-        return ReplayResult(succeeded=scene.succeeded(), path=np.stack(path))
-
-    def _hand(self, scene: Scene) -> Array:
-        (pose,) = scene.actuation.poses().values()
-        position: Array = pose[:3, 3].copy()
-        return position
 
 
 def from_a_shifted_camera(episodes: Sequence[Episode], *, metres: float = 0.25) -> list[Episode]:

@@ -38,7 +38,7 @@ Replay = Callable[[Episode, Array], "ReplayResult"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayResult:
-    """`succeeded`: whether the task was done. `path` (T + 1, 3): end-effector positions in metres."""
+    """`succeeded`: whether the task was done. `path` (T + 1, 3 x arms): end-effector positions in metres."""
 
     succeeded: bool
     path: Array
@@ -252,7 +252,7 @@ def _whole(each: LabelledClip, body: BodyTargets) -> Array:
 
 
 def path_drift(path: Array, true: Array, steps: int) -> float:
-    """Distance from the true path after the first `steps` steps, over the way gone by then (paths (T + 1, 3))."""
+    """Distance from the true path (T + 1, 3 x arms) after the first `steps` steps, over the way gone by then."""
     reach = min(steps, len(path) - 1, len(true) - 1)
     way = np.linalg.norm(np.diff(true[: reach + 1], axis=0), axis=1).sum()
     return float(np.linalg.norm(path[reach] - true[reach]) / max(way, 1e-9))

@@ -4,14 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pipelines.config import config_from, settings_of
 from storage.atomic import json_bytes, write_whole
 from storage.dataset import Dataset
+from storage.episode import Episode
 from storage.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from idm.evaluate import Replay
 
 
 def settings_from(path: Path | None) -> dict[str, Any]:
@@ -73,22 +77,53 @@ def fit_lapa(datasets: Sequence[Path], output: Path, *, preset: str, steps: int,
 
 
 def evaluate_idm(dataset: Path, model_folder: Path, *, output: Path) -> str:
-    """Measure a model on the episodes of a data set that it knows the actions of, body by body."""
+    """Measure a model on the episodes of a data set that it knows the actions of, body by body, and write figures and
+    a page; where the episodes were simulated, also by playing the labels from the true initial state.
+
+    Of a data set that the model was fitted to only the held-out episodes count. The gain and offset of this source
+    are written for each body as `<output>-<body>-adjustment.json`, which labelling takes as its `adjustment`.
+    """
     from idm.artifact import load_idm
     from idm.evaluate import EvaluateConfig, evaluate
+    from idm.page import write_page
 
-    model, opened = load_idm(model_folder), Dataset.open(dataset)
+    model, opened, config = load_idm(model_folder), Dataset.open(dataset), EvaluateConfig()
     bodies = set(opened.index.table["embodiment"].unique().to_pylist()) & set(model.targets)
     if not bodies:
         raise InputError(f"{model_folder} knows {', '.join(model.targets)}; {dataset} has none of these bodies")
-    figures = {
-        body: evaluate(
-            model, body, [episode for episode in opened.episodes() if episode.embodiment == body], EvaluateConfig()
-        )
-        for body in sorted(bodies)
-    }
+    trained_on = _trained_on(model.card.data if model.card else {}, opened)
+    figures = {}
+    for body in sorted(bodies):
+        episodes = [
+            episode
+            for episode in opened.episodes()
+            if episode.embodiment == body and config.action in episode.arrays and episode.episode_id not in trained_on
+        ]
+        figures[body] = evaluate(model, body, episodes, config, replay=_replay_of(episodes))
+        adjustment = {name: figures[body]["adjustment"][name] for name in ("gain", "offset")}
+        write_whole(output.with_name(f"{output.stem}-{body}-adjustment.json"), json_bytes(adjustment))
     write_whole(output, json_bytes(figures))
-    return json.dumps(figures, indent=2)
+    page = write_page(output.with_suffix(".html"), figures, model=str(model_folder))
+    return f"{json.dumps(figures, indent=2)}\npage: {page}"
+
+
+def _trained_on(fitted_to: Mapping[str, Any], dataset: Dataset) -> set[str]:
+    """Episodes that a model was fitted to: all but the held-out ones, where its card names this very data set."""
+    from storage.ids import content_id
+
+    known = fitted_to.get(dataset.name, {})
+    if known.get("units") != content_id(sorted(dataset.units())):
+        return set()
+    return {str(name) for name in dataset.index.table["episode_id"].to_pylist()} - set(known["held_out"])
+
+
+def _replay_of(episodes: Sequence[Episode]) -> "Replay | None":
+    """What plays labels of simulated episodes; None where any was not simulated. MuJoCo is loaded only for them."""
+    if not episodes or any("simulation/state" not in episode.arrays for episode in episodes):
+        return None
+    from workflows.replay_actions import Replayer, was_simulated
+
+    return Replayer() if all(was_simulated(episode) for episode in episodes) else None
 
 
 def evaluate_lapa(datasets: Sequence[Path], model: str, *, output: Path) -> str:

@@ -1,0 +1,55 @@
+"""Playing any actions of a simulated episode from its true initial state: the test that labels of video must pass."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.simulation.registry import find_task
+from generators.simulation.replay import begin, recording_of
+from generators.simulation.scene import Scene, Scenes
+from idm.evaluate import ReplayResult
+from storage.episode import Episode
+from storage.errors import BrokenSimulationError
+
+
+def was_simulated(episode: Episode) -> bool:
+    """Whether an episode holds what `Replayer` needs: task, initial state, states."""
+    made = episode.provenance
+    return (
+        "task" in made.get("generation", {})
+        and "initial" in made.get("simulation", {})
+        and "simulation/state" in episode.arrays
+    )
+
+
+class Replayer:
+    """Plays actions (T, D) in an episode's own scene. Scenes are built once for each task, placement and variant."""
+
+    def __init__(self) -> None:
+        self._scenes: dict[str, Scenes] = {}
+
+    def scene(self, episode: Episode) -> Scene:
+        """The scene that an episode was recorded in, in whatever state it was left."""
+        task, made = str(episode.provenance["generation"]["task"]), episode.provenance["simulation"]
+        if task not in self._scenes:
+            self._scenes[task] = Scenes(find_task(task))
+        return self._scenes[task](made["placement"], made["variant"])
+
+    def __call__(self, episode: Episode, actions: NDArray[Any]) -> ReplayResult:
+        """Success and the path of the hands. Actions that break the simulation fail, with the path up to there."""
+        scene = self.scene(episode)
+        begin(scene, recording_of(scene, episode))
+        path = [_hands(scene)]
+        try:
+            for action in actions:
+                scene.step(scene.actuation.recorded(np.asarray(action, np.float32)))
+                path.append(_hands(scene))
+        except BrokenSimulationError:
+            return ReplayResult(succeeded=False, path=np.stack(path))
+        return ReplayResult(succeeded=scene.succeeded(), path=np.stack(path))
+
+
+def _hands(scene: Scene) -> NDArray[np.float64]:
+    """Positions of all end effectors, one after another."""
+    return np.concatenate([pose[:3, 3] for pose in scene.actuation.poses().values()])
