@@ -2,7 +2,7 @@
 appendix).
 
 A pair is one line of `PAIRS`: two receptacles and a thing of the catalogue. Its source demonstrations are collected
-with `python -m generators.simulation.sources collect NAME`."""
+with `pyramid sim collect NAME`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
