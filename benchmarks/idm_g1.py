@@ -2,7 +2,7 @@
 
 The numbers are the joints themselves, 30 times a second; what counts is how far the seven right-arm and the six
 right-hand joints move in 16 frames. Two scores: from one window alone ("window"), and from the labels that
-overlapping windows and anchors are combined to ("labels"). Quick: 700 steps at 128 x 96. Whole: 3,000 steps at 160 x
+overlapping windows and anchors are combined to ("labels"). Quick: 700 steps at 128 x 96. Whole: 2,500 steps at 160 x
 112.
 """
 
@@ -75,7 +75,7 @@ def run(quick: bool) -> dict[str, Any]:
         split = g1_dataset(Path(folder) / "data")
         figures = baselines(split, steps=300 if quick else 1500)
         models: list[IdmModel] = []
-        config = g1_config(steps=700, image_px=(96, 128)) if quick else g1_config(steps=3000, image_px=(112, 160))
+        config = g1_config(steps=700, image_px=(96, 128)) if quick else g1_config(steps=2500, image_px=(112, 160))
         seconds = timed(lambda: models.append(fitted(split, config, Path(folder) / "model")))
     figures |= scores(models[0], split)
     figures |= {"CPU seconds": seconds.cpu_s, "wall seconds": seconds.wall_s}
@@ -125,8 +125,9 @@ def g1_config(*, steps: int, image_px: tuple[int, int], camera: str = "cam_high"
             precision="bf16",
             log_every=50,
             save_every=250,
+            validate_every=500,
         ),
-        batch_size=48,
+        batch_size=32,
     )
 
 
@@ -214,7 +215,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 3000
+    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 2500
     held_out = _held_out(folder / "data")
     split = held_out if held_out else g1_dataset(folder / "data")
     model = fitted(split, g1_config(steps=steps, image_px=(112, 160)), folder / "model", folder=folder / "training")

@@ -23,7 +23,7 @@ from idm.opinions import Opinion, Reading
 from idm.presets import preset
 from idm.targets import BodyTargets
 from idm.testing import PLACED, PUSHED, world_episode
-from idm.visibility import DARK, FROZEN, STRETCHED, UNSEEN
+from idm.visibility import COVERED, DARK, FROZEN, STRETCHED, UNSEEN
 from storage.embodiment import Embodiment, Layout, Part, register
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError, UnknownNameError
@@ -180,6 +180,41 @@ def test_blocks_of_any_size_give_the_same_labels() -> None:
     )
     np.testing.assert_allclose(one.action, other.action, atol=1e-4)
     np.testing.assert_array_equal(one.flags, other.flags)
+
+
+def test_features_are_let_go_when_no_window_needs_them_any_more() -> None:
+    class Watched(PerfectNetwork):
+        most = 0
+
+        def opinion(self, now: Any, later: Any, *, slot: int, views: int) -> Opinion:
+            self.most = max(self.most, now[0].untyped_storage().nbytes(), later[0].untyped_storage().nbytes())
+            return super().opinion(now, later, slot=slot, views=views)
+
+    kept = []
+    for steps in (60, 600):
+        network = Watched()
+        labeller = Labeller(tiny_idm(COUNTER), network=network, reading=Reading(block=16, threads=2))
+        labeller.label(numbered_episode(steps), COUNTER.name)
+        kept.append(network.most)
+    row_bytes = 8
+    assert kept[0] == kept[1] <= (16 + 2) * row_bytes
+
+
+def test_steps_behind_a_cover_are_flagged_and_unlabelled_unless_asked_for() -> None:
+    class Covered(PerfectNetwork):
+        def opinion(self, now: Any, later: Any, *, slot: int, views: int) -> Opinion:
+            said = super().opinion(now, later, slot=slot, views=views)
+            number = now[0][::views, 0].numpy()
+            return said._replace(hidden=np.where((number >= 10) & (number < 20), 9.0, -9.0))
+
+    clip = numbered_episode(40)
+    labels = Labeller(tiny_idm(COUNTER), network=Covered()).label(clip, COUNTER.name)
+    assert np.flatnonzero(labels.flags & COVERED).tolist() == list(range(10, 20))
+    # Step 10 is also in the chunk of the window that starts at 9, which was seen.
+    assert np.flatnonzero(~labels.valid).tolist() == [*range(11, 20), 39]
+    flagged = Labeller(tiny_idm(COUNTER), network=Covered(), covered_unlabels=False).label(clip, COUNTER.name)
+    assert np.flatnonzero(flagged.flags & COVERED).tolist() == list(range(10, 20))
+    assert np.flatnonzero(~flagged.valid).tolist() == [39]
 
 
 def test_the_stage_adds_labels_with_confidence_interval_and_flags(tmp_path: Path) -> None:
