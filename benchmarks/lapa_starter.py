@@ -1,21 +1,20 @@
 """The starter weights: held-out simulated clips of all its robots against every bar.
 
-python -m benchmarks lapa_starter [--quick]          measure what ships in lapa/starter
-python -m benchmarks.lapa_starter fit [STEPS]        generate the data, train, and write lapa/starter anew
+python -m benchmarks lapa_starter [--quick]               measure what ships in lapa/starter
+python -m benchmarks.lapa_starter fit [STEPS [THREADS]]   generate the data, train, and write lapa/starter anew
 """
 
+import logging
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.lapa_clips import ClipSplit, use_threads
-from benchmarks.lapa_simulated import CameraFrames, clips_of, datasets
+from benchmarks.lapa_simulated import CameraFrames, cache_folder, clips_of, datasets
 from benchmarks.measure import print_table, result
 from lapa.batches import BatchConfig
 from lapa.clips import Clip
@@ -114,9 +113,10 @@ def octants(model: LatentActionModel, held_out: Sequence[Clip], frames: CameraFr
     return tuple(np.mean(shares, axis=0)) if shares else (float("nan"), float("nan"))
 
 
-def fit(steps: int = STEPS) -> None:
-    """Train the starter weights on the simulated robots and put them into lapa/starter."""
-    use_threads(2)
+def fit(steps: int = STEPS, threads: int = 1) -> None:
+    """Train the starter weights on the simulated robots and put them into lapa/starter; a stopped fit goes on."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    use_threads(threads)
     opened = datasets(quick=False)
     config = LapaFitConfig.of_preset("starter", steps=steps)
     config = replace(config, batches=BatchConfig(labelled_share=LABELLED_SHARE, label_parts=LABEL_PARTS))
@@ -126,13 +126,12 @@ def fit(steps: int = STEPS) -> None:
         "held_out": sorted({clip.episode.episode_id for clip in clips.held_out}),
         "command": f"python -m benchmarks.lapa_starter fit {steps}",
     }
-    with tempfile.TemporaryDirectory() as folder:
-        fitted = fit_clips(clips.training, clips.held_out, config, Path(folder) / "model", data=about)
-        print(fitted.health, fitted.failures or "every gate holds", sep="\n")
-        shutil.rmtree(model_folder(STARTER), ignore_errors=True)
-        model_folder(STARTER).mkdir()
-        for name in ("model.safetensors", "card.json"):
-            shutil.copy(Path(folder) / "model" / name, model_folder(STARTER) / name)
+    folder = cache_folder() / "lapa-starter"
+    fitted = fit_clips(clips.training, clips.held_out, config, folder, data=about)
+    print(fitted.health, fitted.failures or "every gate holds", sep="\n")
+    model_folder(STARTER).mkdir(exist_ok=True)
+    for name in ("model.safetensors", "card.json"):
+        shutil.copy(folder / name, model_folder(STARTER) / name)
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["fit"]:

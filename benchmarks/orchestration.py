@@ -36,7 +36,7 @@ BARS = {
 def run(quick: bool) -> dict[str, object]:
     """Measure with units of two seconds: rounds of a bare loop, Ray with one worker, Ray with two."""
     load_test_stages()
-    units, rounds = (8, 2) if quick else (20, 3)
+    units, rounds = (16, 1) if quick else (20, 3)
     seen: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         for number in range(rounds):

@@ -44,6 +44,7 @@ def _training() -> FitConfig:
         betas=(0.9, 0.99),
         weight_decay=1e-2,
         validate_every=250,
+        save_every=250,
         precision="bf16",
         average_decay=0.0,
     )
