@@ -1,6 +1,6 @@
 """What each option of the latent action model brings, on the real G1: same data, steps and seed, one thing changed.
 
-Quick: 150 steps of four variants. Whole: 400 steps of all.
+Quick: 150 steps of four variants. Whole: 250 steps of all.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ COLUMNS = ("recon", "used", "perpl", "swap", "S-PCFC", "arm z", "arm q", "hand z
 
 def run(quick: bool) -> dict[str, Any]:
     use_threads(2)
-    split, steps = g1_clips(), 150 if quick else 400
+    split, steps = g1_clips(), 150 if quick else 250
     print(f"Unitree G1, 96x72, {steps} steps; R2 of probes before (z) and after (q) quantisation")
     print(f"{'':<36}" + "".join(f"{name:>9}" for name in COLUMNS))
     figures: dict[str, float] = {}

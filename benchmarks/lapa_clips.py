@@ -1,5 +1,6 @@
 """Clips and short fits that the benchmarks of latent actions share."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -70,8 +71,8 @@ def g1_probes(model: LatentActionModel, split: ClipSplit, *, baselines: bool = F
 
 
 def use_threads(count: int) -> None:
-    """Threads that torch computes on."""
-    torch.set_num_threads(count)
+    """Threads that torch computes on: `OMP_NUM_THREADS` where it is set, else `count`. On busy CPUs one is best."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", count)))
 
 
 def mean_over(clips: Sequence[Clip], flag: int) -> float:

@@ -3,7 +3,7 @@
 The clips are simulated Panda episodes (Lift and Stack). Every frame is moved by up to three pixels at random, and two
 bright blobs wander behind the robot and the objects. Each option is fitted alone on the same clips; what counts is the
 linear probe to the end effector's displacement in the camera's frame on held-out episodes.
-Quick: 150 steps with and without labels. Whole: 600 steps of every option.
+Quick: 150 steps with and without labels. Whole: 400 steps of every option.
 """
 
 from collections.abc import Callable
@@ -106,7 +106,7 @@ BARS = {"2.5 % labels: R2, latent": {"at_least": 0.45}, "2.5 % labels: gain over
 
 def run(quick: bool) -> dict[str, Any]:
     use_threads(2)
-    steps = 150 if quick else 600
+    steps = 150 if quick else 400
     opened = datasets(quick=quick, sources=[source for source in SOURCES if source.task in ("lift", "stack")])
     frames, parts = CameraFrames(opened), split_episodes(opened, 0.2)
     config = ClipConfig(cameras=(CAMERA,), mask_camera=MASK_CAMERA)

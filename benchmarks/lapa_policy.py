@@ -35,8 +35,8 @@ class Plan:
     """Steps of each of the two phases, and how often success is tried."""
 
     seeds: int = 5
-    steps: int = 1500
-    rollouts: int = 30
+    steps: int = 800
+    rollouts: int = 20
     batch: int = 64
 
 

@@ -1,7 +1,7 @@
 """The starter weights: held-out simulated clips of all its robots against every bar.
 
-python -m benchmarks lapa_starter [--quick]               measure what ships in lapa/starter
-python -m benchmarks.lapa_starter fit [STEPS [THREADS]]   generate the data, train, and write lapa/starter anew
+python -m benchmarks lapa_starter [--quick]          measure what ships in lapa/starter
+python -m benchmarks.lapa_starter fit [STEPS]        generate the data, train, and write lapa/starter anew
 """
 
 import logging
@@ -26,7 +26,7 @@ from lapa.model import LatentActionModel
 from lapa.probes import probe_tables
 from lapa.retrieval import same_direction_share
 
-STEPS = 1500
+STEPS = 1200
 LABELLED_SHARE = 0.025
 LABEL_PARTS = {
     "panda": ("end_effector_position", "gripper"),
@@ -113,10 +113,10 @@ def octants(model: LatentActionModel, held_out: Sequence[Clip], frames: CameraFr
     return tuple(np.mean(shares, axis=0)) if shares else (float("nan"), float("nan"))
 
 
-def fit(steps: int = STEPS, threads: int = 1) -> None:
+def fit(steps: int = STEPS) -> None:
     """Train the starter weights on the simulated robots and put them into lapa/starter; a stopped fit goes on."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    use_threads(threads)
+    use_threads(2)
     opened = datasets(quick=False)
     config = LapaFitConfig.of_preset("starter", steps=steps)
     config = replace(config, batches=BatchConfig(labelled_share=LABELLED_SHARE, label_parts=LABEL_PARTS))

@@ -38,7 +38,9 @@ class IdmFitConfig:
 
     model: IdmConfig = field(default_factory=IdmConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=3000, learning_rate=1e-3, average_decay=0.998))
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(steps=3000, learning_rate=1e-3, average_decay=0.998, save_every=250)
+    )
     cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     batch_size: int = 48
     workers: int = 0
