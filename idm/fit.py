@@ -21,6 +21,7 @@ from idm.calibrate import with_calibration
 from idm.evaluate import EvaluateConfig, evaluate
 from idm.losses import IdmLoss, LossConfig
 from idm.model import Idm, IdmConfig
+from idm.settle import CleanWindows, predict_windows, settle, settled
 from idm.targets import BodyTargets
 from idm.windows import Prepare, TrainingData, body_targets
 from storage.episode import Episode
@@ -34,7 +35,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class IdmFitConfig:
     """`model.action_sizes` is filled in from the data. `cameras` maps each view of the model to the cameras that may
-    fill it, the view's own name by default."""
+    fill it, the view's own name by default. After the `fit` come `settle_share` times as many steps at a fifth of its
+    rate with batch norms that hold still (see `idm.settle`)."""
 
     model: IdmConfig = field(default_factory=IdmConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -44,6 +46,7 @@ class IdmFitConfig:
     cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     batch_size: int = 48
     workers: int = 0
+    settle_share: float = 0.2
     familiar_episodes: int = 40
 
     def windows(self, *, images: bool) -> WindowConfig:
@@ -121,20 +124,50 @@ def fit_network(
     torch.manual_seed(config.fit.seed)
     network = Idm(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare = Prepare(shape, train.embodiments, targets)
-    result = run_fit(
-        network,
-        config.fit,
-        loss=IdmLoss(config.loss),
-        batches=window_batches(
-            train, batch_size=config.batch_size, prepare=prepare, seed=config.fit.seed, workers=config.workers
-        ),
-        validate=Validate(validation, shape, targets) if validation else None,
-        inspect=Inspect(targets),
-        folder=folder,
-        identity=(shape, config.loss, config.batch_size, [sorted(ids) for _, ids, _ in splits]),
-        stop_at=stop_at,
-    )
+    clean = CleanWindows(train, prepare, batch_size=config.batch_size, seed=config.fit.seed)
+
+    last = _settling(config)
+
+    def run(stage: FitConfig, folder: Path | None, stop_at: int = 0) -> FitResult:
+        return run_fit(
+            network,
+            stage,
+            loss=IdmLoss(config.loss),
+            batches=window_batches(
+                train, batch_size=config.batch_size, prepare=prepare, seed=stage.seed, workers=config.workers
+            ),
+            validate=Validate(validation, shape, targets, clean) if validation else None,
+            inspect=Inspect(targets),
+            folder=folder,
+            identity=(shape, config.loss, config.batch_size, [sorted(ids) for _, ids, _ in splits]),
+            stop_at=stop_at,
+        )
+
+    result = run(config.fit, folder, stop_at)
+    if result.steps == config.fit.steps:
+        settle(network, clean)
+        network.holds_norms = True
+        result = _both(result, run(last, folder / "settled" if folder else None)) if last else result
     return network.eval(), shape, targets, result
+
+
+def _settling(config: IdmFitConfig) -> FitConfig | None:
+    """The stretch of training with norms that hold still, on windows in another order."""
+    steps = round(config.fit.steps * config.settle_share)
+    if not steps:
+        return None
+    return replace(config.fit, steps=steps, learning_rate=config.fit.learning_rate / 5, seed=config.fit.seed + 1)
+
+
+def _both(first: FitResult, second: FitResult) -> FitResult:
+    """Two stretches of training as one."""
+    return replace(
+        second,
+        steps=first.steps + second.steps,
+        findings=tuple(dict.fromkeys((*first.findings, *second.findings))),
+        history=(*first.history, *second.history),
+        wall_s=first.wall_s + second.wall_s,
+    )
 
 
 def episodes_of(data: Sequence[TrainingData], head: str, *, held_out: bool) -> list[Episode]:
@@ -151,18 +184,31 @@ def episodes_of(data: Sequence[TrainingData], head: str, *, held_out: bool) -> l
 
 
 class Validate:
-    """R2 of the motion of held-out windows, by head and kind of number, on at most `limit` windows."""
+    """R2 of the motion of held-out windows, by head and kind of number, on at most `limit` windows, with statistics of
+    the norms from `clean` windows while the network's own are in flux."""
 
     def __init__(
-        self, windows: Windows, config: IdmConfig, targets: Mapping[str, BodyTargets], *, limit: int = 1024
+        self,
+        windows: Windows,
+        config: IdmConfig,
+        targets: Mapping[str, BodyTargets],
+        clean: CleanWindows,
+        *,
+        limit: int = 1024,
     ) -> None:
-        self.windows, self.targets = windows, targets
+        self.windows, self.targets, self.clean = windows, targets, clean
         self.prepare = Prepare(config, windows.embodiments, targets)
         chosen = np.random.default_rng(0).permutation(len(windows))[:limit]
         self.numbers = np.sort(chosen).tolist()
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         assert isinstance(model, Idm)
+        if model.holds_norms:
+            return self._scores(model)
+        with settled(model, self.clean):
+            return self._scores(model)
+
+    def _scores(self, model: Idm) -> dict[str, float]:
         motion, target, mask, slot = [], [], [], []
         device = next(model.parameters()).device
         for start in range(0, len(self.numbers), 64):
@@ -177,15 +223,6 @@ class Validate:
         return _r2(
             np.concatenate(motion), np.concatenate(target), np.concatenate(mask), np.concatenate(slot), self.targets
         )
-
-
-def predict_windows(model: Idm, images: torch.Tensor, slot: torch.Tensor) -> Any:
-    """Predictions for windows (B, 2, V, H, W, 3) uint8: each frame is encoded as often as it occurs."""
-    batch, _, views = images.shape[:3]
-    features = model.encode(images.transpose(0, 1).flatten(0, 2))
-    now, later = (tuple(part[s] for part in features) for s in (slice(None, batch * views), slice(batch * views, None)))
-    tokens = model.tokens(now, later)
-    return model.predict(tokens.reshape(batch, views, *tokens.shape[1:]), slot)
 
 
 def _r2(

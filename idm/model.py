@@ -106,6 +106,7 @@ class Idm(nn.Module):
     def __init__(self, config: IdmConfig) -> None:
         super().__init__()
         self.config = config
+        self.holds_norms = False
         slots, size = len(config.action_sizes), config.action_size
         if config.tower is None:
             self.encoder: nn.Module = FrameEncoder(config.encoder)
@@ -140,6 +141,15 @@ class Idm(nn.Module):
     def image_px(self) -> tuple[int, int]:
         """Height and width that images are resized to."""
         return self.config.image_px
+
+    def train(self, mode: bool = True) -> "Idm":
+        """As for any module; with `holds_norms` batch norms keep their statistics in training too."""
+        super().train(mode)
+        if self.holds_norms:
+            for part in self.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
+        return self
 
     def encode(self, images: Tensor) -> Features:
         """Features of single frames (N, H, W, 3) uint8, computed once a frame: the trunk's maps, then the anchor's."""
