@@ -133,12 +133,17 @@ CLEAR = Task(
 
 
 def _handover_signals(env: Any) -> Mapping[str, bool]:
-    high, caught = env.height_above("object", "source") > HELD_M, env.held("object", "left")
     return {
         **lift_signals(env, "object", "source", "right"),
-        "handed": high and caught and not env.touched("object", "right"),
+        "left_holds": env.held("object", "left"),
         "placed": env.rests_in("object", "target"),
     }
+
+
+def _stay(name: str, *, end_signal: str) -> Subtask:
+    """A piece that refers to no object. The handover is a chain of such waits: the thermos hangs differently in the hand
+    every time, and the taking hand has to go where it is."""
+    return Subtask(name=name, reference=None, end_signal=end_signal)
 
 
 HAND_OVER = Task(
@@ -149,18 +154,29 @@ HAND_OVER = Task(
     subtasks={
         "right": (
             take(),
-            Subtask(name="give", reference=None, end_signal="handed", bridge_steps=10),
+            Subtask(name="present", reference=None, end_signal="offered", bridge_steps=10),
+            _stay("wait", end_signal="caught"),
+            _stay("release", end_signal="free"),
             _rest("withdraw"),
         ),
         "left": (
-            Subtask(name="wait", reference=None, end_signal="object_lifted"),
-            Subtask(name="receive", reference=None, end_signal="handed", check="handed", bridge_steps=10),
+            _stay("ready", end_signal="offered"),
+            Subtask(
+                name="receive",
+                reference="object",
+                end_signal="caught",
+                check="left_holds",
+                selection="nearest_object",
+                bridge_steps=10,
+            ),
+            _stay("hold", end_signal="free"),
             Subtask(name="put", reference="target", selection="nearest_object", bridge_steps=10),
         ),
     },
     constraints=(
-        Coordination(subtasks=("right.give", "left.receive"), scheme="replay"),
-        Sequential(former="right.take", latter="left.receive"),
+        Sequential(former="right.present", latter="left.receive"),
+        Sequential(former="left.receive", latter="right.release"),
+        Sequential(former="right.release", latter="left.put"),
     ),
     object_poses=object_poses,
     signals=_handover_signals,
@@ -178,6 +194,7 @@ HAND_OVER = Task(
     expert=f"{_EXPERTS}:hand_over",
     sources="hand_over_thermos_from_placemat_to_cardboard_box.hdf5",
     look=look,
+    version=2,
 )
 
 TASKS = (CARRY, CLEAR, HAND_OVER)
