@@ -141,7 +141,7 @@ def _handover_signals(env: Any) -> Mapping[str, bool]:
 
 
 def _stay(name: str, *, end_signal: str) -> Subtask:
-    """A piece that refers to no object. The handover is a chain of such waits: the thermos hangs differently in the hand
+    """A piece that refers to no object. The handover is a chain of such waits: the thermos hangs differently in a hand
     every time, and the taking hand has to go where it is."""
     return Subtask(name=name, reference=None, end_signal=end_signal)
 
