@@ -15,10 +15,10 @@ Quality = Literal["fast", "full"]
 class MultiplyConfig:
     """What to generate, and how.
 
-    `task` is a name or the path of a Python file that declares one; `sources` takes the first so many demonstrations
-    (0: all) of `source_file` (empty: the task's own). `cameras` defaults to the task's; `size_px` 0 draws nothing.
-    `keep_failed` keeps failed attempts too, as episodes with a verdict that says so. `execution` replaces switches of
-    `settings.Execution`.
+    `task` is a name or the path of a Python file that declares one; `sources` takes the first so many usable
+    demonstrations (0: all) of `source_file` (empty: the task's own). `cameras` defaults to the task's; `size_px` 0
+    draws nothing. `keep_failed` keeps failed attempts too, as episodes with a verdict that says so. `execution`
+    replaces switches of `settings.Execution`.
     """
 
     task: str
