@@ -17,7 +17,8 @@ from storage.errors import ConfigError
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """Ranges, each +-. `shift` is a share of the image, `turn_rad` an angle, `zoom`, `brightness`, `contrast` and
-    `tint` are relative. `noise` is the deviation of pixel noise. `covered_share` of the windows get an occluder."""
+    `tint` are relative. `noise` is the deviation of the pixel noise that `noise_share` of the windows get,
+    `covered_share` of them get an occluder."""
 
     shift: float = 0.06
     turn_rad: float = 0.06
@@ -26,6 +27,7 @@ class AugmentConfig:
     contrast: float = 0.25
     tint: float = 0.08
     noise: float = 0.01
+    noise_share: float = 0.5
     covered_share: float = 0.1
 
     def __post_init__(self) -> None:
@@ -45,7 +47,7 @@ def augmented(pixels: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
     contrast, shift = (each[:, None, None, :, None, None].to(pixels.device) for each in (contrast, shift))
     pixels = pixels.mul(contrast).add_(shift)
     if config.noise:
-        _add_noise(pixels, config.noise)
+        _add_noise(pixels, config)
     return _covered(pixels, config)
 
 
@@ -54,13 +56,16 @@ def _between(*shape: int) -> Tensor:
     return torch.rand(shape) * 2 - 1
 
 
-def _add_noise(pixels: Tensor, deviation: float) -> None:
+def _add_noise(pixels: Tensor, config: AugmentConfig) -> None:
     """Every window cuts its noise out of one long strip at a place of its own: drawing all of it would cost as much as
     a convolution, and noise that windows share does not average out of their gradients."""
     size = pixels[0].numel()
     strip = torch.randn(4 * size, device=pixels.device)
-    for row, place in zip(pixels, torch.randint(0, 3 * size, (len(pixels),)).tolist(), strict=True):
-        row.add_(strip[place : place + size].reshape(row.shape), alpha=deviation)
+    places = torch.randint(0, 3 * size, (len(pixels),)).tolist()
+    noisy = (torch.rand(len(pixels)) < config.noise_share).tolist() if config.noise_share < 1 else [True] * len(pixels)
+    for row in (number for number, wanted in enumerate(noisy) if wanted):
+        place = places[row]
+        pixels[row].add_(strip[place : place + size].reshape(pixels[row].shape), alpha=config.noise)
 
 
 def _moved(pixels: Tensor, config: AugmentConfig) -> Tensor:

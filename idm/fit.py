@@ -128,26 +128,27 @@ def fit_network(
 
     last = _settling(config)
 
-    def run(stage: FitConfig, folder: Path | None, stop_at: int = 0) -> FitResult:
+    def run(stage: FitConfig, loss: LossConfig, folder: Path | None, stop_at: int = 0) -> FitResult:
         return run_fit(
             network,
             stage,
-            loss=IdmLoss(config.loss),
+            loss=IdmLoss(loss),
             batches=window_batches(
                 train, batch_size=config.batch_size, prepare=prepare, seed=stage.seed, workers=config.workers
             ),
             validate=Validate(validation, shape, targets, clean) if validation else None,
             inspect=Inspect(targets),
             folder=folder,
-            identity=(shape, config.loss, config.batch_size, [sorted(ids) for _, ids, _ in splits]),
+            identity=(shape, loss, config.batch_size, [sorted(ids) for _, ids, _ in splits]),
             stop_at=stop_at,
         )
 
-    result = run(config.fit, folder, stop_at)
+    result = run(config.fit, config.loss, folder, stop_at)
     if result.steps == config.fit.steps:
         settle(network, clean)
         network.holds_norms = True
-        result = _both(result, run(last, folder / "settled" if folder else None)) if last else result
+        if last:
+            result = _both(result, run(last, _with_clean_windows(config.loss), folder / "settled" if folder else None))
     return network.eval(), shape, targets, result
 
 
@@ -157,6 +158,11 @@ def _settling(config: IdmFitConfig) -> FitConfig | None:
     if not steps:
         return None
     return replace(config.fit, steps=steps, learning_rate=config.fit.learning_rate / 5, seed=config.fit.seed + 1)
+
+
+def _with_clean_windows(loss: LossConfig) -> LossConfig:
+    """`loss` with at most every second window noisy."""
+    return replace(loss, augment=replace(loss.augment, noise_share=min(loss.augment.noise_share, 0.5)))
 
 
 def _both(first: FitResult, second: FitResult) -> FitResult:

@@ -3,6 +3,8 @@
 While a network trains, the statistics that its norms keep for later belong to weights of some steps ago, to augmented
 pictures, and to few windows: with them the same weights scored an R2 of 0.61 on held-out clips that scored 0.81 with
 statistics measured like this. A last stretch of training with norms that hold still lets the weights get used to them.
+In that stretch some windows must come without pixel noise: norms that held still, and noise on every window, made a
+network that saw nothing in clean pictures.
 """
 
 from collections.abc import Iterator
