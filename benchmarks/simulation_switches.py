@@ -36,16 +36,19 @@ def run(quick: bool) -> dict[str, Any]:
     return _run(_TASKS[:1] if quick else _TASKS, attempts=15 if quick else ATTEMPTS)
 
 
-def _run(names: Sequence[str], *, attempts: int) -> dict[str, Any]:
+def _run(
+    names: Sequence[str], *, attempts: int, placement: str = "D1", switches: Sequence[str] = tuple(SWITCHES)
+) -> dict[str, Any]:
     figures: dict[str, float] = {}
     for name in names:
-        print(f"{name}, D1, {attempts} attempts of each:")
+        print(f"{name}, {placement}, {attempts} attempts of each:")
         task = find_task(name)
         scenes = Scenes(task)
         sources = SourceReader(task, scenes).read(source_path(task))
-        for label, changes in SWITCHES.items():
-            made = Generator(scenes("D1", 0), sources, execution=execution_with(changes, task.execution))
-            successes, cpu_s = _measure(made, name, attempts)
+        for label in switches:
+            execution = execution_with(SWITCHES[label], task.execution)
+            made = Generator(scenes(placement, 0), sources, execution=execution)
+            successes, cpu_s = _measure(made, f"{name}/{placement}", attempts)
             low, high = wilson_interval(successes, attempts)
             rate, cost = successes / attempts, cpu_s / max(successes, 1)
             print(
@@ -57,10 +60,10 @@ def _run(names: Sequence[str], *, attempts: int) -> dict[str, Any]:
     return measure.result(figures, {})
 
 
-def _measure(made: Generator, name: str, attempts: int) -> tuple[int, float]:
+def _measure(made: Generator, stream: str, attempts: int) -> tuple[int, float]:
     randomness = Randomness(0, "multiply")
     found: list[bool] = []
-    seeds = [randomness.seed_of(f"{name}/D1/{number}") for number in range(attempts)]
+    seeds = [randomness.seed_of(f"{stream}/{number}") for number in range(attempts)]
     taken = measure.timed(lambda: found.extend(made.attempt(seed).succeeded for seed in seeds))
     return sum(found), taken.cpu_s
 
@@ -69,5 +72,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation_switches")
     parser.add_argument("names", nargs="*", default=_TASKS, help="tasks")
     parser.add_argument("--attempts", type=int, default=ATTEMPTS)
+    parser.add_argument("--placement", default="D1")
+    parser.add_argument("--switches", nargs="+", default=tuple(SWITCHES), choices=tuple(SWITCHES))
     options = parser.parse_args()
-    _run(options.names, attempts=options.attempts)
+    _run(options.names, attempts=options.attempts, placement=options.placement, switches=options.switches)

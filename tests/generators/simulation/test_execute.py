@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from robosuite.environments.manipulation.lift import Lift
 
+from generators.simulation.annotate import SourceReader
 from generators.simulation.constraints import Graph
 from generators.simulation.execute import Generator
-from generators.simulation.recordings import Recording
+from generators.simulation.recordings import Recording, source_path
 from generators.simulation.registry import find_task
 from generators.simulation.replay import replayed
 from generators.simulation.scene import Scene
@@ -259,6 +261,34 @@ def test_physics_that_breaks_is_a_counted_failure_and_the_next_attempt_works(two
     assert made.attempt(0).succeeded
 
 
+class Faulty(Lift):
+    """Breaks in its tenth step in the way that `fault` says."""
+
+    fault = ""
+
+    def step(self, action):
+        if self.timestep == 10 and self.fault == "raise":
+            raise RuntimeError("motor fault")
+        if self.timestep == 10 and self.fault == "nan":
+            self.sim.data.qpos[0] = np.nan
+        return super().step(action)
+
+
+@pytest.mark.parametrize(("fault", "detail"), [("raise", "RuntimeError: motor fault"), ("nan", "diverged")])
+def test_an_environment_that_breaks_in_a_step_costs_one_attempt(fault, detail):
+    task = replace(find_task("lift"), environment=Faulty)
+    scene = Scene(task)
+    sources = SourceReader(task, lambda placement, variant: scene).read(source_path(task), at_most=1)
+    made = Generator(scene, sources)
+    scene.environment.fault = fault
+    broken = made.attempt(0)
+    assert (broken.failure, len(broken.actions)) == ("simulation broke", 11)
+    assert detail in broken.detail
+    scene.environment.fault = ""
+    assert made.attempt(0).failure != "simulation broke"
+    assert np.isfinite(made.attempt(1).states).all()
+
+
 def test_a_check_and_an_object_that_do_not_exist_are_named_before_anything_runs(stack_scene, stack_sources):
     task = stack_scene.task
     try:
@@ -280,9 +310,6 @@ def test_no_source_is_an_error(stack_scene):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lift", "stack"])
 def test_most_attempts_at_the_single_arm_tasks_succeed(name):
-    from generators.simulation.annotate import SourceReader
-    from generators.simulation.recordings import source_path
-
     task = find_task(name)
     scene = Scene(task)
     sources = SourceReader(task, lambda placement, variant: scene).read(source_path(task))
