@@ -1,5 +1,7 @@
 """Augmentations: both frames alike, nothing else."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -39,6 +41,18 @@ def test_a_shift_is_a_shift() -> None:
     inner = result[..., 8:-8] - ramp[..., 8:-8]
     assert float(inner.flatten(1).std(dim=1).max()) < 1e-2, "a ramp moved sideways is a ramp plus a constant"
     assert float(inner.abs().max()) < 0.11
+
+
+def test_noise_differs_between_windows_and_frames_and_some_windows_have_none() -> None:
+    torch.manual_seed(0)
+    noise = augmented(pixels(40), replace(STILL, noise=0.01, noise_share=0.5))[0] - pixels(40)
+    size = noise.flatten(1).std(dim=1)
+    noisy = size > 0
+    assert 10 < int(noisy.sum()) < 30
+    torch.testing.assert_close(size[noisy], torch.full_like(size[noisy], 0.01), rtol=0.05, atol=0.0)
+    frames = noise[noisy].flatten(0, 1).flatten(1)
+    likeness = torch.corrcoef(frames) - torch.eye(len(frames))
+    assert float(likeness.abs().max()) < 0.1
 
 
 def test_the_pictures_that_come_in_are_left_alone() -> None:
