@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +65,23 @@ def filter_inputs(opinions: Array, moved: Array, start: NDArray[np.int64], *, st
 
 
 def fit_filter(clips: Sequence[tuple[Array, Array]], *, used: NDArray[np.bool_], reach: int) -> LinearFilter:
-    """Ridge regression of true actions (T, D) on inputs (T, Q), clip by clip; its strength by leaving out every
-    second clip."""
+    """Ridge regression of true actions (T, D) on inputs (T, Q), clip by clip; its strength, number by number, by
+    leaving out every second clip."""
     everything = np.concatenate([inputs for inputs, _ in clips])
     scale = np.maximum(everything.std(axis=0), 1e-9)
     halves = (clips[::2], clips[1::2])
-    best = _STRENGTHS[-1]
+    best = np.full(len(used), len(_STRENGTHS) - 1)
     if all(halves):
         errors = [
-            sum(_error(_ridge(half, scale, strength), other, scale, used) for half, other in (halves, halves[::-1]))
+            np.add(*(_errors(_ridge(half, scale, strength), other, scale) for half, other in (halves, halves[::-1])))
             for strength in _STRENGTHS
         ]
-        best = _STRENGTHS[int(np.argmin(errors))]
-    return LinearFilter(reach=reach, weights=_ridge(clips, scale, best), scale=scale, used=used)
+        best = np.argmin(errors, axis=0)
+    fitted = {place: _ridge(clips, scale, _STRENGTHS[place]) for place in set(best[used].tolist())}
+    weights = np.zeros((len(scale) + 1, len(used)))
+    for d in np.flatnonzero(used):
+        weights[:, d] = fitted[int(best[d])][:, d]
+    return LinearFilter(reach=reach, weights=weights, scale=scale, used=used)
 
 
 def _ridge(clips: Sequence[tuple[Array, Array]], scale: Array, strength: float) -> Array:
@@ -91,8 +95,8 @@ def _ridge(clips: Sequence[tuple[Array, Array]], scale: Array, strength: float) 
     return ridge
 
 
-def _error(weights: Array, clips: Sequence[tuple[Array, Array]], scale: Array, used: NDArray[np.bool_]) -> float:
-    """Squared error over the truth's variance, summed over the numbers that are used."""
+def _errors(weights: Array, clips: Sequence[tuple[Array, Array]], scale: Array) -> Array:
+    """Squared error of each number (D,)."""
     inputs, truth = (np.concatenate(part) for part in zip(*clips, strict=True))
-    squares = (((inputs / scale) @ weights[:-1] + weights[-1] - truth) ** 2).mean(axis=0)
-    return float((squares / np.maximum(truth.var(axis=0), 1e-12))[used].sum())
+    squares: Array = (((inputs / scale) @ weights[:-1] + weights[-1] - truth) ** 2).mean(axis=0)
+    return squares

@@ -51,3 +51,13 @@ def test_few_clips_are_enough_to_fit(clips: int) -> None:
     train = [(inputs(moved, 119, 3), command[:119]) for command, moved in map(sluggish_clip, range(clips))]
     linear = fit_filter(train, used=USED, reach=3)
     assert np.isfinite(linear.weights).all()
+
+
+def test_a_number_that_cannot_be_known_does_not_blunt_the_others() -> None:
+    random = np.random.default_rng(5)
+    clips = [(inputs(moved, 119, 4), command[:119]) for command, moved in map(sluggish_clip, range(4))]
+    noisy = [(rows, np.concatenate([truth, random.normal(size=truth.shape)], axis=1)) for rows, truth in clips]
+    both = fit_filter(noisy, used=np.array([True, True]), reach=4)
+    alone = fit_filter(clips, used=USED, reach=4)
+    np.testing.assert_allclose(both.weights[:, 0], alone.weights[:, 0])
+    assert np.abs(both.weights[:-1, 1]).max() < 0.2 * np.abs(alone.weights[:-1, 0]).max()
