@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.measure import print_table, result
 from idm.artifact import IdmModel, load_idm
@@ -39,7 +38,6 @@ BARS: Mapping[str, Mapping[str, float]] = {
 def run(quick: bool) -> dict[str, Any]:
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("PYOPENGL_PLATFORM", os.environ["MUJOCO_GL"])
-    torch.set_num_threads(2)
     figures = measured(load_idm(model_folder("starter")), episodes=10 if quick else 40)
     print_table(figures, BARS)
     return result(figures, BARS)
