@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.job import DATASET, UnitItems
 from storage.dataset import Dataset
 from storage.errors import ConfigError
+from storage.fields import covers
 from storage.ids import Randomness, content_id
 from storage.manifest import read_manifest
 from storage.outcomes import Kept, Outcome
@@ -62,8 +63,14 @@ def _label_content(dataset: Dataset, unit_id: str) -> dict[str, str]:
 
 
 def fields_of(dataset: Dataset, units: Iterable[str] | None = None) -> frozenset[str]:
-    """What every episode of the units holds: `Job.provides` of a job that reads them."""
+    """What every episode of the units holds: `Job.provides` of a job that reads them. Units whose cameras are called
+    otherwise still all have "video"."""
     found = [dataset.fields(unit_id) for unit_id in (dataset.units() if units is None else units)]
+    found = [names | {"video"} if any(map(_is_video, names)) else names for names in found]
     if not found:
         raise ConfigError(f"{dataset.root} has no committed units to read")
     return frozenset.intersection(*found)
+
+
+def _is_video(name: str) -> bool:
+    return covers("video", name)

@@ -17,6 +17,7 @@ from storage.dead_letters import read_dead_letters
 from storage.errors import AlreadyWrittenError, ConfigError, InputError, WorkFailedError
 from storage.manifest import read_manifests
 from storage.sinks import Sink
+from storage.testing import tiny_dataset, tiny_episode, write_unit
 
 ALWAYS = Policy(max_failed_fraction=1.0)
 
@@ -219,6 +220,16 @@ def test_episodes_of_one_data_set_can_be_judged_into_another(tmp_path: Path) -> 
     result = run_job(tmp_path / "judged", job)
     run_job(tmp_path / "at-once", tiny_job(("tiny_judge", {})))
     assert result.tally.kept == len(Dataset.open(tmp_path / "at-once"))
+
+
+def test_units_whose_cameras_have_other_names_still_have_video(tmp_path: Path) -> None:
+    dataset = tiny_dataset(tmp_path / "data", units=1, cameras=("front",))
+    write_unit(dataset.root, [tiny_episode(77, cameras=("wrist",))])
+    found = fields_of(Dataset.open(dataset.root))
+    assert "video" in found
+    assert not {"video/front", "video/wrist"} & found
+    write_unit(dataset.root, [tiny_episode(78, cameras=())])
+    assert "video" not in fields_of(Dataset.open(dataset.root))
 
 
 def test_an_embodiment_is_declared_also_when_the_driver_died_before_it_could(tmp_path: Path) -> None:
