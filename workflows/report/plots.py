@@ -49,7 +49,7 @@ def episode_plots(episode: Episode, *, state: Layout, action: Layout) -> list[st
     if "state" in episode.arrays:
         plots.append(_curves("state", state, {"state": episode.arrays["state"]}, episode.timestamps()))
     actions = {
-        kind: episode.arrays[f"action/{kind}"]
+        kind: _where_valid(episode, kind)
         for kind in ("ground_truth", "predicted")
         if f"action/{kind}" in episode.arrays
     }
@@ -58,6 +58,13 @@ def episode_plots(episode: Episode, *, state: Layout, action: Layout) -> list[st
     if "action/latent" in episode.arrays:
         plots.append(_latents(episode))
     return plots
+
+
+def _where_valid(episode: Episode, kind: str) -> NDArray[np.float32]:
+    """The actions of a kind, NaN in steps that carry no label."""
+    values = episode.arrays[f"action/{kind}"]
+    valid = episode.arrays.get(f"label/valid/{kind}", np.ones(len(values), bool))
+    return np.where(valid[:, None], values, np.float32(np.nan))
 
 
 def _latents(episode: Episode) -> str:
