@@ -57,7 +57,7 @@ class PlainNetwork(TorchNetwork):
 def run(quick: bool) -> dict[str, Any]:
     torch.set_num_threads(1)
     model = load_idm(model_folder("starter"))
-    figures = on_cpu(model, frames=128 if quick else 400, rounds=3 if quick else 7)
+    figures = on_cpu(model, frames=256 if quick else 400, rounds=3 if quick else 7)
     bars: dict[str, Any] = dict(BARS)
     if torch.cuda.is_available():
         figures |= on_gpu(quick)
@@ -76,12 +76,12 @@ def on_cpu(model: IdmModel, *, frames: int, rounds: int) -> dict[str, float]:
     pictures = finder.decode(episode, range(frames))
 
     def encoder_alone() -> None:
-        for start in range(0, frames, 64):
-            network.encode(pictures[start : start + 64])
+        for start in range(0, frames, 128):
+            network.encode(pictures[start : start + 128])
 
     def encoder_with_decoding() -> None:
-        for start in range(0, frames, 64):
-            network.encode(finder.decode(episode, range(start, min(start + 64, frames))))
+        for start in range(0, frames, 128):
+            network.encode(finder.decode(episode, range(start, min(start + 128, frames))))
 
     contestants: dict[str, Callable[[], object]] = {
         "encoder": encoder_alone,

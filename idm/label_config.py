@@ -34,7 +34,7 @@ class LabelConfig:
     covered: Literal["flag", "unlabel"] = "unlabel"
     bf16: bool = False
     device: str = field(default="auto", metadata={"identity": False})
-    block: int = field(default=64, metadata={"identity": False})
+    block: int = field(default=128, metadata={"identity": False})
     threads: int = field(default=2, metadata={"identity": False})
 
     def __post_init__(self) -> None:
