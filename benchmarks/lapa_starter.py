@@ -22,11 +22,14 @@ from lapa.encode import encode_clip
 from lapa.fit import LapaFitConfig, fit_clips, load_model
 from lapa.health import measure
 from lapa.label_config import STARTER, model_folder
+from lapa.losses import LossConfig
 from lapa.model import LatentActionModel
 from lapa.probes import probe_tables
 from lapa.retrieval import same_direction_share
 
-STEPS = 1200
+STEPS = 2000
+WEIGHTS = {"simulation/panda": 2.0}
+"""The Panda is seen through two cameras, the others through one: each view gets as many pairs."""
 LABELLED_SHARE = 0.025
 LABEL_PARTS = {
     "panda": ("end_effector_position", "gripper"),
@@ -119,7 +122,8 @@ def fit(steps: int = STEPS) -> None:
     use_threads(2)
     opened = datasets(quick=False)
     config = LapaFitConfig.of_preset("starter", steps=steps)
-    config = replace(config, batches=BatchConfig(labelled_share=LABELLED_SHARE, label_parts=LABEL_PARTS))
+    batches = BatchConfig(weights=WEIGHTS, labelled_share=LABELLED_SHARE, label_parts=LABEL_PARTS)
+    config = replace(config, batches=batches, loss=LossConfig(label=2.0))
     clips = ClipSplit(*clips_of(opened, 0.2, (config.model.height_px, config.model.width_px)))
     about = {
         "datasets": [dataset.name for dataset in opened],
