@@ -225,7 +225,8 @@ def replay_scores(
     random = np.random.default_rng(0)
     wins = {"truth": 0, "labels": 0, "shuffled": 0}
     drifts = []
-    chosen = labelled[: config.replays]
+    count = min(config.replays, len(labelled))
+    chosen = [labelled[place] for place in np.linspace(0, len(labelled) - 1, count).round().astype(int)]
     for each in chosen:
         actions = _whole(each, body)
         true = replay(each.clip.episode, each.clip.truth)
