@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.lapa_simulated import cache_folder
 from benchmarks.measure import print_table
 from groot.fit import FitConfig
 from idm.augment import AugmentConfig
@@ -63,7 +64,7 @@ def _ids(dataset: Dataset) -> frozenset[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.idm_starter", description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--work", type=Path, default=Path("/tmp/pyramid-idm-starter"))
+    parser.add_argument("--work", type=Path, default=cache_folder() / "idm-starter")
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
