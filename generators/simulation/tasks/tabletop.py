@@ -105,6 +105,30 @@ def take(key: str = "object") -> Subtask:
     )
 
 
+def rest(name: str = "rest") -> Subtask:
+    """The subtask of keeping still, or of what follows the last reference."""
+    return Subtask(name=name, reference=None, noise_position_m=0.0, noise_rotation_rad=0.0)
+
+
+def tabletop_task(
+    name: str, *items: Item, goals: Mapping[str, str], wide: Spread = WIDE, horizon: int = 400, **declared: Any
+) -> Task:
+    """A task of the suite: `items` on the table, and things that must end in receptacles. The rest goes to `Task`."""
+    return Task(
+        name=name,
+        environment=ENVIRONMENT,
+        body=gr1.BODY,
+        object_poses=object_poses,
+        arguments={"items": items, "goals": goals},
+        placements=placements(wide),
+        horizon=horizon,
+        cameras=("ego_view",),
+        sources=f"{name}.hdf5",
+        look=look,
+        **declared,
+    )
+
+
 def _signals(hand: str) -> Any:
     def signals(env: Any) -> Mapping[str, bool]:
         return {**lift_signals(env, "object", "source", hand), "placed": env.rests_in("object", "target")}
@@ -116,34 +140,22 @@ def task_of(pair: Pair) -> Task:
     """The task of one pair."""
     idle = "left" if pair.hand == "right" else "right"
     start = RIGHT_M if pair.hand == "right" else LEFT_M
-    return Task(
-        name=pair.name,
-        environment=ENVIRONMENT,
-        body=gr1.BODY,
+    return tabletop_task(
+        pair.name,
+        Item(key="source", name=pair.source, at_m=start),
+        Item(key="target", name=pair.target, at_m=MIDDLE_M),
+        Item(key="object", name=pair.thing, on="source"),
+        goals={"object": "target"},
         instruction=instructions(pair.thing, pair.source, pair.target),
         subtasks={
             pair.hand: (
                 take(),
                 Subtask(name="put", reference="target", selection="nearest_object", bridge_steps=10),
             ),
-            idle: (Subtask(name="rest", reference=None, noise_position_m=0.0, noise_rotation_rad=0.0),),
+            idle: (rest(),),
         },
-        object_poses=object_poses,
         signals=_signals(pair.hand),
-        arguments={
-            "items": (
-                Item(key="source", name=pair.source, at_m=start),
-                Item(key="target", name=pair.target, at_m=MIDDLE_M),
-                Item(key="object", name=pair.thing, on="source"),
-            ),
-            "goals": {"object": "target"},
-        },
-        placements=placements(),
-        horizon=400,
-        cameras=("ego_view",),
         expert="generators.simulation.experts.gr1_tabletop:rearrange",
-        sources=f"{pair.name}.hdf5",
-        look=look,
     )
 
 

@@ -3,27 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation import gr1
 from generators.simulation.environments.tabletop_layout import LEFT_M, MIDDLE_M, RIGHT_M, Item, Spread
-from generators.simulation.task import Coordination, Sequential, Subtask, Task
+from generators.simulation.task import Coordination, Sequential, Subtask
 from generators.simulation.tasks.tabletop import (
-    ENVIRONMENT,
     HELD_M,
     LIFTED_M,
     instructions,
     lift_signals,
-    look,
-    object_poses,
-    placements,
+    rest,
+    tabletop_task,
     take,
 )
 
 SIDES = ("right", "left")
 _EXPERTS = "generators.simulation.experts.gr1_two_hands"
-
-
-def _rest(name: str = "rest") -> Subtask:
-    return Subtask(name=name, reference=None, noise_position_m=0.0, noise_rotation_rad=0.0)
 
 
 def _carry_signals(env: Any) -> Mapping[str, bool]:
@@ -35,10 +28,14 @@ def _carry_signals(env: Any) -> Mapping[str, bool]:
     }
 
 
-CARRY = Task(
-    name="carry_crate_from_placemat_to_cutting_board",
-    environment=ENVIRONMENT,
-    body=gr1.BODY,
+CARRY = tabletop_task(
+    "carry_crate_from_placemat_to_cutting_board",
+    Item(key="source", name="placemat", at_m=(-0.2, -0.13)),
+    Item(key="target", name="cutting_board", at_m=(-0.2, 0.13)),
+    Item(key="object", name="crate", on="source"),
+    goals={"object": "target"},
+    wide=Spread(x_m=0.035, y_m=0.03, yaw_rad=0.2, on_item_m=0.02, on_item_yaw_rad=0.15),
+    horizon=450,
     instruction=(
         "rearrange the crate from the placemat to the cutting board",
         "lift the crate with both hands and put it on the cutting board",
@@ -55,22 +52,8 @@ CARRY = Task(
         Coordination(subtasks=("right.lift", "left.lift"), scheme="transform"),
         Coordination(subtasks=("right.carry", "left.carry"), scheme="transform"),
     ),
-    object_poses=object_poses,
     signals=_carry_signals,
-    arguments={
-        "items": (
-            Item(key="source", name="placemat", at_m=(-0.2, -0.13)),
-            Item(key="target", name="cutting_board", at_m=(-0.2, 0.13)),
-            Item(key="object", name="crate", on="source"),
-        ),
-        "goals": {"object": "target"},
-    },
-    placements=placements(wide=Spread(x_m=0.035, y_m=0.03, yaw_rad=0.2, on_item_m=0.02, on_item_yaw_rad=0.15)),
-    horizon=450,
-    cameras=("ego_view",),
     expert=f"{_EXPERTS}:carry",
-    sources="carry_crate_from_placemat_to_cutting_board.hdf5",
-    look=look,
 )
 
 
@@ -83,10 +66,15 @@ def _clear_signals(env: Any) -> Mapping[str, bool]:
     }
 
 
-CLEAR = Task(
-    name="clear_cup_then_can_from_placemat_to_plate",
-    environment=ENVIRONMENT,
-    body=gr1.BODY,
+CLEAR = tabletop_task(
+    "clear_cup_then_can_from_placemat_to_plate",
+    Item(key="source", name="placemat", at_m=RIGHT_M),
+    Item(key="target", name="plate", at_m=MIDDLE_M),
+    Item(key="aside", name="basket", at_m=LEFT_M),
+    Item(key="object", name="can", on="source"),
+    Item(key="obstacle", name="cup", on="target"),
+    goals={"object": "target", "obstacle": "aside"},
+    horizon=500,
     instruction=(
         "clear the cup off the plate, then rearrange the can from the placemat to the plate",
         "move the cup from the plate to the basket with the left hand and put the can on the plate",
@@ -107,28 +95,12 @@ CLEAR = Task(
                 selection="nearest_object",
                 bridge_steps=10,
             ),
-            _rest("withdraw"),
+            rest("withdraw"),
         ),
     },
     constraints=(Sequential(former="left.clear", latter="right.put"),),
-    object_poses=object_poses,
     signals=_clear_signals,
-    arguments={
-        "items": (
-            Item(key="source", name="placemat", at_m=RIGHT_M),
-            Item(key="target", name="plate", at_m=MIDDLE_M),
-            Item(key="aside", name="basket", at_m=LEFT_M),
-            Item(key="object", name="can", on="source"),
-            Item(key="obstacle", name="cup", on="target"),
-        ),
-        "goals": {"object": "target", "obstacle": "aside"},
-    },
-    placements=placements(),
-    horizon=500,
-    cameras=("ego_view",),
     expert=f"{_EXPERTS}:clear_then_place",
-    sources="clear_cup_then_can_from_placemat_to_plate.hdf5",
-    look=look,
 )
 
 
@@ -146,10 +118,13 @@ def _stay(name: str, *, end_signal: str) -> Subtask:
     return Subtask(name=name, reference=None, end_signal=end_signal)
 
 
-HAND_OVER = Task(
-    name="hand_over_thermos_from_placemat_to_cardboard_box",
-    environment=ENVIRONMENT,
-    body=gr1.BODY,
+HAND_OVER = tabletop_task(
+    "hand_over_thermos_from_placemat_to_cardboard_box",
+    Item(key="source", name="placemat", at_m=RIGHT_M),
+    Item(key="target", name="cardboard_box", at_m=LEFT_M),
+    Item(key="object", name="thermos", on="source"),
+    goals={"object": "target"},
+    horizon=500,
     instruction=(*instructions("thermos", "placemat", "cardboard_box"), "hand the thermos over and put it in the box"),
     subtasks={
         "right": (
@@ -157,7 +132,7 @@ HAND_OVER = Task(
             Subtask(name="present", reference=None, end_signal="offered", bridge_steps=10),
             _stay("wait", end_signal="caught"),
             _stay("release", end_signal="free"),
-            _rest("withdraw"),
+            rest("withdraw"),
         ),
         "left": (
             _stay("ready", end_signal="offered"),
@@ -178,22 +153,8 @@ HAND_OVER = Task(
         Sequential(former="left.receive", latter="right.release"),
         Sequential(former="right.release", latter="left.put"),
     ),
-    object_poses=object_poses,
     signals=_handover_signals,
-    arguments={
-        "items": (
-            Item(key="source", name="placemat", at_m=RIGHT_M),
-            Item(key="target", name="cardboard_box", at_m=LEFT_M),
-            Item(key="object", name="thermos", on="source"),
-        ),
-        "goals": {"object": "target"},
-    },
-    placements=placements(),
-    horizon=500,
-    cameras=("ego_view",),
     expert=f"{_EXPERTS}:hand_over",
-    sources="hand_over_thermos_from_placemat_to_cardboard_box.hdf5",
-    look=look,
     version=2,
 )
 
