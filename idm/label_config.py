@@ -1,12 +1,12 @@
 """The settings of the stage `idm_label`, in a module of their own: who only plans a job need not load torch."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from storage.errors import ConfigError, MissingFileError
+from groot.stated_hash import stated_hash
+from storage.errors import ConfigError
 from storage.ids import file_hash
 
 STARTER = "starter"
@@ -50,7 +50,7 @@ class LabelConfig:
 
     def inputs(self) -> Mapping[str, str]:
         """What the labels depend on besides this config: content hashes by name, for the unit's id."""
-        found = {"model": _content_hash(model_folder(self.model))}
+        found = {"model": stated_hash(model_folder(self.model), command="pyramid fit idm")}
         if self.adjustment:
             found["adjustment"] = file_hash(Path(self.adjustment))
         return found
@@ -59,10 +59,3 @@ class LabelConfig:
 def model_folder(name: str) -> Path:
     """The folder of the model called `name`: the shipped starter, or a path."""
     return Path(__file__).with_name(STARTER) if name == STARTER else Path(name)
-
-
-def _content_hash(folder: Path) -> str:
-    card = folder / "card.json"
-    if not card.is_file():
-        raise MissingFileError(f"{folder} holds no card.json; expected a folder that `pyramid fit idm` wrote")
-    return str(json.loads(card.read_text()).get("content_hash", ""))

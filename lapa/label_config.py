@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.atomic import read_json
-from storage.errors import ConfigError, MissingFileError
+from groot.stated_hash import stated_hash
+from storage.errors import ConfigError
 
 STARTER = "starter"
 
@@ -31,10 +31,7 @@ class LapaLabelConfig:
 
     def inputs(self) -> Mapping[str, str]:
         """What the labels depend on besides this config: the model's content hash, for the unit's id."""
-        card = model_folder(self.model) / "card.json"
-        if not card.is_file():
-            raise MissingFileError(f"{card.parent} holds no card.json; expected a folder that `pyramid fit lapa` wrote")
-        return {"model": str(read_json(card).get("content_hash", ""))}
+        return {"model": stated_hash(model_folder(self.model), command="pyramid fit lapa")}
 
 
 def model_folder(name: str) -> Path:

@@ -45,13 +45,6 @@ def _put(plain: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any
     return {**plain, **settings, **deeper}
 
 
-def idm_folder(model: str) -> Path:
-    """The folder of an inverse dynamics model: a path, or the one that ships as "starter"."""
-    import idm
-
-    return Path(str(idm.__file__)).with_name("starter") if model == "starter" else Path(model)
-
-
 def fit_idm(datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any]) -> str:
     """Fit an inverse dynamics model to every episode with recorded actions, and save it in `output`."""
     from idm.fit import IdmFitConfig, fit

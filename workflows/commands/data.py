@@ -24,6 +24,7 @@ from workflows.commands.options import (
     context_for,
     describe_job,
     folder_for,
+    name_of,
 )
 from workflows.data_info import dataset_info, episode_info, info_text, statistics_text
 from workflows.export import ExportFormat, export_dataset
@@ -147,8 +148,6 @@ def import_(
     if bool(height_px) != bool(width_px):
         raise InputError(f"--height-px and --width-px go together; got {height_px} and {width_px}")
     size_px = (height_px, width_px) if height_px else None
-    step = ImportStep(
-        name=name or Path(path).resolve().stem, path=path, cameras=tuple(camera or ()), size_px=size_px, **settings
-    )
+    step = ImportStep(name=name or name_of(path), path=path, cameras=tuple(camera or ()), size_px=size_px, **settings)
     context = context_for(folder_for(output, path), engine=engine, address=address, workers=workers)
     print(describe_job(import_job(context, step)) if dry_run else run_import(context, step))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from idm.label_config import model_folder
 from workflows import models
 from workflows.commands.options import Address, DryRun, EngineOption, Workers, context_for, describe_job
 from workflows.steps.label import LabelStep, label_job, run_label
@@ -104,7 +105,7 @@ def evaluate_idm(
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the figures.")] = Path("idm.json"),
 ) -> None:
     """Figures by part of the action, calibration, error against confidence."""
-    print(models.evaluate_idm(dataset, models.idm_folder(model), output=output))
+    print(models.evaluate_idm(dataset, model_folder(model), output=output))
 
 
 @evaluate.command("lapa")

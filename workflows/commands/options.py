@@ -23,9 +23,14 @@ DatasetOutput = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print for machines.")]
 
 
+def name_of(source: str) -> str:
+    """What a data set or a job is called that is made from `source`: a task, a file, a folder."""
+    return Path(source).resolve().stem
+
+
 def folder_for(output: str, source: str) -> str:
-    """Where a data set goes that is made from `source` (a task, a file, a folder): `output`, or runs/<its name>."""
-    return output or f"runs/{Path(source).resolve().stem}"
+    """Where a data set goes that is made from `source`: `output`, or runs/<its name>."""
+    return output or f"runs/{name_of(source)}"
 
 
 def context_for(
