@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measure
+from benchmarks.simulation_cores import cores
 from generators.simulation.build import build_environment
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
@@ -20,8 +21,6 @@ from storage.ids import Randomness
 from storage.outcomes import Kept
 
 BAR = 1 / 8
-TRAJECTORIES, HOURS = 780_000, 11.0
-"""What GR00T N1 generated, and in how long."""
 _QUICK = ("stack", "two_arm_lift", "apple_from_plate_to_bowl")
 _SECOND_CAMERA = "table_view"
 """Joins the head's camera where a task has only that one."""
@@ -90,7 +89,7 @@ def _measure(name: str, *, kept: int, oracle_steps: int) -> dict[str, float]:
         "robosuite_cpu_s_per_trajectory": theirs,
         "steps_per_trajectory": sum(episode.length for episode in episodes) / max(len(episodes), 1),
         "success_rate": len(episodes) / len(outcomes),
-        "cores_for_780000_in_11_hours": TRAJECTORIES * each / (HOURS * 3600),
+        "cores_for_780000_in_11_hours": cores(each),
     }
 
 

@@ -63,6 +63,11 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels)
 
 
+def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """All batch norms of a network."""
+    return [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch norm around a shortcut; starts as the shortcut alone."""
 

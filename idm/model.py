@@ -19,7 +19,7 @@ from groot.flow import FlowConfig
 from groot.heads import LinearBank
 from groot.model import ActionHead
 from groot.presets import BackboneConfig, HeadConfig
-from idm.encoder import EncoderConfig, Features, FrameEncoder, PairTrunk, TowerEncoder, TowerTrunk
+from idm.encoder import EncoderConfig, Features, FrameEncoder, PairTrunk, TowerEncoder, TowerTrunk, norms_of
 from storage.errors import ConfigError
 
 
@@ -146,9 +146,8 @@ class Idm(nn.Module):
         """As for any module; with `holds_norms` batch norms keep their statistics in training too."""
         super().train(mode)
         if self.holds_norms:
-            for part in self.modules():
-                if isinstance(part, nn.BatchNorm2d):
-                    part.eval()
+            for norm in norms_of(self):
+                norm.eval()
         return self
 
     def encode(self, images: Tensor) -> Features:

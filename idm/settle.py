@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from groot.batches import Prepare, window_batches
 from groot.fit import Batch, Position, as_tensors
+from idm.encoder import norms_of
 from idm.model import Idm, Prediction
 from storage.windows import Windows
 
@@ -34,7 +35,7 @@ class CleanWindows:
 
 def settle(network: Idm, windows: CleanWindows) -> None:
     """Measure the statistics of all norms on `windows`, with the weights as they are; nothing else changes."""
-    norms = _norms(network)
+    norms = norms_of(network)
     if not norms:
         return
     training, momenta = network.training, [norm.momentum for norm in norms]
@@ -55,18 +56,14 @@ def settle(network: Idm, windows: CleanWindows) -> None:
 @contextmanager
 def settled(network: Idm, windows: CleanWindows) -> Iterator[None]:
     """Statistics measured on `windows` for a while; then those that training keeps are back."""
-    own = [{name: value.clone() for name, value in norm.named_buffers()} for norm in _norms(network)]
+    own = [{name: value.clone() for name, value in norm.named_buffers()} for norm in norms_of(network)]
     settle(network, windows)
     try:
         yield
     finally:
-        for norm, buffers in zip(_norms(network), own, strict=True):
+        for norm, buffers in zip(norms_of(network), own, strict=True):
             for name, value in norm.named_buffers():
                 value.copy_(buffers[name])
-
-
-def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    return [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
 
 
 def predict_windows(model: Idm, images: Tensor, slot: Tensor) -> Prediction:
