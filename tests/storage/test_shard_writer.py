@@ -1,5 +1,6 @@
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,18 @@ def write(path: Path, episodes: list[Episode]) -> None:
         writer.close()
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """The operating system refuses every file of more than 20 kB, as a full disk would."""
+    """The operating system refuses every file of more than 20 kB, as a full disk would.
+
+    Holds for the whole process, the test run's own log included: no longer than the write under test.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
@@ -122,8 +128,8 @@ def test_an_error_in_the_block_removes_everything(tmp_path: Path) -> None:
     assert not (tmp_path / "one.zarr").exists()
 
 
-def test_a_full_disk_is_a_world_error_that_leaves_nothing(tmp_path: Path, small_disk: None) -> None:
-    with pytest.raises(WorldError, match=r"cannot write .*one\.zarr.*; make room"):
+def test_a_full_disk_is_a_world_error_that_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match=r"cannot write .*one\.zarr.*; make room"), small_disk():
         write(tmp_path / "one.zarr", [tiny_episode(seed) for seed in range(20)])
     assert list(tmp_path.iterdir()) == []
 
