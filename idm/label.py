@@ -20,7 +20,7 @@ from idm.confidence import Calibration
 from idm.label_config import LabelConfig, model_folder
 from idm.opinions import ClipOpinion, Network, Reading, TorchNetwork, clip_opinion, slot_of, to_device
 from idm.views import ViewFinder
-from idm.visibility import COVERED, DARK, FROZEN, STRETCHED, UNFAMILIAR, UNSEEN, frozen_frames
+from idm.visibility import COVERED, DARK, FROZEN, STRETCHED, UNFAMILIAR, UNSEEN, frozen_frames, masked_shares
 from storage.episode import Episode
 from storage.errors import UnknownNameError
 from storage.ids import Randomness
@@ -84,7 +84,12 @@ class LabelActions:
         if share == 0 or share < self.config.least_valid_share:
             shorter = (episode.length - 1) / episode.rate_hz < self.model.config.interval_s - 1e-9
             reason = "shorter_than_a_window" if shorter else "too_little_seen"
-            return Dropped(episode_id=episode.episode_id, reason=reason, score=share)
+            return Dropped(
+                episode_id=episode.episode_id,
+                reason=reason,
+                score=share,
+                detail={"masked": masked_shares(labels.flags)},
+            )
         return Kept(self._labelled(episode, head, labels))
 
     def _labelled(self, episode: Episode, head: str, labels: ClipLabels) -> Episode:
@@ -107,7 +112,7 @@ class LabelActions:
                     "preset": self.model.config.preset,
                     "head": head,
                     "groups": list(body.groups),
-                    "valid_share": float(labels.valid.mean()),
+                    "masked": masked_shares(labels.flags),
                     "config": {**asdict(self.config), "model": Path(self.config.model).name, "device": ""},
                 }
             },

@@ -21,6 +21,7 @@ UNFAMILIAR = 16
 STRETCHED = 32
 """The clip's rate is not the trained one: the chunk was stretched in time."""
 
+_REASONS = {"dark": DARK, "frozen": FROZEN, "covered": COVERED}
 _LEAST_CONTRAST = 4.0
 _SAME = 0.25
 
@@ -53,3 +54,12 @@ def frozen_frames(same: NDArray[np.bool_], *, least: int) -> NDArray[np.bool_]:
         if end - begin >= least:
             frozen[max(begin - 1, 0) : end] = True
     return frozen
+
+
+def masked_shares(flags: NDArray[np.uint8]) -> dict[str, float]:
+    """Share of the steps (T,) that have a label ("valid"), and of those that have none, by reason; a step may have two.
+    "no window" are steps that can be seen and that no window of visible frames covers, most at the ends of a clip."""
+    unseen = (flags & UNSEEN) > 0
+    shares = {name: float(np.mean(unseen & ((flags & bit) > 0))) for name, bit in _REASONS.items()}
+    unexplained = unseen & ((flags & (DARK | FROZEN | COVERED)) == 0)
+    return {"valid": float(np.mean(~unseen)), **shares, "no window": float(np.mean(unexplained))}

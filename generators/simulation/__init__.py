@@ -26,7 +26,9 @@ def _headless_graphics() -> str:
 GRAPHICS = os.environ.setdefault("MUJOCO_GL", _headless_graphics())
 """The way to OpenGL that MuJoCo was told to take; robosuite may write another into the environment later."""
 
-_KNOWN_GRAPHICS = ("egl", "osmesa", "glx", "glfw", "cgl", "wgl", "disable", "disabled", "off", "false", "0", "")
+_WITH_A_WINDOW = ("glfw", "glx", "cgl", "wgl", "enable", "enabled", "on", "true", "1", "")
+_WITHOUT = ("disable", "disabled", "off", "false", "0")
+_KNOWN_GRAPHICS = ("egl", "osmesa", *_WITH_A_WINDOW, *_WITHOUT)
 
 
 def check_graphics() -> None:

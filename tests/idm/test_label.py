@@ -299,6 +299,23 @@ def test_a_clip_without_a_visible_window_is_dropped(tmp_path: Path) -> None:
     outcome = only(stage(tmp_path, tiny_idm(PUSHED)), with_frames(world_episode(1, PUSHED), blacken))
     assert isinstance(outcome, Dropped)
     assert outcome.reason == "too_little_seen"
+    assert outcome.detail["masked"]["dark"] == 1.0
+
+
+def test_why_steps_have_no_label_is_told(tmp_path: Path) -> None:
+    def darken_and_freeze(images: np.ndarray) -> np.ndarray:
+        images[10:14] = 3
+        images[20:32] = images[20]
+        return images
+
+    outcome = only(stage(tmp_path, tiny_idm(PUSHED)), with_frames(world_episode(1, PUSHED), darken_and_freeze))
+    assert isinstance(outcome, Kept)
+    episode = outcome.episode
+    masked = episode.provenance["idm"]["masked"]
+    assert masked["valid"] == episode.arrays["label/valid/predicted"].mean()
+    assert (masked["dark"], masked["frozen"], masked["covered"]) == (4 / 40, 12 / 40, 0.0)
+    assert masked["no window"] > 0
+    assert sum(masked.values()) == pytest.approx(1)
 
 
 def test_a_variable_frame_rate_marks_the_gap() -> None:
