@@ -62,8 +62,8 @@ def _add_noise(pixels: Tensor, config: AugmentConfig) -> None:
     size = pixels[0].numel()
     strip = torch.randn(4 * size, device=pixels.device)
     places = torch.randint(0, 3 * size, (len(pixels),)).tolist()
-    noisy = (torch.rand(len(pixels)) < config.noise_share).tolist() if config.noise_share < 1 else [True] * len(pixels)
-    for row in (number for number, wanted in enumerate(noisy) if wanted):
+    noisy = torch.rand(len(pixels)) < config.noise_share
+    for row in noisy.nonzero()[:, 0].tolist():
         place = places[row]
         pixels[row].add_(strip[place : place + size].reshape(pixels[row].shape), alpha=config.noise)
 
