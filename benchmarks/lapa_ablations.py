@@ -54,6 +54,7 @@ VARIANTS: dict[str, Change] = {
     "residual, two of 64": _quantizer(kind="residual"),
     "no bottleneck": _quantizer(kind="none"),
     "codebook of 8": _quantizer(codebook_size=8),
+    "4 codes": lambda config: replace(config, model=replace(config.model, codes=4)),
     "queries read the codes": _encoder(readout="queries"),
     "loss not weighted by change": _loss(change=0.0),
     "swap contrast": _loss(swap=1.0),

@@ -27,10 +27,11 @@ from lapa.model import LatentActionModel
 from lapa.probes import probe_tables
 from lapa.retrieval import same_direction_share
 
-STEPS = 2000
+STEPS = 3500
 WEIGHTS = {"simulation/panda": 2.0}
 """The Panda is seen through two cameras, the others through one: each view gets as many pairs."""
 LABELLED_SHARE = 0.025
+LABEL_BATCH, LABEL_WEIGHT = 32, 16.0
 LABEL_PARTS = {
     "panda": ("end_effector_position", "gripper"),
     "two_pandas": (
@@ -122,8 +123,10 @@ def fit(steps: int = STEPS) -> None:
     use_threads(2)
     opened = datasets(quick=False)
     config = LapaFitConfig.of_preset("starter", steps=steps)
-    batches = BatchConfig(weights=WEIGHTS, labelled_share=LABELLED_SHARE, label_parts=LABEL_PARTS)
-    config = replace(config, batches=batches, loss=LossConfig(label=2.0))
+    batches = BatchConfig(
+        weights=WEIGHTS, labelled_share=LABELLED_SHARE, label_batch=LABEL_BATCH, label_parts=LABEL_PARTS
+    )
+    config = replace(config, batches=batches, loss=LossConfig(label=LABEL_WEIGHT))
     clips = ClipSplit(*clips_of(opened, 0.2, (config.model.height_px, config.model.width_px)))
     about = {
         "datasets": [dataset.name for dataset in opened],

@@ -41,7 +41,7 @@ class LapaConfig:
 
     height_px: int = 96
     width_px: int = 96
-    codes: int = 4
+    codes: int = 8
     code_dim: int = 16
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
