@@ -70,7 +70,10 @@ def run(quick: bool) -> dict[str, Any]:
 def measured(
     model: LatentActionModel, clips: ClipSplit, frames: CameraFrames
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Every figure of a model on clips of several robots, and the bars."""
+    """Every figure of a model on clips of several robots, and the bars.
+
+    Probes are fitted view by view, since they speak of the camera's frame; a robot is judged by the mean of its views.
+    """
     health = measure(model, clips.held_out, pairs=4096)
     figures = {
         "codes used": health.used_share,
@@ -85,13 +88,18 @@ def measured(
     for source, use in health.by_source.items():
         figures[f"{source}: codes used"] = use["used_share"]
         figures[f"{source}: perplexity over codebook"] = use["perplexity_share"]
+    by_robot: dict[tuple[str, str], list[float]] = {}
     for camera in sorted({clip.camera for clip in clips.held_out}):
         seen = [[clip for clip in each if clip.camera == camera] for each in (clips.training, clips.held_out)]
         for source, table in probe_tables(model, seen[0], seen[1], motion=frames.motion).items():
             for feature, scores in table.items():
-                name = f"{source}, {camera}: end-effector R2, {feature}"
-                figures[name] = float(np.mean(list(scores.values())))
-                bars |= {name: PROBE_BARS[feature]} if feature in PROBE_BARS else {}
+                score = float(np.mean(list(scores.values())))
+                figures[f"{source}, {camera}: end-effector R2, {feature}"] = score
+                by_robot.setdefault((source, feature), []).append(score)
+    for (source, feature), each in by_robot.items():
+        if feature in PROBE_BARS:
+            name = f"{source}, mean over its views: end-effector R2, {feature}"
+            figures[name], bars[name] = float(np.mean(each)), PROBE_BARS[feature]
     share, chance = octants(model, clips.held_out, frames)
     figures |= {"same octant in the other robot": share, "same octant of a random pair": chance}
     return figures, bars
