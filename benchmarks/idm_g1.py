@@ -2,8 +2,8 @@
 
 The numbers are the joints themselves, 30 times a second; what counts is how far the seven right-arm and the six
 right-hand joints move in 16 frames. Two scores: from one window alone ("window"), and from the labels that
-overlapping windows and anchors are combined to ("labels"). Pictures at 160 x 112. Quick: 500 steps, whole: 2,400, and a
-quarter more with norms that hold still.
+overlapping windows and anchors are combined to ("labels"). Pictures at 160 x 112. Quick: 500 steps, whole: 2,400, and
+half as many with norms that hold still.
 """
 
 import tempfile
@@ -129,7 +129,7 @@ def g1_config(*, steps: int, image_px: tuple[int, int] = (112, 160), camera: str
             validate_every=500,
         ),
         batch_size=32,
-        settle_share=0.25,
+        settle_share=0.5,
     )
 
 
