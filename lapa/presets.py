@@ -57,7 +57,7 @@ def groot_n1() -> LapaConfig:
 
 
 def starter() -> LapaConfig:
-    """Trains in minutes on two CPU cores and ships with the project: convolutions, frame difference, 64 codes x 8."""
+    """Trains in half an hour on a CPU core and ships with the project: convolutions, frame difference, 64 codes x 8."""
     return LapaConfig()
 
 
