@@ -75,13 +75,16 @@ def on_cpu(model: IdmModel, *, frames: int, rounds: int) -> dict[str, float]:
     episode = clip(frames, model.config.image_px)
     pictures = finder.decode(episode, range(frames))
 
+    block = labeller.reading.block
+    blocks = [range(start, min(start + block, frames)) for start in range(0, frames, block)]
+
     def encoder_alone() -> None:
-        for start in range(0, frames, 128):
-            network.encode(pictures[start : start + 128])
+        for places in blocks:
+            network.encode(pictures[places.start : places.stop])
 
     def encoder_with_decoding() -> None:
-        for start in range(0, frames, 128):
-            network.encode(finder.decode(episode, range(start, min(start + 128, frames))))
+        for places in blocks:
+            network.encode(finder.decode(episode, places))
 
     contestants: dict[str, Callable[[], object]] = {
         "encoder": encoder_alone,

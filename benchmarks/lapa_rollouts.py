@@ -18,9 +18,7 @@ HELD_STEPS = 5
 class Rollouts:
     """One scene, reset for every roll-out. `parts` are the parts of the state that the policy is given."""
 
-    def __init__(
-        self, task: str, placement: str, *, size_px: int, parts: Sequence[str], camera: str = "agentview"
-    ) -> None:
+    def __init__(self, task: str, placement: str, *, size_px: int, parts: Sequence[str], camera: str) -> None:
         self.scene = Scene(find_task(task), placement=placement)
         self.camera = camera
         self.renderer = Renderer(self.scene.model, Pictures(cameras=(camera,), width_px=size_px, height_px=size_px))

@@ -60,6 +60,6 @@ def masked_shares(flags: NDArray[np.uint8]) -> dict[str, float]:
     """Share of the steps (T,) that have a label ("valid"), and of those that have none, by reason; a step may have two.
     "no window" are steps that can be seen and that no window of visible frames covers, most at the ends of a clip."""
     unseen = (flags & UNSEEN) > 0
-    shares = {name: float(np.mean(unseen & ((flags & bit) > 0))) for name, bit in _REASONS.items()}
-    unexplained = unseen & ((flags & (DARK | FROZEN | COVERED)) == 0)
-    return {"valid": float(np.mean(~unseen)), **shares, "no window": float(np.mean(unexplained))}
+    masked = {name: unseen & ((flags & bit) > 0) for name, bit in _REASONS.items()}
+    masked["no window"] = unseen & ~np.logical_or.reduce(list(masked.values()))
+    return {name: float(np.mean(steps)) for name, steps in {"valid": ~unseen, **masked}.items()}

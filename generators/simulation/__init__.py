@@ -26,9 +26,11 @@ def _headless_graphics() -> str:
 GRAPHICS = os.environ.setdefault("MUJOCO_GL", _headless_graphics())
 """The way to OpenGL that MuJoCo was told to take; robosuite may write another into the environment later."""
 
-_WITH_A_WINDOW = ("glfw", "glx", "cgl", "wgl", "enable", "enabled", "on", "true", "1", "")
-_WITHOUT = ("disable", "disabled", "off", "false", "0")
-_KNOWN_GRAPHICS = ("egl", "osmesa", *_WITH_A_WINDOW, *_WITHOUT)
+_KNOWN_GRAPHICS = (
+    *("egl", "osmesa", "glfw", "glx", "cgl", "wgl"),
+    *("enable", "enabled", "on", "true", "1", ""),
+    *("disable", "disabled", "off", "false", "0"),
+)
 
 
 def check_graphics() -> None:
