@@ -138,8 +138,8 @@ class PairTrunk(nn.Module):
 
     def forward(self, now: Features, later: Features) -> Tensor:
         middle = _change_and_now(now[1], later[1])
-        motion = self.middle_block(F.relu(torch.cat([later[0] - now[0], *middle], dim=1)))
-        motion = F.relu(self.down(motion))
+        motion = self.middle_block(F.relu(torch.cat([later[0] - now[0], *middle], dim=1), inplace=True))
+        motion = F.relu(self.down(motion), inplace=True)
         coarse = _change_and_now(now[2], later[2])
         motion = self.coarse_block(torch.cat([motion, *(F.relu(part) for part in coarse)], dim=1))
         tokens: Tensor = self.out(motion).flatten(2).transpose(1, 2)
