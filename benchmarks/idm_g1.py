@@ -129,7 +129,7 @@ def g1_config(*, steps: int, image_px: tuple[int, int] = (112, 160), camera: str
             validate_every=500,
         ),
         batch_size=32,
-        settle_share=0.5,
+        settle_share=1.0,
     )
 
 
@@ -157,7 +157,9 @@ def scores(model: IdmModel, split: Split) -> dict[str, float]:
         for joint, score in enumerate(by_dimension[slices[part]]):
             figures[f"labels: {name} joint {joint} R2"] = float(score)
     figures["coverage"] = moving_coverage(metrics)
-    figures["least sure ratio"] = metrics["least_sure_ratio/mixture"]
+    moving = [metrics[f"least_sure_ratio/confidence/{part}"] for part in PARTS.values()]
+    figures["least sure ratio"] = float(np.mean(moving))
+    figures["least sure ratio, where joints stand, by interval"] = metrics["least_sure_ratio/mixture"]
     for measure in ("stated", "members", "overlap", "distance"):
         figures[f"least sure ratio, {measure} alone"] = metrics[f"least_sure_ratio/{measure}"]
     return figures

@@ -13,16 +13,21 @@ from numpy.typing import NDArray
 
 from idm.artifact import IdmModel
 from idm.combine import Combination, Combined, WindowLabels, combine
-from idm.confidence import MEASURES, Calibration, Familiarity, conformal_factor, mixture_of_doubt
+from idm.confidence import MEASURES, Calibration, Doubt, Familiarity, conformal_factor
 from idm.label import Labeller, at_trained_rate, window_labels
 from idm.linear_filter import LinearFilter, filter_inputs, fit_filter
 from idm.opinions import ClipOpinion
+from idm.scores import motion_errors
+from idm.targets import BodyTargets
 from storage.episode import Episode
 from storage.errors import SchemaError
 
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
+Labels = tuple[Combined, Array, NDArray[np.bool_]]
+"""Labels of a clip, the truth (T, D) in their form, and the steps (T,) that can be compared."""
 _FILTER_REACH = 6
+_FOLDS = 4
 _DRIFTS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 0.3)
 
 
@@ -64,38 +69,68 @@ def familiarity(labeller: Labeller, head: str, episodes: Sequence[Episode]) -> F
 
 
 def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration:
-    """The calibration of a head from held-out clips of its body."""
+    """The calibration of a head from held-out clips of its body. Errors are those of clips that the combination was
+    not fitted on: its own clips fit it a little too well."""
     body = model.targets[head]
-    how = _combination(model, head, clips)
-    parts = [_combined(model, head, clip, how) for clip in clips]
-    rows = [part.covered & clip.valid for part, clip in zip(parts, clips, strict=True)]
-    errors = np.concatenate(
-        [(p.action - _as_labels(c.truth, body))[r] for p, c, r in zip(parts, clips, rows, strict=True)]
-    )
-    measures = [np.concatenate([getattr(p, m)[r] for p, r in zip(parts, rows, strict=True)]) for m in MEASURES]
-    mixture, floor = mixture_of_doubt(errors, measures)
-    first = Calibration.none(steps=model.config.chunk_steps, size=body.size, groups=len(body.groups))
-    first = replace(first, combination=how, mixture=mixture, floor=floor, unit=_unit(clips, body))
-    doubt = np.concatenate([first.doubt(p)[r] for p, r in zip(parts, rows, strict=True)])
-    relative = doubt / first.unit
+    parts = _cross_fitted(model, head, clips)
+    labels = [
+        (part, _as_labels(clip.truth, body), part.covered & clip.valid) for part, clip in zip(parts, clips, strict=True)
+    ]
+    errors = np.concatenate([(part.action - truth)[rows] for part, truth, rows in labels])
+    error = Doubt.fitted(errors, _measures([(part, rows) for part, _, rows in labels]))
+    motion = _motion_doubt(labels, body, steps=model.config.chunk_steps - 1, other=error)
+    unit = _unit(clips, body)
+    relative = np.concatenate([motion.of(part)[rows] for part, _, rows in labels]) / unit
     typical = [float(np.median(relative[:, list(group)].mean(axis=1))) for group in body.groups.values()]
-    return replace(
-        first,
-        factor=conformal_factor(errors, doubt),
+    return Calibration(
+        combination=_combination(model, head, clips),
+        error=error,
+        motion=motion,
+        factor=conformal_factor(errors, np.concatenate([error.of(part)[rows] for part, _, rows in labels])),
+        unit=unit,
         typical=np.asarray(typical),
         familiar=_familiar(model, head, clips),
         covered_logit=_covered_logit(clips),
     )
 
 
-def _as_labels(truth: Array, body: Any) -> Array:
+def _cross_fitted(model: IdmModel, head: str, clips: Sequence[Clip]) -> list[Combined]:
+    """What the windows of each clip make together, the way found on the clips of other folds."""
+    folds = min(_FOLDS, len(clips))
+    if folds < 2:
+        return [_combined(model, head, clip, _combination(model, head, clips)) for clip in clips]
+    ways = [
+        _combination(model, head, [clip for place, clip in enumerate(clips) if place % folds != fold])
+        for fold in range(folds)
+    ]
+    return [_combined(model, head, clip, ways[place % folds]) for place, clip in enumerate(clips)]
+
+
+def _motion_doubt(labels: Sequence[Labels], body: BodyTargets, *, steps: int, other: Doubt) -> Doubt:
+    """Doubt about how far absolute numbers move in `steps` steps, and `other` for the rest. Where an absolute number
+    stands is a matter of anchors, whose error no measure of motion tells."""
+    if not body.absolute.any():
+        return other
+    moved = [motion_errors(part.action, truth, rows, steps=steps) for part, truth, rows in labels]
+    both = [(part, rows) for (part, _, _), (_, rows) in zip(labels, moved, strict=True)]
+    motion = Doubt.fitted(np.concatenate([errors[rows] for errors, rows in moved]), _measures(both))
+    return Doubt(
+        np.where(body.absolute, motion.mixture, other.mixture), np.where(body.absolute, motion.floor, other.floor)
+    )
+
+
+def _measures(parts: Sequence[tuple[Combined, NDArray[np.bool_]]]) -> list[Array]:
+    return [np.concatenate([getattr(part, name)[rows] for part, rows in parts]) for name in MEASURES]
+
+
+def _as_labels(truth: Array, body: BodyTargets) -> Array:
     """True actions in the form of combined labels: switches as 0 and 1."""
     span = np.where(body.switch, body.high - body.low, 1.0)
     labels: Array = np.where(body.switch, ((truth - body.low) / span > 0.5).astype(float), truth)
     return labels
 
 
-def _unit(clips: Sequence[Clip], body: Any) -> Array:
+def _unit(clips: Sequence[Clip], body: BodyTargets) -> Array:
     """Typical size of each number, for adding up doubts of a group: its deviation, 1 for switches."""
     rows = np.concatenate([clip.truth[clip.valid] for clip in clips])
     unit = np.where(body.switch, 1.0, rows.std(axis=0))

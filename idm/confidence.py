@@ -23,16 +23,43 @@ COVERAGE = 0.9
 MEASURES = ("stated", "members", "overlap")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """Fitted on held-out clips of one body. `mixture` (3, D) and `floor` (D,) turn the measures of doubt into an
-    expected error; `factor` (D,) makes it a 90 % interval; `typical` (G,) is the median doubt of a group, over its
-    dimensions' scale `unit` (D,). `familiar` are the median and the 99 % quantile of the distance of a clean window,
-    `covered_logit` the 99 % quantile of the visibility output on clean clips."""
+@dataclass(frozen=True)
+class Doubt:
+    """An expected absolute error from the measures of doubt: `mixture` (3, D) of them, and `floor` (D,)."""
 
-    combination: Combination
     mixture: Array
     floor: Array
+
+    @classmethod
+    def fitted(cls, errors: Array, measures: Sequence[Array]) -> "Doubt":
+        """What explains `errors` (n, D) best, from the `measures` (3 x (n, D)) on the same steps."""
+        return cls(*mixture_of_doubt(errors, measures))
+
+    def of(self, combined: Combined) -> Array:
+        """Expected absolute error (T, D)."""
+        measures = [getattr(combined, name) for name in MEASURES]
+        mixed: Array = sum((w * m for w, m in zip(self.mixture, measures, strict=True)), self.floor)
+        return mixed
+
+    def to_json(self) -> dict[str, Any]:
+        return {"mixture": self.mixture.tolist(), "floor": self.floor.tolist()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Doubt":
+        return cls(np.asarray(record["mixture"], float), np.asarray(record["floor"], float))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Fitted on held-out clips of one body. `error` is the doubt about a number, and `factor` (D,) makes it a 90 %
+    interval. `motion` is the doubt behind the confidence: about how far absolute numbers move, for others the same.
+    `typical` (G,) is its median in a group, over the dimensions' scale `unit` (D,). `familiar` are the median and the
+    99 % quantile of the distance of a clean window, `covered_logit` the 99 % quantile of the visibility output on
+    clean clips."""
+
+    combination: Combination
+    error: Doubt
+    motion: Doubt
     factor: Array
     unit: Array
     typical: Array
@@ -43,10 +70,11 @@ class Calibration:
     def none(cls, *, steps: int, size: int, groups: int) -> "Calibration":
         """Of a model that was never calibrated: the network's own statements, taken as they are."""
         ones = np.ones(size)
+        stated = Doubt(np.stack([ones, 0 * ones, 0 * ones]), 1e-6 * ones)
         return cls(
             combination=Combination.plain(steps, size),
-            mixture=np.stack([ones, 0 * ones, 0 * ones]),
-            floor=1e-6 * ones,
+            error=stated,
+            motion=stated,
             factor=2 * ones,
             unit=ones,
             typical=np.ones(groups),
@@ -54,20 +82,14 @@ class Calibration:
             covered_logit=2.0,
         )
 
-    def doubt(self, combined: Combined) -> Array:
-        """Expected absolute error (T, D)."""
-        measures = [getattr(combined, name) for name in MEASURES]
-        mixed: Array = sum((w * m for w, m in zip(self.mixture, measures, strict=True)), self.floor)
-        return mixed
-
     def interval(self, combined: Combined) -> Array:
         """Half width (T, D) of the 90 % interval."""
-        return self.factor * self.doubt(combined)
+        return self.factor * self.error.of(combined)
 
     def confidence(self, combined: Combined, groups: Sequence[Sequence[int]], distance: Array) -> Array:
         """Confidence (T, G) in 0..1: one half for a step of median doubt in a familiar scene, less with more doubt,
         and less as the features move away (`distance` (T,)) from what was trained on."""
-        relative = self.doubt(combined) / self.unit
+        relative = self.motion.of(combined) / self.unit
         by_group = np.stack([relative[:, list(group)].mean(axis=1) for group in groups], axis=1)
         sure = 1 / (1 + by_group / np.maximum(self.typical, 1e-12))
         _, far = self.familiar
@@ -76,10 +98,11 @@ class Calibration:
         return result
 
     def to_json(self) -> dict[str, Any]:
-        arrays = {name: getattr(self, name).tolist() for name in ("mixture", "floor", "factor", "unit", "typical")}
         far = self.familiar[1]
         return {
-            **arrays,
+            **self.error.to_json(),
+            "motion": self.motion.to_json(),
+            **{name: getattr(self, name).tolist() for name in ("factor", "unit", "typical")},
             "combination": self.combination.to_json(),
             "familiar": [self.familiar[0], far if np.isfinite(far) else None],
             "covered_logit": self.covered_logit,
@@ -87,13 +110,15 @@ class Calibration:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Calibration":
-        names = ("mixture", "floor", "factor", "unit", "typical")
         near, far = record["familiar"]
+        error = Doubt.from_json(record)
         return cls(
             combination=Combination.from_json(record["combination"]),
+            error=error,
+            motion=Doubt.from_json(record["motion"]) if "motion" in record else error,
             familiar=(near, float("inf") if far is None else far),
             covered_logit=record["covered_logit"],
-            **{name: np.asarray(record[name], float) for name in names},
+            **{name: np.asarray(record[name], float) for name in ("factor", "unit", "typical")},
         )
 
 

@@ -1,7 +1,7 @@
 """What labels are worth, on episodes whose actions are known and that the model has never seen.
 
-Calibration and scores must not share clips: `evaluate` calibrates on one half of the held-out episodes and measures
-intervals on the other, then the other way round.
+Calibration and scores must not share clips: `evaluate` calibrates on most of the held-out episodes and labels the
+rest, fold by fold, until each has been labelled.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,7 @@ from idm.scores import (
     coverage,
     event_f1,
     mean_of_moving,
+    motion_errors,
     normalised_error,
     r2,
     r2_where_moving,
@@ -32,6 +33,7 @@ from storage.episode import Episode
 from storage.errors import ConfigError
 
 Array = NDArray[Any]
+_FOLDS = 6
 Replay = Callable[[Episode, Array], "ReplayResult"]
 """Plays actions (T, D) from an episode's true initial state. Handed in: this package knows no simulator."""
 
@@ -47,8 +49,8 @@ class ReplayResult:
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """`change_steps` is the interval over which absolute numbers are compared; `least_rotation` the length of a true
-    rotation command from which on a step counts as turning, in the units of the action. `crosswise` calibrates on one
-    half of the episodes for the other; without it the model's own calibration is used."""
+    rotation command from which on a step counts as turning, in the units of the action. `crosswise` calibrates fold
+    by fold on the other episodes; without it the model's own calibration is used."""
 
     action: str = "action/ground_truth"
     change_steps: int = 16
@@ -85,7 +87,7 @@ def evaluate(
     figures: dict[str, Any] = {"episodes": len(episodes), "steps": int(sum(each.rows.sum() for each in labelled))}
     figures |= {"valid_share": float(np.mean([each.labels.valid.mean() for each in labelled]))}
     figures |= group_scores(labelled, body, config)
-    figures |= confidence_scores(labelled, body)
+    figures |= confidence_scores(labelled, body, change_steps=config.change_steps)
     figures["adjustment"] = adjustment_scores(labelled, body)
     if replay is not None:
         figures |= replay_scores(labelled, body, config, replay)
@@ -103,17 +105,18 @@ def label_as_it_is(model: IdmModel, head: str, episodes: Sequence[Episode], *, a
 
 
 def label_crosswise(model: IdmModel, head: str, episodes: Sequence[Episode], *, action: str) -> list[LabelledClip]:
-    """Labels of held-out clips, each calibrated on the other half of them."""
+    """Labels of held-out clips, each calibrated on those of the other folds."""
     labeller = Labeller(model)
     clips = clips_of(labeller, head, episodes, action=action)
-    halves = clips[::2], clips[1::2]
-    labelled: dict[str, LabelledClip] = {}
-    for mine, others in (halves, halves[::-1]):
-        calibration = calibrated(model, head, others)
-        for clip in mine:
-            labels = labeller.labels_of(clip.episode, head, clip.opinion, calibration)
-            labelled[clip.episode.episode_id] = LabelledClip(clip=clip, labels=labels)
-    return [labelled[clip.episode.episode_id] for clip in clips]
+    folds = min(_FOLDS, len(clips))
+    ways = [
+        calibrated(model, head, [clip for place, clip in enumerate(clips) if place % folds != fold])
+        for fold in range(folds)
+    ]
+    return [
+        LabelledClip(clip=clip, labels=labeller.labels_of(clip.episode, head, clip.opinion, ways[place % folds]))
+        for place, clip in enumerate(clips)
+    ]
 
 
 def group_scores(labelled: Sequence[LabelledClip], body: BodyTargets, config: EvaluateConfig) -> dict[str, Any]:
@@ -155,9 +158,10 @@ def change_scores(labelled: Sequence[LabelledClip], body: BodyTargets, steps: in
     return found
 
 
-def confidence_scores(labelled: Sequence[LabelledClip], body: BodyTargets) -> dict[str, Any]:
-    """Coverage of the intervals, error of the least sure steps against the rest, and which measure of doubt tells
-    most."""
+def confidence_scores(labelled: Sequence[LabelledClip], body: BodyTargets, *, change_steps: int) -> dict[str, Any]:
+    """Coverage of the intervals; error of the least sure steps against the rest, by the confidence of each part, by
+    width of the interval ("mixture") and by each measure of doubt. Confidence in absolute numbers is about how far they
+    move, so it is held against the error of their change over `change_steps`."""
     regressed = np.flatnonzero(body.regressed)
     errors = np.concatenate([(each.labels.action - each.clip.truth)[each.rows] for each in labelled])
     interval = np.concatenate([each.labels.interval[each.rows] for each in labelled])
@@ -173,8 +177,30 @@ def confidence_scores(labelled: Sequence[LabelledClip], body: BodyTargets) -> di
     return {
         "coverage": float(inside[regressed].mean()),
         "coverage_by_dimension": inside.tolist(),
+        **_ratios_by_confidence(labelled, body, change_steps),
         **{f"least_sure_ratio/{name}": ratio_of_least_sure(size, values) for name, values in doubt.items()},
         "curve": calibration_curve(size, doubt["mixture"], np.linspace(0.1, 0.95, 18).tolist()),
+    }
+
+
+def _ratios_by_confidence(labelled: Sequence[LabelledClip], body: BodyTargets, change_steps: int) -> dict[str, float]:
+    """Error of the fifth with the least confidence over that of the rest, part by part."""
+    errors, sure = [], []
+    for each in labelled:
+        stands = each.labels.action - each.clip.truth
+        moves, both = motion_errors(each.labels.action, each.clip.truth, each.rows, steps=change_steps)
+        rows = both if body.absolute.any() else each.rows
+        errors.append(np.abs(np.where(body.absolute, moves, stands)[rows]))
+        sure.append(each.labels.confidence[rows])
+    error, confidence = np.concatenate(errors), np.concatenate(sure)
+    relative = error / np.maximum(np.sqrt((error**2).mean(axis=0)), 1e-9)
+    parts = {name: [d for d in dimensions if body.regressed[d]] for name, dimensions in body.groups.items()}
+    return {
+        f"least_sure_ratio/confidence/{name}": ratio_of_least_sure(
+            relative[:, dimensions].mean(axis=1), -confidence[:, place]
+        )
+        for place, (name, dimensions) in enumerate(parts.items())
+        if dimensions
     }
 
 

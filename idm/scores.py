@@ -76,6 +76,18 @@ def changes_over(values: Array, steps: int) -> Array:
     return moved
 
 
+def motion_errors(
+    labels: Array, truth: Array, rows: NDArray[np.bool_], *, steps: int
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Error (T, D) of how far absolute numbers move in the `steps` steps around each step, fewer at the ends of the
+    clip; and at which steps (T,) both ends are among `rows`."""
+    here = np.arange(len(labels))
+    first = np.maximum(here - steps // 2, 0)
+    last = np.minimum(here + steps - steps // 2, len(labels) - 1)
+    errors: Array = (labels[last] - labels[first]) - (truth[last] - truth[first])
+    return errors, rows & rows[first] & rows[last]
+
+
 def coverage(errors: Array, interval: Array) -> Array:
     """Share of steps whose error lies within its interval (D,)."""
     inside: Array = (np.abs(errors) <= interval).mean(axis=0)

@@ -6,6 +6,7 @@ import pytest
 from idm.combine import Combined
 from idm.confidence import (
     Calibration,
+    Doubt,
     Familiarity,
     auroc,
     conformal_factor,
@@ -36,15 +37,14 @@ def combined(measures: list[np.ndarray]) -> Combined:
 
 def test_intervals_cover_what_they_promise_on_new_steps() -> None:
     errors, measures = world(0)
-    mixture, floor = mixture_of_doubt(errors, measures)
+    doubt = Doubt.fitted(errors, measures)
     plain = Calibration.none(steps=1, size=2, groups=1)
-    doubt = sum(w * m for w, m in zip(mixture, measures, strict=True)) + floor
-    factor = conformal_factor(errors, doubt)
+    factor = conformal_factor(errors, doubt.of(combined(measures)))
     new_errors, new_measures = world(1)
     calibration = Calibration(
         combination=plain.combination,
-        mixture=mixture,
-        floor=floor,
+        error=doubt,
+        motion=doubt,
         factor=factor,
         unit=np.ones(2),
         typical=np.ones(1),
@@ -76,8 +76,8 @@ def test_confidence_is_a_half_at_the_median_and_falls_with_doubt_and_distance() 
     zero = np.zeros_like(steps)
     calibration = Calibration(
         combination=Calibration.none(steps=1, size=2, groups=1).combination,
-        mixture=np.array([[1.0, 1.0], [0, 0], [0, 0]]),
-        floor=np.zeros(2),
+        error=Doubt(np.zeros((3, 2)), np.ones(2)),
+        motion=Doubt(np.array([[1.0, 1.0], [0, 0], [0, 0]]), np.zeros(2)),
         factor=np.ones(2),
         unit=np.ones(2),
         typical=np.ones(1),
