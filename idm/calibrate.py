@@ -78,7 +78,7 @@ def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration
     ]
     errors = np.concatenate([(part.action - truth)[rows] for part, truth, rows in labels])
     error = Doubt.fitted(errors, _measures([(part, rows) for part, _, rows in labels]))
-    motion = _motion_doubt(labels, body, steps=model.config.chunk_steps - 1, other=error)
+    motion = motion_doubt(labels, body.absolute, steps=model.config.chunk_steps - 1, other=error)
     unit = _unit(clips, body)
     relative = np.concatenate([motion.of(part)[rows] for part, _, rows in labels]) / unit
     typical = [float(np.median(relative[:, list(group)].mean(axis=1))) for group in body.groups.values()]
@@ -106,17 +106,15 @@ def _cross_fitted(model: IdmModel, head: str, clips: Sequence[Clip]) -> list[Com
     return [_combined(model, head, clip, ways[place % folds]) for place, clip in enumerate(clips)]
 
 
-def _motion_doubt(labels: Sequence[Labels], body: BodyTargets, *, steps: int, other: Doubt) -> Doubt:
-    """Doubt about how far absolute numbers move in `steps` steps, and `other` for the rest. Where an absolute number
-    stands is a matter of anchors, whose error no measure of motion tells."""
-    if not body.absolute.any():
+def motion_doubt(labels: Sequence[Labels], absolute: NDArray[np.bool_], *, steps: int, other: Doubt) -> Doubt:
+    """Doubt about how far `absolute` (D,) numbers move in `steps` steps, and `other` for the rest. Where an absolute
+    number stands is a matter of anchors, whose error no measure of motion tells."""
+    if not absolute.any():
         return other
     moved = [motion_errors(part.action, truth, rows, steps=steps) for part, truth, rows in labels]
     both = [(part, rows) for (part, _, _), (_, rows) in zip(labels, moved, strict=True)]
     motion = Doubt.fitted(np.concatenate([errors[rows] for errors, rows in moved]), _measures(both))
-    return Doubt(
-        np.where(body.absolute, motion.mixture, other.mixture), np.where(body.absolute, motion.floor, other.floor)
-    )
+    return Doubt(np.where(absolute, motion.mixture, other.mixture), np.where(absolute, motion.floor, other.floor))
 
 
 def _measures(parts: Sequence[tuple[Combined, NDArray[np.bool_]]]) -> list[Array]:

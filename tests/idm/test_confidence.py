@@ -1,10 +1,14 @@
 """Calibration of doubt: coverage on new data, distances, measures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from idm.calibrate import motion_doubt
 from idm.combine import Combined
 from idm.confidence import (
+    MEASURES,
     Calibration,
     Doubt,
     Familiarity,
@@ -63,6 +67,23 @@ def test_the_mixture_finds_the_measure_that_tells() -> None:
     assert (mixture[0] > 0.6).all()
     assert (mixture[1:] < 0.2).all()
     assert (mixture >= 0).all()
+
+
+def test_confidence_in_absolute_numbers_is_about_their_motion() -> None:
+    labels = []
+    for seed, offset in enumerate((-3.0, 2.0, 4.0, -1.0)):
+        errors, measures = world(seed, count=400)
+        part = combined(measures)
+        # Both numbers are off by one amount for the whole clip; their own errors come on top.
+        labels.append((replace(part, action=offset + 0.1 * errors), np.zeros((400, 2)), np.ones(400, bool)))
+    other = Doubt.fitted(
+        np.concatenate([part.action for part, _, _ in labels]),
+        [np.concatenate([getattr(part, name) for part, _, _ in labels]) for name in MEASURES],
+    )
+    doubt = motion_doubt(labels, np.array([True, False]), steps=1, other=other)
+    assert doubt.mixture[0, 0] > 0.04
+    assert doubt.floor[0] < 0.2
+    assert doubt.floor[1] == other.floor[1] > 1.0
 
 
 def test_the_least_sure_have_the_larger_errors() -> None:

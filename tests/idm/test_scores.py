@@ -11,6 +11,7 @@ from idm.scores import (
     coverage,
     event_f1,
     mean_of_moving,
+    motion_errors,
     normalised_error,
     r2,
     r2_where_moving,
@@ -101,3 +102,13 @@ def test_bad_adjustments_are_refused(tmp_path) -> None:  # type: ignore[no-untyp
         Adjustment.read(tmp_path / "bad.json")
     with pytest.raises(SchemaError, match="as many labels"):
         fit_adjustment([], [])
+
+
+def test_an_offset_is_no_error_of_motion_and_a_jump_is_one_around_itself() -> None:
+    truth = np.cumsum(np.ones((20, 1)), axis=0)
+    labels = truth + 5.0
+    labels[10:] += 1.0
+    errors, rows = motion_errors(labels, truth, np.arange(20) != 3, steps=4)
+    np.testing.assert_allclose(errors[:, 0], (np.arange(20) >= 8) & (np.arange(20) < 12))
+    # Steps 1, 3 and 5 need step 3, as an end or as themselves.
+    assert np.flatnonzero(~rows).tolist() == [1, 3, 5]
