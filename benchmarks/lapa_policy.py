@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -262,5 +263,6 @@ def _success(policy: Policy, few: Demonstrations, plan: Plan, seed: int) -> floa
         chunk: FLOATS = policy(pixels, few.felt(body)[None])[0, :EXECUTED].numpy()
         return chunk
 
-    rollouts = Rollouts("lift", "D1", size_px=SIZE_PX, parts=BODY_PARTS, camera=CAMERA)
-    return float(np.mean([rollouts.succeeds(act, 10_000 * (seed + 1) + n, HORIZON) for n in range(plan.rollouts)]))
+    with closing(Rollouts("lift", "D1", size_px=SIZE_PX, parts=BODY_PARTS, camera=CAMERA)) as rollouts:
+        starts = range(10_000 * (seed + 1), 10_000 * (seed + 1) + plan.rollouts)
+        return float(np.mean([rollouts.succeeds(act, start, HORIZON) for start in starts]))

@@ -16,7 +16,8 @@ HELD_STEPS = 5
 
 
 class Rollouts:
-    """One scene, reset for every roll-out. `parts` are the parts of the state that the policy is given."""
+    """One scene, reset for every roll-out; close it at the end. `parts` are the parts of the state that the policy is
+    given."""
 
     def __init__(self, task: str, placement: str, *, size_px: int, parts: Sequence[str], camera: str) -> None:
         self.scene = Scene(find_task(task), placement=placement)
@@ -40,6 +41,9 @@ class Rollouts:
         except BrokenSimulationError:
             return False
         return False
+
+    def close(self) -> None:
+        self.renderer.close()
 
     def _picture(self) -> NDArray[np.uint8]:
         data = self.scene.data
