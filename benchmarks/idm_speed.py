@@ -169,9 +169,10 @@ def base_size_model(folder: Path) -> Idm:
 
 
 def encoder_multiplications(encoder: torch.nn.Module) -> float:
-    """Multiplications of one image through the tower: weights times tokens, and attention."""
+    """Multiplications of one image through the layers of the tower: weights times tokens, and attention. Patches and
+    pooling, one part in a hundred, are left out."""
     tokens, width, layers = 256, 768, 12
-    weights = sum(p.numel() for name, p in encoder.named_parameters() if p.ndim >= 2 and "embedding" not in name)
+    weights = sum(p.numel() for name, p in encoder.named_parameters() if p.ndim >= 2 and ".layers." in name)
     return tokens * float(weights) + layers * 2.0 * tokens * tokens * width
 
 
