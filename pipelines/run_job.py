@@ -53,5 +53,6 @@ def _check_labels(root: Path, job: PlannedJob) -> None:
         other = read_job(root, name)
         if other.sink == job.sink and other.config_hash != job.config_hash:
             raise AlreadyWrittenError(
-                f"{job.sink} of {root} is made by job {name!r} with other settings; give these labels another name"
+                f"{job.sink} of {root} is made by job {name!r} with other settings or another model; give these labels"
+                " another name, or write to a new folder"
             )

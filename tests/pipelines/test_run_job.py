@@ -208,7 +208,7 @@ def test_labels_of_one_name_with_other_settings_are_refused(tmp_path: Path) -> N
     root = tmp_path / "data"
     run_job(root, tiny_job())
     run_job(root, _label_job(root))
-    with pytest.raises(AlreadyWrittenError, match="give these labels another name"):
+    with pytest.raises(AlreadyWrittenError, match="give these labels another name, or write to a new folder"):
         run_job(root, replace(_label_job(root, noise=0.5), name="again"))
 
 
