@@ -3,7 +3,7 @@
 The numbers are the joints themselves, 30 times a second; what counts is how far the seven right-arm and the six
 right-hand joints move in 16 frames. Two scores: from one window alone ("window"), and from the labels that
 overlapping windows and anchors are combined to ("labels"). Pictures at 160 x 112. Quick: 500 steps, whole: 2,400, and
-half as many with norms that hold still.
+as many again with norms that hold still.
 """
 
 import tempfile

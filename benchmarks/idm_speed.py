@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.measure import interleaved, print_table, result
 from groot.presets import BackboneConfig
-from idm.artifact import IdmModel, load_idm
+from idm.artifact import load_idm
 from idm.clip_windows import clip_windows
 from idm.label import Labeller
 from idm.label_config import model_folder
@@ -56,9 +56,10 @@ class PlainNetwork(TorchNetwork):
 
 
 def run(quick: bool) -> dict[str, Any]:
-    model = load_idm(model_folder("starter"))
     frames, rounds = (256, 3) if quick else (400, 7)
-    figures = on_one_core(model, frames=frames, rounds=rounds) | on_all_cores(model, frames=frames, rounds=rounds)
+    labeller = Labeller(load_idm(model_folder("starter")), reading=Reading(threads=1))
+    episode = clip(frames, labeller.model.config.image_px)
+    figures = on_one_core(labeller, episode, rounds=rounds) | on_all_cores(labeller, episode, rounds=rounds)
     bars: dict[str, Any] = dict(BARS)
     if torch.cuda.is_available():
         figures |= on_gpu(quick)
@@ -69,13 +70,11 @@ def run(quick: bool) -> dict[str, Any]:
     return result(figures, bars)
 
 
-def on_one_core(model: IdmModel, *, frames: int, rounds: int) -> dict[str, float]:
+def on_one_core(labeller: Labeller, episode: Episode, *, rounds: int) -> dict[str, float]:
     """CPU seconds of one thread: labelling over the encoder, the published shape over labelling."""
     torch.set_num_threads(1)
-    head = next(iter(model.targets))
-    labeller = Labeller(model, reading=Reading(threads=1))
+    head, frames = next(iter(labeller.model.targets)), episode.length
     network, finder = labeller.network, labeller.finder
-    episode = clip(frames, model.config.image_px)
     pictures = finder.decode(episode, range(frames))
 
     block = labeller.reading.block
@@ -110,19 +109,17 @@ def on_one_core(model: IdmModel, *, frames: int, rounds: int) -> dict[str, float
     }
 
 
-def on_all_cores(model: IdmModel, *, frames: int, rounds: int) -> dict[str, float]:
+def on_all_cores(labeller: Labeller, episode: Episode, *, rounds: int) -> dict[str, float]:
     """Wall seconds of both shapes with all the cores of the machine: what somebody waits who has a clip to label."""
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
-    head = next(iter(model.targets))
-    labeller = Labeller(model, reading=Reading(threads=1))
-    episode = clip(frames, model.config.image_px)
+    head = next(iter(labeller.model.targets))
     contestants: dict[str, Callable[[], object]] = {
         "label": lambda: labeller.label(episode, head),
         "published": lambda: published_shape(labeller, episode, head),
     }
     seconds = interleaved(contestants, rounds=rounds)
-    per_frame = 1000 / frames
+    per_frame = 1000 / episode.length
     return {
         "cores": float(cores),
         "published_shape_over_label": seconds["published"].wall_s / seconds["label"].wall_s,

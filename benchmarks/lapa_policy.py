@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ LABELLED = 10
 CHUNK, EXECUTED = 8, 4
 HORIZON = 160
 BODY_PARTS = ("end_effector_position", "gripper")
+Kind = TypeVar("Kind", "Video", "Demonstrations")
 CONTESTANTS = ("pre-trained on latents", "10 episodes alone")
 FLOATS = NDArray[np.float32]
 
@@ -116,10 +118,14 @@ class Demonstrations:
             chunks.append(actions[ahead])
         return cls(np.concatenate(images), np.concatenate(body), np.concatenate(chunks))
 
+    @cached_property
+    def _scaling(self) -> tuple[FLOATS, FLOATS]:
+        return self.body.mean(axis=0), self.body.std(axis=0) + 1e-6
+
     def felt(self, body: FLOATS) -> Tensor:
         """`body` (..., P), scaled by the mean and deviation of these demonstrations."""
-        scaled = (body - self.body.mean(axis=0)) / (self.body.std(axis=0) + 1e-6)
-        return torch.from_numpy(scaled.astype(np.float32))
+        centre, scale = self._scaling
+        return torch.from_numpy(((body - centre) / scale).astype(np.float32))
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -153,18 +159,17 @@ def _write_examples(folder: Path, quick: bool) -> int:
     [dataset] = datasets(quick=quick, seed=EPISODES_SEED, sources=[LIFT])
     clips = list(read_clips(dataset.episodes(), (SIZE_PX, SIZE_PX), ClipConfig(cameras=(CAMERA,))))
     for examples in (Video.of(clips[LABELLED:]), Demonstrations.of(clips[:LABELLED])):
-        for name, array in vars(examples).items():
-            np.save(folder / f"{type(examples).__name__}-{name}.npy", array)
+        for field in fields(examples):
+            np.save(_array_file(folder, type(examples), field.name), getattr(examples, field.name))
     return len(clips) - LABELLED
 
 
-def _read_examples(folder: Path) -> tuple[Video, Demonstrations]:
-    def arrays(kind: type, *names: str) -> list[NDArray[Any]]:
-        return [np.load(folder / f"{kind.__name__}-{name}.npy", mmap_mode="r") for name in names]
+def _read_examples(folder: Path, kind: type[Kind]) -> Kind:
+    return kind(*(np.load(_array_file(folder, kind, field.name), mmap_mode="r") for field in fields(kind)))
 
-    return Video(*arrays(Video, "images", "latents")), Demonstrations(
-        *arrays(Demonstrations, "images", "body", "chunks")
-    )
+
+def _array_file(folder: Path, kind: type, name: str) -> Path:
+    return folder / f"{kind.__name__}-{name}.npy"
 
 
 def _lower_end(gains: NDArray[np.float64]) -> float:
@@ -178,7 +183,7 @@ def _lower_end(gains: NDArray[np.float64]) -> float:
 
 def score(folder: Path, plan: Plan, seed: int, contestant: str) -> float:
     """Success of one contestant with one seed. Both take the same number of steps: in two phases, or in one."""
-    many, few = _read_examples(folder)
+    many, few = _read_examples(folder, Video), _read_examples(folder, Demonstrations)
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     policy = Policy(body=few.body.shape[1], latent=many.latents.shape[1], actions=few.chunks.shape[2])

@@ -94,16 +94,19 @@ def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration
     )
 
 
+def without_each_fold(clips: Sequence[Clip], *, most: int) -> list[list[Clip]]:
+    """`clips` without one fold after the other, in at most `most` folds; clip n is missing from number n modulo their
+    count. A single clip has no others and stays."""
+    folds = min(most, len(clips))
+    if folds < 2:
+        return [list(clips)]
+    return [[clip for place, clip in enumerate(clips) if place % folds != fold] for fold in range(folds)]
+
+
 def _cross_fitted(model: IdmModel, head: str, clips: Sequence[Clip]) -> list[Combined]:
     """What the windows of each clip make together, the way found on the clips of other folds."""
-    folds = min(_FOLDS, len(clips))
-    if folds < 2:
-        return [_combined(model, head, clip, _combination(model, head, clips)) for clip in clips]
-    ways = [
-        _combination(model, head, [clip for place, clip in enumerate(clips) if place % folds != fold])
-        for fold in range(folds)
-    ]
-    return [_combined(model, head, clip, ways[place % folds]) for place, clip in enumerate(clips)]
+    ways = [_combination(model, head, others) for others in without_each_fold(clips, most=_FOLDS)]
+    return [_combined(model, head, clip, ways[place % len(ways)]) for place, clip in enumerate(clips)]
 
 
 def motion_doubt(labels: Sequence[Labels], absolute: NDArray[np.bool_], *, steps: int, other: Doubt) -> Doubt:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from idm.adjust import fit_adjustment
 from idm.artifact import IdmModel
-from idm.calibrate import Clip, calibrated, clips_of
+from idm.calibrate import Clip, calibrated, clips_of, without_each_fold
 from idm.confidence import MEASURES, auroc, ratio_of_least_sure
 from idm.label import ClipLabels, Labeller
 from idm.scores import (
@@ -108,13 +108,9 @@ def label_crosswise(model: IdmModel, head: str, episodes: Sequence[Episode], *, 
     """Labels of held-out clips, each calibrated on those of the other folds."""
     labeller = Labeller(model)
     clips = clips_of(labeller, head, episodes, action=action)
-    folds = min(_FOLDS, len(clips))
-    ways = [
-        calibrated(model, head, [clip for place, clip in enumerate(clips) if place % folds != fold])
-        for fold in range(folds)
-    ]
+    ways = [calibrated(model, head, others) for others in without_each_fold(clips, most=_FOLDS)]
     return [
-        LabelledClip(clip=clip, labels=labeller.labels_of(clip.episode, head, clip.opinion, ways[place % folds]))
+        LabelledClip(clip=clip, labels=labeller.labels_of(clip.episode, head, clip.opinion, ways[place % len(ways)]))
         for place, clip in enumerate(clips)
     ]
 
