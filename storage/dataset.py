@@ -24,7 +24,8 @@ from storage.errors import (
     UnknownNameError,
 )
 from storage.index import Index, load_index, write_index
-from storage.labels import Sidecar, label_sinks, labelled_rows
+from storage.labels import label_sinks, labelled_rows
+from storage.sidecar import Sidecar
 from storage.manifest import Manifest, read_manifest
 from storage.shard_reader import Shard
 from storage.shard_streams import disk_errors

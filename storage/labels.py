@@ -7,7 +7,6 @@ The rows of an episode that the labeller dropped are there but mean nothing; its
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,6 @@ from numpy.typing import NDArray
 from storage.errors import CorruptFileError, UnknownNameError
 from storage.index import Index
 from storage.sinks import Sink, sinks_of
-
-
-@dataclass(frozen=True)
-class Sidecar:
-    """One sidecar on the disk, and the ids of the episodes that it says nothing about."""
-
-    path: Path
-    unlabelled: frozenset[str] = field(default_factory=frozenset)
 
 
 def label_sinks(root: Path, names: Iterable[str]) -> tuple[Sink, ...]:

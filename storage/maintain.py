@@ -1,7 +1,6 @@
-"""Keeping data sets: merge some into one, and clean one of what dead attempts left behind."""
+"""Merging data sets: the union of their units, linked and never rewritten."""
 
 import errno
-import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -9,18 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from storage.atomic import sync_folder
-from storage.commit import Attempt, leftovers
+from storage.commit import Attempt
 from storage.dataset import Dataset
-from storage.dead_letters import bury, read_dead_letters, write_dead_letter
+from storage.dead_letters import read_dead_letters, write_dead_letter
 from storage.errors import AlreadyWrittenError, ConfigError
 from storage.ids import content_id, file_hash
-from storage.index import old_indices
 from storage.manifest import Manifest, read_manifest
 from storage.plan import plan_files, read_plan, write_plan
 from storage.shard_streams import disk_errors
 from storage.sinks import Sink, sinks_of
-
-_LOG = logging.getLogger(__name__)
 
 
 def merge(sources: Sequence[Path], target: Path, *, name: str, copy: bool = False) -> Dataset:
@@ -77,21 +73,6 @@ def copy_plans(source: Path, target: Path) -> None:
         if there.exists() and there.read_bytes() != path.read_bytes():
             there = there.with_name(f"{path.stem}.{file_hash(path)[:8]}.json")
         shutil.copyfile(path, there)
-
-
-def clean(root: Path, *, older_than_s: float = 3600.0) -> list[Path]:
-    """Remove what no reader sees and nobody has touched for `older_than_s`: staged attempts, shards without a manifest,
-    superseded indices, and dead letters of units that were committed after all. Returns what was removed."""
-    Dataset(root)
-    removed = leftovers(root, older_than_s=older_than_s)
-    for sink in sinks_of(root):
-        removed += old_indices(sink)
-        if risen := bury(sink):
-            _LOG.info("removed %d dead letters of units that were committed since", risen)
-    with disk_errors(root):
-        for path in removed:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return removed
 
 
 def _refuse_twins(datasets: Sequence[Dataset]) -> None:

@@ -21,7 +21,7 @@ from storage.atomic import read_json
 from storage.episode import Episode
 from storage.errors import CorruptFileError, MissingFileError, SchemaVersionError, UnknownNameError, WorldError
 from storage.frames import Frames
-from storage.labels import Sidecar
+from storage.sidecar import Sidecar
 from storage.shard_writer import ENDS, RECORDS
 
 

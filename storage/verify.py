@@ -1,6 +1,6 @@
 """Checking a data set: every checksum, every count, and that plan = manifests + dead letters, exactly.
 
-What is found is told, never mended: `storage.maintain.clean` removes what is mere garbage; a damaged unit is made again
+What is found is told, never mended: `storage.clean.clean` removes what is mere garbage; a damaged unit is made again
 by removing its manifest and its shard and resuming the job that made it.
 """
 

@@ -9,7 +9,7 @@ from generators.simulation.actuation import OscActuation
 from generators.simulation.readings import hand_positions, joint_positions, site_of
 from generators.simulation.rotations import rotation_6d
 from generators.simulation.task import Arm, Body, Environment
-from storage.embodiment import PANDA, TWO_PANDAS
+from storage.embodiment import PANDA, TWO_PANDAS, TWO_PANDAS_HANDLESS, TWO_PANDAS_INSPIRE
 
 
 def arms_state(arms: tuple[Arm, ...]) -> Callable[[Environment], NDArray[np.float32]]:
@@ -47,3 +47,18 @@ TWO_PANDAS_BODY = Body(
     actuation=OscActuation,
 )
 """Robot 0 is called "right" and robot 1 "left", whichever way the environment stands them."""
+
+TWO_PANDAS_HANDLESS_BODY = Body(
+    embodiment=TWO_PANDAS_HANDLESS.name,
+    robots=("Panda", "Panda"),
+    arms=ROBOT_PER_SIDE,
+    state=arms_state(ROBOT_PER_SIDE),
+    actuation=OscActuation,
+)
+TWO_PANDAS_INSPIRE_BODY = Body(
+    embodiment=TWO_PANDAS_INSPIRE.name,
+    robots=("PandaDexRH", "PandaDexLH"),
+    arms=ROBOT_PER_SIDE,
+    state=arms_state(ROBOT_PER_SIDE),
+    actuation=OscActuation,
+)

@@ -10,7 +10,8 @@ import pytest
 from storage.dataset import Dataset
 from storage.dead_letters import DeadLetter, write_dead_letter
 from storage.errors import AlreadyWrittenError, ConfigError, NotADatasetError
-from storage.maintain import clean, merge
+from storage.clean import clean
+from storage.maintain import merge
 from storage.plan import WorkUnit, read_plans, write_plan
 from storage.split import split
 from storage.testing import same_episode, tiny_dataset, tiny_episode, write_unit

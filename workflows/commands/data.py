@@ -9,7 +9,7 @@ import typer
 
 from storage.dataset import Dataset
 from storage.errors import CorruptFileError, InputError
-from storage.maintain import clean as clean_dataset
+from storage.clean import clean as clean_dataset
 from storage.maintain import merge as merge_datasets
 from storage.merged_statistics import merged_statistics, write_merged_statistics
 from storage.split import split as split_dataset

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation.panda_pairs import TWO_PANDAS_INSPIRE_BODY
+from generators.simulation.robots import TWO_PANDAS_INSPIRE_BODY
 from generators.simulation.readings import body_pose
 from generators.simulation.task import Placement, Pose, Sequential, Subtask, Task
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.panda_pairs import TWO_PANDAS_INSPIRE_BODY
+from generators.simulation.robots import TWO_PANDAS_INSPIRE_BODY
 from generators.simulation.readings import body_pose, geom_pose, site_pose
 from generators.simulation.task import Coordination, Placement, Pose, Subtask, Task
 

@@ -6,7 +6,7 @@ The peg's target moves with the other arm: it is aimed only after the plate has 
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation.panda_pairs import TWO_PANDAS_HANDLESS_BODY
+from generators.simulation.robots import TWO_PANDAS_HANDLESS_BODY
 from generators.simulation.readings import body_pose
 from generators.simulation.task import Placement, Pose, Sequential, Subtask, Task
 
