@@ -16,9 +16,9 @@ from storage.episode import Episode
 from storage.errors import MissingFileError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
-from storage.formats.lerobot_export import export_lerobot
-from storage.formats.video_clip import FrameCoding, encode_video
-from storage.formats.video_write import VideoCoding, write_video
+from storage.formats.lerobot.exporter import export_lerobot
+from storage.formats.video.clip import FrameCoding, encode_video
+from storage.formats.video.writer import VideoCoding, write_video
 from storage.frames import Frames
 from storage.testing import find_real_data
 

@@ -20,18 +20,18 @@ from benchmarks.idm_baselines import Pairs, linear_model, pairs_of, plain_networ
 from benchmarks.lapa_clips import G1_HELD_OUT, use_threads
 from benchmarks.measure import print_table, result, timed
 from groot.fit import FitConfig
-from idm.artifact import IdmModel
-from idm.augment import AugmentConfig
-from idm.calibrate import Clip, clips_of
-from idm.encoder import EncoderConfig
-from idm.evaluate import EvaluateConfig
-from idm.fit import IdmFitConfig, fit
-from idm.label import Labeller, window_labels
-from idm.losses import LossConfig
-from idm.model import IdmConfig
-from idm.scores import changes_over, r2
-from idm.windows import TrainingData
-from storage.dataset import Dataset
+from idm.evaluation.evaluate import EvaluateConfig
+from idm.evaluation.metrics import changes_over, r2
+from idm.fitting.calibrate import Clip, clips_of
+from idm.fitting.fit import IdmFitConfig, fit
+from idm.fitting.windows import TrainingData
+from idm.labelling.label import Labeller, window_labels
+from idm.labelling.saved_model import IdmModel
+from idm.network.augment import AugmentConfig
+from idm.network.encoder import EncoderConfig
+from idm.network.losses import LossConfig
+from idm.network.model import IdmConfig
+from storage.datasets.dataset import Dataset
 from storage.embodiment import G1_INSPIRE
 from storage.episode import Episode
 from storage.formats.import_item import ImportConfig

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import print_table, result
-from idm.artifact import IdmModel, load_idm
-from idm.confidence import auroc
-from idm.evaluate import EvaluateConfig, evaluate, shift_scores
-from idm.label import Labeller
-from idm.label_config import model_folder
-from idm.visibility import COVERED
+from idm.evaluation.evaluate import EvaluateConfig, evaluate, shift_scores
+from idm.labelling.frame_flags import COVERED
+from idm.labelling.label import Labeller
+from idm.labelling.label_config import model_folder
+from idm.labelling.saved_model import IdmModel, load_idm
+from idm.labelling.uncertainty import auroc
 from storage.embodiment import PANDA
 from storage.episode import Episode
 

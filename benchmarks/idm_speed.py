@@ -12,12 +12,12 @@ import torch
 
 from benchmarks.measure import interleaved, print_table, result
 from groot.presets import BackboneConfig
-from idm.artifact import load_idm
-from idm.clip_windows import clip_windows
-from idm.label import Labeller
-from idm.label_config import model_folder
-from idm.model import Idm, IdmConfig
-from idm.opinions import Opinion, Reading, TorchNetwork, joined_opinions, slot_of
+from idm.labelling.clip_windows import clip_windows
+from idm.labelling.label import Labeller
+from idm.labelling.label_config import model_folder
+from idm.labelling.predict_clip import Opinion, Reading, TorchNetwork, joined_opinions, slot_of
+from idm.labelling.saved_model import load_idm
+from idm.network.model import Idm, IdmConfig
 from idm.presets import base
 from storage.episode import Episode
 from storage.testing import tiny_episode

@@ -17,12 +17,12 @@ import torch
 from benchmarks.lapa_simulated import cache_folder
 from benchmarks.measure import print_table
 from groot.fit import FitConfig
-from idm.augment import AugmentConfig
-from idm.fit import IdmFitConfig, fit
-from idm.losses import LossConfig
+from idm.fitting.fit import IdmFitConfig, fit
+from idm.fitting.windows import TrainingData
+from idm.network.augment import AugmentConfig
+from idm.network.losses import LossConfig
 from idm.presets import starter
-from idm.windows import TrainingData
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 
 TRAINING_SEED, CALIBRATION_SEED = 1, 2
 

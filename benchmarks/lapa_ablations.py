@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.lapa_clips import fit_once, g1_clips, g1_config, g1_probes, use_threads
 from benchmarks.measure import result
-from lapa.augment import AugmentConfig
-from lapa.fit import LapaFitConfig
+from lapa.fitting.fit import LapaFitConfig
+from lapa.network.augment import AugmentConfig
 
 Change = Callable[[LapaFitConfig], LapaFitConfig]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from lapa.clips import Clip, ClipConfig, read_clips
-from lapa.fit import LapaFit, LapaFitConfig, fit_clips
-from lapa.model import LatentActionModel
-from lapa.probes import Table, probe_tables
-from lapa.targets import motion_of
+from lapa.evaluation.probe_tables import Table, probe_tables
+from lapa.fitting.clips import Clip, ClipConfig, read_clips
+from lapa.fitting.fit import LapaFit, LapaFitConfig, fit_clips
+from lapa.fitting.targets import motion_of
+from lapa.network.model import LatentActionModel
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
 from storage.testing import find_real_data

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from benchmarks.lapa_clips import ClipSplit, fit_once, use_threads
 from benchmarks.lapa_simulated import SIZE_PX, SOURCES, CameraFrames, datasets
 from benchmarks.measure import result
-from lapa.augment import AugmentConfig
-from lapa.clips import ClipConfig, read_clips
-from lapa.fit import LapaFitConfig, split_episodes
-from lapa.probes import probe_tables
+from lapa.evaluation.probe_tables import probe_tables
+from lapa.fitting.clips import ClipConfig, read_clips
+from lapa.fitting.fit import LapaFitConfig, split_episodes
+from lapa.network.augment import AugmentConfig
 from storage.episode import Episode
 from storage.frames import Frames
 from storage.ids import Randomness

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from benchmarks.lapa_simulated import SIZE_PX, Source, datasets
 from benchmarks.measure import print_table, result
-from lapa.clips import Clip, ClipConfig, read_clips
-from lapa.encode import encode_clip
-from lapa.fit import load_model
-from lapa.label_config import STARTER, model_folder
+from lapa.fitting.clips import Clip, ClipConfig, read_clips
+from lapa.fitting.fit import load_model
+from lapa.labelling.encode_clip import encode_clip
+from lapa.labelling.label_config import STARTER, model_folder
 from storage.embodiment import PANDA
 
 CAMERA = "sideview"

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.registry import find_task
-from generators.simulation.render import Pictures, Renderer
-from generators.simulation.scene import Scene
+from generators.simulation.stepping.render import Pictures, Renderer
+from generators.simulation.stepping.scene import Scene
+from generators.simulation.task.registry import find_task
 from storage.embodiment import embodiment
 from storage.errors import BrokenSimulationError
 

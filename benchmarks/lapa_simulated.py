@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa.clips import Clip, ClipConfig, read_clips
-from lapa.fit import split_episodes
-from lapa.targets import Motion
-from storage.dataset import Dataset
+from lapa.fitting.clips import Clip, ClipConfig, read_clips
+from lapa.fitting.fit import split_episodes
+from lapa.fitting.targets import Motion
+from storage.datasets.dataset import Dataset
 
 FLOATS = NDArray[np.float32]
 SIZE_PX = 96
@@ -139,8 +139,8 @@ def _write_geometry(folder: Path, source: Source) -> None:
     """Go through the recorded states once more and note the places of hands and camera."""
     import mujoco
 
-    from generators.simulation.registry import find_task
-    from generators.simulation.scene import Scene
+    from generators.simulation.stepping.scene import Scene
+    from generators.simulation.task.registry import find_task
 
     scene = Scene(find_task(source.task), placement=source.placement)
     found: dict[str, FLOATS] = {}

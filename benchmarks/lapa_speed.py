@@ -19,13 +19,13 @@ from benchmarks.lapa_clips import use_threads
 from benchmarks.measure import interleaved, print_table, result
 from groot.checkpoint import ModelCard
 from groot.fit import Position, as_tensors
-from lapa.augment import AugmentConfig
-from lapa.batches import BatchConfig, PairBatches
-from lapa.clips import ClipConfig, decode_resized, read_clip
-from lapa.fit import LoadedModel, training_loss
-from lapa.label import label_clip
-from lapa.losses import LossConfig
-from lapa.model import LapaConfig, LatentActionModel
+from lapa.fitting.batches import BatchConfig, PairBatches
+from lapa.fitting.clips import ClipConfig, decode_resized, read_clip
+from lapa.fitting.fit import LoadedModel, training_loss
+from lapa.labelling.label import label_clip
+from lapa.network.augment import AugmentConfig
+from lapa.network.losses import LossConfig
+from lapa.network.model import LapaConfig, LatentActionModel
 from lapa.presets import starter
 from storage.episode import Episode
 from storage.frames import Frames
@@ -141,7 +141,7 @@ def _training_step(episode: Episode, quick: bool) -> dict[str, float]:
 def _peak_memory_gb() -> float:
     """Peak resident memory of a fresh process that does three updates."""
     program = (
-        "import torch; from lapa.model import LatentActionModel; from lapa.presets import starter\n"
+        "import torch; from lapa.network.model import LatentActionModel; from lapa.presets import starter\n"
         "torch.set_num_threads(1); model = LatentActionModel(starter())\n"
         "optimizer = torch.optim.AdamW(model.parameters())\n"
         "frames = torch.rand(48, 3, 96, 96)\n"

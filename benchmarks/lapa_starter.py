@@ -16,16 +16,16 @@ import numpy as np
 from benchmarks.lapa_clips import ClipSplit, use_threads
 from benchmarks.lapa_simulated import CameraFrames, cache_folder, clips_of, datasets
 from benchmarks.measure import print_table, result
-from lapa.batches import BatchConfig
-from lapa.clips import Clip
-from lapa.encode import encode_clip
-from lapa.fit import LapaFitConfig, fit_clips, load_model
-from lapa.health import measure
-from lapa.label_config import STARTER, model_folder
-from lapa.losses import LossConfig
-from lapa.model import LatentActionModel
-from lapa.probes import probe_tables
-from lapa.retrieval import same_direction_share
+from lapa.evaluation.probe_tables import probe_tables
+from lapa.evaluation.retrieval import same_direction_share
+from lapa.fitting.batches import BatchConfig
+from lapa.fitting.clips import Clip
+from lapa.fitting.fit import LapaFitConfig, fit_clips, load_model
+from lapa.fitting.health import measure
+from lapa.labelling.encode_clip import encode_clip
+from lapa.labelling.label_config import STARTER, model_folder
+from lapa.network.losses import LossConfig
+from lapa.network.model import LatentActionModel
 
 STEPS = 3500
 WEIGHTS = {"simulation/panda": 2.0}

@@ -16,15 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import measure
+from pipelines.engines.ray_engine import RayEngine
+from pipelines.engines.ray_session import stop_ray
 from pipelines.job import Job, PlannedJob, UnitItems
 from pipelines.plan import planned, units_of
-from pipelines.ray_engine import RayEngine
-from pipelines.ray_session import stop_ray
-from pipelines.run_unit import UnitWorker
-from pipelines.testing import burn, load_test_stages
-from storage.manifest import read_manifests
-from storage.plan import WorkUnit
-from storage.sinks import Sink
+from pipelines.testing.tiny_jobs import burn, load_test_stages
+from pipelines.unit.run_unit import UnitWorker
+from storage.datasets.manifest import read_manifests
+from storage.datasets.plan import WorkUnit
+from storage.datasets.unit_paths import Sink
 
 UNIT_S = 2.0
 BARS = {

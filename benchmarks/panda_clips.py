@@ -8,7 +8,7 @@ from pathlib import Path
 
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.embodiment import PANDA
 from storage.episode import Episode
 from storage.errors import WorkFailedError

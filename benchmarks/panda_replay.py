@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.panda_clips import CAMERA
-from generators.simulation.render import Pictures, Renderer
+from generators.simulation.stepping.render import Pictures, Renderer
 from storage.episode import Episode
 from storage.frames import Frames
 from workflows.replay_actions import Replayer

@@ -7,14 +7,14 @@ and encoded, which is timed here for one task of every robot class.
 from typing import Any
 
 from benchmarks import measure
-from generators.simulation.annotate import SourceReader
-from generators.simulation.episodes import EpisodeMaker
-from generators.simulation.execute import Generator
-from generators.simulation.rates import measured_rates
-from generators.simulation.recordings import source_path
-from generators.simulation.registry import find_task, tasks
-from generators.simulation.render import Pictures
-from generators.simulation.scene import Scenes
+from generators.simulation.demonstrations.annotate import SourceReader
+from generators.simulation.demonstrations.recordings import source_path
+from generators.simulation.inspection.success_rates import measured_rates
+from generators.simulation.mimicgen.attempt import Generator
+from generators.simulation.mimicgen.episode_builder import EpisodeMaker
+from generators.simulation.stepping.render import Pictures
+from generators.simulation.stepping.scene import Scenes
+from generators.simulation.task.registry import find_task, tasks
 from storage.errors import WorkFailedError
 
 TRAJECTORIES, HOURS = 780_000, 11.0

@@ -12,11 +12,11 @@ import numpy as np
 
 from benchmarks import measure
 from benchmarks.simulation_cores import cores
-from generators.simulation.build import build_environment
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.registry import find_task, tasks
-from generators.simulation.task import Environment
+from generators.simulation.stepping.build import build_environment
+from generators.simulation.task.registry import find_task, tasks
+from generators.simulation.task.specification import Environment
 from storage.ids import Randomness
 from storage.outcomes import Kept
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.registry import tasks
+from generators.simulation.task.registry import tasks
 from storage.episode import Episode
 from storage.errors import WorkFailedError
 from storage.ids import Randomness

@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import measure
-from generators.simulation.build import build_environment
-from generators.simulation.recordings import read_recordings, source_path
-from generators.simulation.registry import find_task
-from generators.simulation.render import Pictures, Renderer
-from generators.simulation.scene import Scene
-from generators.simulation.snapshot import state_row
-from generators.simulation.task import Environment
+from generators.simulation.demonstrations.recordings import read_recordings, source_path
+from generators.simulation.stepping.build import build_environment
+from generators.simulation.stepping.render import Pictures, Renderer
+from generators.simulation.stepping.scene import Scene
+from generators.simulation.stepping.snapshot import state_row
+from generators.simulation.task.registry import find_task
+from generators.simulation.task.specification import Environment
 
 SIZE_PX = 128
 BARS = {"fast_over_robosuite": {"at_most": 1 / 8}}

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measure
+from generators.simulation.demonstrations.recordings import Recording
+from generators.simulation.demonstrations.replay import begin, recording_of, replayed
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.recordings import Recording
-from generators.simulation.registry import tasks
-from generators.simulation.replay import begin, recording_of, replayed
-from generators.simulation.scene import Scene
-from generators.simulation.snapshot import state_row
+from generators.simulation.stepping.scene import Scene
+from generators.simulation.stepping.snapshot import state_row
+from generators.simulation.task.registry import tasks
 from storage.ids import Randomness
 from storage.outcomes import Kept
 

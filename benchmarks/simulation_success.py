@@ -12,12 +12,12 @@ from itertools import product
 from typing import Any
 
 from benchmarks import measure
-from generators.simulation.annotate import SourceReader
-from generators.simulation.execute import Attempt, Generator
-from generators.simulation.rates import keep_rates, measured_rates, rate_record
-from generators.simulation.recordings import source_path
-from generators.simulation.registry import find_task, tasks
-from generators.simulation.scene import Scenes
+from generators.simulation.demonstrations.annotate import SourceReader
+from generators.simulation.demonstrations.recordings import source_path
+from generators.simulation.inspection.success_rates import keep_rates, measured_rates, rate_record
+from generators.simulation.mimicgen.attempt import Attempt, Generator
+from generators.simulation.stepping.scene import Scenes
+from generators.simulation.task.registry import find_task, tasks
 from storage.ids import Randomness
 
 ATTEMPTS = 100

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import measure
-from generators.simulation.annotate import SourceReader
-from generators.simulation.attempts import wilson_interval
-from generators.simulation.execute import Generator
-from generators.simulation.recordings import source_path
-from generators.simulation.registry import find_task
-from generators.simulation.scene import Scenes
-from generators.simulation.settings import execution_with
+from generators.simulation.demonstrations.annotate import SourceReader
+from generators.simulation.demonstrations.recordings import source_path
+from generators.simulation.mimicgen.attempt import Generator
+from generators.simulation.plan_attempts import wilson_interval
+from generators.simulation.stepping.scene import Scenes
+from generators.simulation.task.execution import execution_with
+from generators.simulation.task.registry import find_task
 from storage.ids import Randomness
 
 SWITCHES: dict[str, dict[str, Any]] = {

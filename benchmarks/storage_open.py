@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measure
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.episode import Episode
-from storage.sampling import WindowSampler
 from storage.testing import write_unit
-from storage.window_config import Source, WindowConfig
-from storage.windows import Windows
+from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.sampler import WindowSampler
+from storage.training_reader.windows import Windows
 
 BARS = {
     "open_s": {"at_most": 0.2},
@@ -27,7 +27,7 @@ _OPEN_AND_TIME = """
 import json, sys, time
 started = time.perf_counter()
 from pathlib import Path
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 imported, cpu = time.perf_counter(), time.process_time()
 dataset = Dataset.open(Path(sys.argv[1]))
 done = time.perf_counter()

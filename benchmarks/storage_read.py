@@ -10,13 +10,13 @@ import zarr
 
 from benchmarks import measure
 from benchmarks.storage_scene import SIZE_PX, camera_images
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.frames import Frames
-from storage.sampling import WindowSampler
 from storage.testing import write_unit
-from storage.window_config import Source, WindowConfig
-from storage.windows import Windows
+from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.sampler import WindowSampler
+from storage.training_reader.windows import Windows
 
 BARS = {"cpu_ratio_to_zarr_python": {"at_most": 0.2}}
 _BATCH, _HORIZON = 32, 16

@@ -11,9 +11,9 @@ import zarr
 
 from benchmarks import measure
 from benchmarks.storage_scene import SIZE_PX, camera_images
-from storage.jpeg_codec import JpegCodec
-from storage.recorder import EpisodeRecorder
-from storage.shard_writer import ShardWriter
+from storage.shards.episode_recorder import EpisodeRecorder
+from storage.shards.jpeg_codec import JpegCodec
+from storage.shards.writer import ShardWriter
 
 BARS = {"frame_cpu_ms": {"at_most": 0.25}, "memory_growth_bytes_per_frame": {"at_most": 64.0}}
 _CAMERAS = ("front", "wrist")

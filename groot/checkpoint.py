@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from storage.atomic import write_whole
+from storage.atomic_files import write_whole
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError
 from storage.ids import canonical_json, content_id, file_hash
 

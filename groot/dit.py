@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from groot.heads import sinusoid
+from groot.embodiment_layers import sinusoid
 from storage.errors import ConfigError
 
 _TIME_FEATURES = 256

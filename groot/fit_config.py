@@ -31,7 +31,7 @@ Validation = Callable[[nn.Module], Mapping[str, float]]
 StopRule = Callable[[int, Mapping[str, float]], str]
 """Given the step and the validation's figures: the reason to stop the run, or "" to go on."""
 Inspection = Callable[[Batch], Iterable[str]]
-"""Looks at one of the first batches and says what is wrong with it (see groot.findings)."""
+"""Looks at one of the first batches and says what is wrong with it (see groot.target_checks)."""
 
 
 @dataclass(frozen=True, kw_only=True)

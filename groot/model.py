@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from groot.backbone import Tokens, build_backbone
 from groot.dit import DiT, SelfAttentionStack, masked_mean
-from groot.flow import flow_loss, integrate
-from groot.heads import ActionEncoderBank, PerceptronBank
+from groot.embodiment_layers import ActionEncoderBank, PerceptronBank
+from groot.flow_matching import flow_loss, integrate
 from groot.presets import GrootConfig, HeadConfig
 from storage.errors import SchemaError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from groot.dit import DiTConfig
-from groot.flow import FlowConfig
+from groot.flow_matching import FlowConfig
 from storage.errors import ConfigError, UnknownNameError
 
 ActionForm = Literal["absolute", "state_relative", "end_effector_relative"]

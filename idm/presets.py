@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from groot.flow import FlowConfig
+from groot.flow_matching import FlowConfig
 from groot.presets import BackboneConfig
-from idm.encoder import EncoderConfig
-from idm.model import IdmConfig
+from idm.network.encoder import EncoderConfig
+from idm.network.model import IdmConfig
 from storage.errors import UnknownNameError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.embodiment import Embodiment, Layout, Part, register
 from storage.episode import Episode
 from storage.frames import Frames

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from lapa.decoder import DecoderConfig
-from lapa.encoder import EncoderConfig
-from lapa.model import LapaConfig
-from lapa.quantizer import QuantizerConfig
+from lapa.network.decoder import DecoderConfig
+from lapa.network.encoder import EncoderConfig
+from lapa.network.model import LapaConfig
+from lapa.network.quantizer import QuantizerConfig
 
 
 def lapa() -> LapaConfig:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groot.fit import FitConfig
-from lapa.augment import AugmentConfig
-from lapa.batches import BatchConfig
-from lapa.clips import Clip, ClipConfig, read_clip
-from lapa.fit import LapaFit, LapaFitConfig, fit_clips
-from lapa.pairs import WindowConfig
-from storage.dataset import Dataset
+from lapa.fitting.batches import BatchConfig
+from lapa.fitting.clips import Clip, ClipConfig, read_clip
+from lapa.fitting.fit import LapaFit, LapaFitConfig, fit_clips
+from lapa.fitting.frame_pairs import WindowConfig
+from lapa.network.augment import AugmentConfig
+from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.frames import Frames
 from storage.testing import write_unit

@@ -30,8 +30,8 @@ CATALOG: dict[str, Stage] = {
         resources=Resources(memory_gb=2.0),
     ),
     "idm_label": Stage(
-        call="idm.label:LabelActions",
-        config="idm.label_config:LabelConfig",
+        call="idm.labelling.label:LabelActions",
+        config="idm.labelling.label_config:LabelConfig",
         reads=frozenset({"video"}),
         writes=frozenset(
             {"action/{}", "label/valid/{}", "label/confidence/{}", "label/interval/{}", "label/flags/{}", "provenance"}
@@ -40,8 +40,8 @@ CATALOG: dict[str, Stage] = {
         resources=Resources(gpu_memory_gb=4.0, memory_gb=2.0),
     ),
     "lapa_label": Stage(
-        call="lapa.label:LapaLabel",
-        config="lapa.label_config:LapaLabelConfig",
+        call="lapa.labelling.label:LapaLabel",
+        config="lapa.labelling.label_config:LapaLabelConfig",
         reads=frozenset({"video"}),
         writes=frozenset({"action/latent", "label/codes", "label/valid/latent", "label/flags/latent"}),
         process="torch",

@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.former_names import current_name
 from pipelines.stage import Stage, StageCall
+from storage.datasets.plan import check_job_name
+from storage.datasets.unit_paths import SHARDS, Sink
 from storage.errors import ConfigError
 from storage.ids import canonical_json
-from storage.plan import check_job_name
-from storage.sinks import SHARDS, Sink
 
 DATASET = "@dataset"
 """In a setting: the folder of the data set that the job writes into, wherever it lies when the job runs."""
@@ -30,14 +31,14 @@ class Until:
     """Plan in rounds until `kept` episodes are kept; each round follows from the yield of those before it.
 
     `next_items` names a function `(counts: Counts, settings: Mapping) -> sequence of items` (see
-    `pipelines.top_up`), which `settings` are for. The job fails when `most_items` were not enough.
+    `pipelines.plan_rounds`), which `settings` are for. The job fails when `most_items` were not enough.
     """
 
     kept: int
     items_per_unit: int = 16
     first_items: int = 0
     most_items: int = 0
-    next_items: str = "pipelines.top_up:numbered_items"
+    next_items: str = "pipelines.plan_rounds:numbered_items"
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
 
@@ -134,6 +135,8 @@ class PlannedJob:
             for each in record["stages"]
         )
         until = Until(**record["until"]) if record["until"] else None
+        if until is not None:
+            until = replace(until, next_items=current_name(until.next_items))
         return cls(**{**record, "stages": stages, "until": until, "policy": Policy(**record["policy"])})
 
     def same_work(self, other: "PlannedJob") -> bool:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pipelines.catalog import find_stage
 from pipelines.job import PlannedJob
-from storage.atomic import json_bytes, read_json, write_whole
+from storage.atomic_files import json_bytes, read_json, write_whole
+from storage.datasets.plan import FOLDER
 from storage.errors import AlreadyWrittenError, ConfigError, CorruptFileError, UnknownNameError
-from storage.plan import FOLDER
 
 JOB_VERSION = 1
 

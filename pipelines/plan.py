@@ -8,9 +8,9 @@ from pipelines.config import identity_of, settings_of
 from pipelines.field_check import check_fields
 from pipelines.job import Job, PlannedJob, PlannedStage, UnitItems
 from pipelines.versions import versions
+from storage.datasets.plan import WorkUnit
 from storage.errors import ConfigError
 from storage.ids import content_id
-from storage.plan import WorkUnit
 
 
 def planned(job: Job) -> PlannedJob:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol, Self, TextIO
 
-from pipelines.tally import Tally
+from pipelines.job_counts import Tally
 
 
 class Progress(Protocol):

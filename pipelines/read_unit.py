@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.job import DATASET, UnitItems
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
+from storage.datasets.manifest import read_manifest
 from storage.errors import ConfigError
 from storage.fields import covers
 from storage.ids import Randomness, content_id
-from storage.manifest import read_manifest
 from storage.outcomes import Kept, Outcome
 
 

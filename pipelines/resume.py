@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pipelines.engine import EngineName
+from pipelines.engines.engine import EngineName
+from pipelines.job_counts import JobResult
 from pipelines.job_file import check_versions, job_names, read_job
 from pipelines.progress import Progress
-from pipelines.rounds import How, check_output, run_rounds
-from pipelines.tally import JobResult
-from storage.dataset import Dataset
+from pipelines.run_plan import How, check_output, run_rounds
+from storage.datasets.dataset import Dataset
 
 
 def resume(

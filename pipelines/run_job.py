@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from pipelines.engine import EngineName
+from pipelines.engines.engine import EngineName
 from pipelines.job import Job, PlannedJob
+from pipelines.job_counts import JobResult
 from pipelines.job_file import job_names, read_job, write_job
 from pipelines.plan import planned, units_of
 from pipelines.progress import Progress
 from pipelines.resume import resume
-from pipelines.rounds import How, check_output, run_rounds
+from pipelines.run_plan import How, check_output, run_rounds
 from pipelines.status import status
-from pipelines.tally import JobResult
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
+from storage.datasets.plan import write_plan
+from storage.datasets.unit_paths import Sink
 from storage.errors import AlreadyWrittenError
-from storage.plan import write_plan
-from storage.sinks import Sink
 
 __all__ = ["resume", "run_job", "status"]
 

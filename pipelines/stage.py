@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, Literal, Protocol
 
 from pipelines.config import config_from
+from pipelines.former_names import current_name
 from storage.errors import ConfigError, MissingFileError
 from storage.ids import Randomness, content_id
 from storage.outcomes import Outcome
@@ -69,7 +70,8 @@ class Stage:
     def from_json(cls, record: Mapping[str, Any]) -> "Stage":
         """The inverse of `to_json`."""
         sets = {name: frozenset(record[name]) for name in ("reads", "writes")}
-        return cls(**{**record, **sets, "resources": Resources(**record["resources"])})
+        names = {name: current_name(record[name]) for name in ("call", "config")}
+        return cls(**{**record, **sets, **names, "resources": Resources(**record["resources"])})
 
     def make_config(self, settings: Mapping[str, Any]) -> Any:
         """The config dataclass of this stage, filled from `settings`; unknown keys raise ConfigError."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.job_counts import Tally, dead_letters_of, tally_of
 from pipelines.job_file import job_names, read_job
 from pipelines.progress import progress_line
-from pipelines.tally import Tally, dead_letters_of, tally_of
-from storage.dataset import Dataset
-from storage.dead_letters import DeadLetter
-from storage.plan import read_plans
-from storage.sinks import Sink
+from storage.datasets.dataset import Dataset
+from storage.datasets.dead_letters import DeadLetter
+from storage.datasets.plan import read_plans
+from storage.datasets.unit_paths import Sink
 
 _RECENT_S = 600.0
 

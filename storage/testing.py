@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.commit import Attempt
-from storage.dataset import Dataset
+from storage.datasets.commit import Attempt
+from storage.datasets.dataset import Dataset
+from storage.datasets.manifest import Manifest
+from storage.datasets.plan import WorkUnit, write_plan
+from storage.datasets.unit_paths import SHARDS, Sink
+from storage.datasets.verify import verify
 from storage.embodiment import embodiment as embodiment_named
 from storage.episode import Episode, Layer
 from storage.errors import MissingFileError
 from storage.frames import Frames, Image, frame_codec
 from storage.ids import content_id
-from storage.manifest import Manifest
-from storage.plan import WorkUnit, write_plan
-from storage.shard_writer import ShardWriter
-from storage.sinks import SHARDS, Sink
-from storage.verify import verify
+from storage.shards.writer import ShardWriter
 
 TINY_HEIGHT_PX, TINY_WIDTH_PX = 32, 48
 

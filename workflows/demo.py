@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from pipelines.engine import EngineName
+from pipelines.engines.engine import EngineName
 from workflows.commands.options import context_for
 from workflows.recipe import find_recipe, load_recipe
 from workflows.run_recipe import run_recipe

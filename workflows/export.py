@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.errors import InputError
-from storage.formats.exporting import ExportReport
-from storage.formats.lerobot_export import export_lerobot
-from storage.formats.robomimic_export import export_robomimic
+from storage.formats.export_report import ExportReport
+from storage.formats.lerobot.exporter import export_lerobot
+from storage.formats.robomimic.exporter import export_robomimic
 
 ExportFormat = Literal["lerobot", "robomimic"]
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.registry import find_task
-from generators.simulation.replay import begin, recording_of
-from generators.simulation.scene import Scene, Scenes
-from idm.evaluate import ReplayResult
+from generators.simulation.demonstrations.replay import begin, recording_of
+from generators.simulation.stepping.scene import Scene, Scenes
+from generators.simulation.task.registry import find_task
+from idm.evaluation.evaluate import ReplayResult
 from storage.episode import Episode
 from storage.errors import BrokenSimulationError
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.engine import EngineName
+from pipelines.engines.engine import EngineName
 from pipelines.job import Job
+from pipelines.job_counts import JobResult
 from pipelines.progress import Progress, Silent
 from pipelines.run_job import run_job
-from pipelines.tally import JobResult
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.embodiment import Embodiment
 
 

@@ -7,8 +7,8 @@ import yaml
 
 from pipelines.catalog import load_stages
 from pipelines.plan import describe, planned, units_of
-from storage.atomic import write_whole
-from storage.dataset import Dataset
+from storage.atomic_files import write_whole
+from storage.datasets.dataset import Dataset
 from workflows.recipe import Recipe, Step
 from workflows.run_context import RunContext
 from workflows.steps import STEPS

@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from generators.simulation.annotate import Source, SourceReader
-from generators.simulation.build import placement_of
-from generators.simulation.episodes import EpisodeMaker
-from generators.simulation.execute import Attempt, Generator
+from generators.simulation.demonstrations.annotate import Source, SourceReader
+from generators.simulation.demonstrations.recordings import source_path
+from generators.simulation.mimicgen.attempt import Attempt, Generator
+from generators.simulation.mimicgen.episode_builder import EpisodeMaker
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.recordings import source_path
-from generators.simulation.registry import find_task
-from generators.simulation.render import Pictures
-from generators.simulation.scene import Scenes
-from generators.simulation.settings import execution_with
-from generators.simulation.task import Task
+from generators.simulation.stepping.build import placement_of
+from generators.simulation.stepping.render import Pictures
+from generators.simulation.stepping.scene import Scenes
+from generators.simulation.task.execution import execution_with
+from generators.simulation.task.registry import find_task
+from generators.simulation.task.specification import Task
 from storage.errors import ConfigError
 from storage.ids import Randomness, content_id
 from storage.outcomes import Dropped, Kept, Outcome

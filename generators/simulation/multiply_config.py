@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from generators.simulation.settings import execution_with
+from generators.simulation.task.execution import execution_with
 from storage.errors import ConfigError
 from storage.ids import file_hash
 
@@ -39,8 +39,8 @@ class MultiplyConfig:
 
     def inputs(self) -> dict[str, str]:
         """What the result depends on besides this config: content hashes by name, for the unit's id."""
-        from generators.simulation.recordings import source_path
-        from generators.simulation.registry import find_task
+        from generators.simulation.demonstrations.recordings import source_path
+        from generators.simulation.task.registry import find_task
 
         task = find_task(self.task)
         return {"sources": file_hash(source_path(task, self.source_file)), "task": f"{task.name}@{task.version}"}

@@ -5,9 +5,9 @@ from pathlib import Path
 import h5py
 
 from storage.errors import InputError, MissingFileError
-from storage.formats.hdf5_file import HDF5_SUFFIXES
 from storage.formats.import_item import FormatName
-from storage.formats.video_io import VIDEO_SUFFIXES
+from storage.formats.robomimic.hdf5_file import HDF5_SUFFIXES
+from storage.formats.video.reader import VIDEO_SUFFIXES
 
 
 def detect_format(path: Path) -> FormatName:

@@ -14,10 +14,10 @@ from typing import Any, Literal, get_args
 from storage.embodiment import Embodiment, embodiment, register
 from storage.episode import Layer
 from storage.errors import ConfigError, InputError, MissingFileError, UnknownNameError
-from storage.formats.resizing import Fit, Resize
-from storage.formats.video_clip import FrameCoding
+from storage.formats.video.clip import FrameCoding
 from storage.frames import frame_codec
 from storage.ids import canonical_json, content_id
+from storage.resizing import Fit, Resize
 
 FormatName = Literal["lerobot", "robomimic", "videos"]
 _BYTES_PER_PIXEL = {"jpeg": 0.15, "high": 0.3, "lossless": 2.5}

@@ -15,9 +15,9 @@ from storage.episode import Episode
 from storage.errors import ConfigError, InputError, UnknownNameError
 from storage.formats.detect import detect_format
 from storage.formats.import_item import FormatName, ImportConfig, ImportItem
-from storage.formats.lerobot_import import list_lerobot, read_lerobot
-from storage.formats.robomimic_import import list_robomimic, read_robomimic
-from storage.formats.video_folder import list_videos, read_video_item
+from storage.formats.lerobot.importer import list_lerobot, read_lerobot
+from storage.formats.robomimic.importer import list_robomimic, read_robomimic
+from storage.formats.video_import import list_videos, read_video_item
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
 

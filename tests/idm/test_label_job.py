@@ -7,18 +7,18 @@ import numpy as np
 import torch
 
 from groot.checkpoint import ModelCard
-from idm.artifact import IdmModel, save_idm
-from idm.model import Idm
+from idm.fitting.targets import BodyTargets
+from idm.fitting.windows import TrainingData
+from idm.labelling.saved_model import IdmModel, save_idm
+from idm.network.model import Idm
 from idm.presets import preset
-from idm.targets import BodyTargets
 from idm.testing import PUSHED, world_dataset
-from idm.windows import TrainingData
 from pipelines.job import Job
 from pipelines.read_unit import fields_of, label_units
 from pipelines.run_job import run_job
-from storage.dataset import Dataset
-from storage.window_config import Source, WindowConfig
-from storage.windows import Windows
+from storage.datasets.dataset import Dataset
+from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.windows import Windows
 
 
 def written_model(folder: Path) -> IdmModel:

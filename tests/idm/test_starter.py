@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from idm.artifact import load_idm
-from idm.label import Labeller
-from idm.label_config import STARTER, model_folder
+from idm.labelling.label import Labeller
+from idm.labelling.label_config import STARTER, model_folder
+from idm.labelling.saved_model import load_idm
 from storage.embodiment import PANDA
 from storage.testing import tiny_episode
 

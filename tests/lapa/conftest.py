@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lapa.fit import LapaFit
+from lapa.fitting.fit import LapaFit
 from lapa.testing import fit_tiny
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lapa.fit import LapaFit
+from lapa.fitting.fit import LapaFit
 from lapa.testing import moving_dataset
 from pipelines.job import Job
 from pipelines.read_unit import fields_of, label_units
 from pipelines.run_job import run_job
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.errors import UnfitModelError
-from storage.window_config import Source, WindowConfig
-from storage.windows import Windows
+from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.windows import Windows
 
 
 def label_job(dataset: Dataset, **settings: object) -> Job:

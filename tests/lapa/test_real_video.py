@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lapa.clips import ClipConfig, read_clip
-from lapa.cuts import BEYOND_END, check_frames
-from lapa.fit import LapaFit
-from lapa.label import LapaLabel
-from lapa.label_config import LapaLabelConfig
+from lapa.fitting.clips import ClipConfig, read_clip
+from lapa.fitting.fit import LapaFit
+from lapa.labelling.frame_flags import BEYOND_END, check_frames
+from lapa.labelling.label import LapaLabel
+from lapa.labelling.label_config import LapaLabelConfig
 from storage.episode import Episode
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.chaos import Chaos, load_chaos_stages
-from pipelines.testing import content_of
+from pipelines.testing.chaos_job import Chaos, load_chaos_stages
+from pipelines.testing.tiny_jobs import content_of
 from storage.ids import canonical_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ def ray_cluster() -> Iterator[None]:
     """A cluster of this test run alone, with two CPUs and a GPU that exists in the books only."""
     import ray
 
-    from pipelines import ray_session
+    from pipelines.engines import ray_session
 
     ray_session._be_quiet()
     ray.init(
@@ -49,7 +49,7 @@ def drive() -> Iterator[Callable[[Path, Chaos], subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(root: Path, chaos: Chaos) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "pipelines.chaos", str(root), canonical_json(chaos)]
+        command = [sys.executable, "-m", "pipelines.testing.chaos_job", str(root), canonical_json(chaos)]
         process = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
         )

@@ -6,8 +6,8 @@ import pytest
 from pipelines.catalog import CATALOG, find_stage, load_stages
 from pipelines.run_job import run_job
 from pipelines.stage import Stage
-from pipelines.stage_contract import check_row, check_stage
-from pipelines.testing import STAGES, check_run, tiny_job
+from pipelines.testing.stage_contract import check_row, check_stage
+from pipelines.testing.tiny_jobs import STAGES, check_run, tiny_job
 from storage.errors import ConfigError, MissingFileError, StageContractError
 from storage.testing import tiny_dataset, tiny_episode
 
@@ -71,7 +71,7 @@ def test_a_users_stage_may_not_take_the_name_of_another(tmp_path: Path) -> None:
     ],
 )
 def test_a_stage_that_breaks_its_contract_is_told_how(tmp_path: Path, body: str, text: str) -> None:
-    from pipelines.outcome_check import check_outcomes
+    from pipelines.unit.outcome_check import check_outcomes
     from storage.ids import Randomness
 
     path = tmp_path / f"breaks_{len(body)}.py"

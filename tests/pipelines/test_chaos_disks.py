@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.chaos import Chaos
+from pipelines.job_counts import Tally
 from pipelines.run_job import resume, run_job
-from pipelines.tally import Tally
-from pipelines.testing import check_run, content_of
+from pipelines.testing.chaos_job import Chaos
+from pipelines.testing.tiny_jobs import check_run, content_of
+from storage.datasets.unit_paths import Sink
 from storage.errors import WorldError
-from storage.sinks import Sink
 
 pytestmark = pytest.mark.slow
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.chaos import Chaos
 from pipelines.job import Policy
 from pipelines.run_job import status
-from pipelines.testing import check_run, content_of
-from storage.sinks import Sink
+from pipelines.testing.chaos_job import Chaos
+from pipelines.testing.tiny_jobs import check_run, content_of
+from storage.datasets.unit_paths import Sink
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.chaos import Chaos
 from pipelines.job import Policy
-from pipelines.testing import check_run, content_of
-from storage.sinks import STAGING, Sink
+from pipelines.testing.chaos_job import Chaos
+from pipelines.testing.tiny_jobs import check_run, content_of
+from storage.datasets.unit_paths import STAGING, Sink
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def test_a_poison_unit_becomes_a_dead_letter_and_takes_no_other_with_it(
     assert text in letter.message
     assert letter.attempts == (3 if error == "ProcessDied" else 2)
     if fault in ("segfault", "hang", "strange"):
-        assert "wild_stage.py" in letter.traceback
+        assert "faulty_stage.py" in letter.traceback
     _check_all_but(letter.unit_id, tmp_path / "data", undisturbed(chaos))
 
 

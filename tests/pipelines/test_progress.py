@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.job import Policy
+from pipelines.job_counts import Tally
 from pipelines.progress import ProgressLines, duration, progress_line
 from pipelines.run_job import run_job, status
-from pipelines.tally import Tally
-from pipelines.testing import tiny_job
-from storage.sinks import Sink
+from pipelines.testing.tiny_jobs import tiny_job
+from storage.datasets.unit_paths import Sink
 
 HALF = Tally(
     job="stack",

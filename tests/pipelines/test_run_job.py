@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from pipelines.job import Job, Policy, UnitItems, Until
+from pipelines.job_counts import Tally
 from pipelines.read_unit import copy_units, fields_of, label_units
 from pipelines.run_job import resume, run_job
-from pipelines.tally import Tally
-from pipelines.testing import check_run, content_of, tiny_job
-from storage.atomic import json_bytes, read_json, write_whole
-from storage.dataset import Dataset
-from storage.dead_letters import read_dead_letters
+from pipelines.testing.tiny_jobs import check_run, content_of, tiny_job
+from storage.atomic_files import json_bytes, read_json, write_whole
+from storage.datasets.dataset import Dataset
+from storage.datasets.dead_letters import read_dead_letters
+from storage.datasets.manifest import read_manifests
+from storage.datasets.unit_paths import Sink
 from storage.errors import AlreadyWrittenError, ConfigError, InputError, WorkFailedError
-from storage.manifest import read_manifests
-from storage.sinks import Sink
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 
 ALWAYS = Policy(max_failed_fraction=1.0)
@@ -125,7 +125,7 @@ def test_a_unit_that_always_fails_becomes_a_dead_letter_alone(
     (letter,) = result.dead_letters
     assert (letter.stage, letter.error, letter.attempts) == ("wild", error, 3)
     assert text in letter.message
-    assert "wild_stage.py" in letter.traceback
+    assert "faulty_stage.py" in letter.traceback
     assert (result.tally.committed_units, result.tally.dead_units) == (3, 1)
 
 

@@ -9,9 +9,9 @@ from storage.testing import tiny_dataset
 PROGRAM = """
 import sys
 from pathlib import Path
-from storage.dataset import Dataset
-from storage.window_config import Source, WindowConfig
-from storage.windows import Windows
+from storage.datasets.dataset import Dataset
+from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.windows import Windows
 windows = Windows([Source(dataset=Dataset.open(Path(sys.argv[1])))], WindowConfig(cameras={"front": ("front",)}))
 assert windows[3]["image_mask"]["front"].all()
 print(*{"torch", "ray", "zarr", "pandas", "mujoco"} & sys.modules.keys())

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.atomic import read_json, write_once, write_whole
-from storage.dead_letters import DeadLetter, bury, read_dead_letters, write_dead_letter
+from storage.atomic_files import read_json, write_once, write_whole
+from storage.datasets.dead_letters import DeadLetter, bury, read_dead_letters, write_dead_letter
+from storage.datasets.manifest import Manifest, StageRecord, read_manifest, write_manifest
+from storage.datasets.plan import WorkUnit, plan_files, plan_path, read_plan, read_plans, write_plan
+from storage.datasets.unit_paths import Sink, sinks_of
 from storage.errors import AlreadyWrittenError, ConfigError, CorruptFileError, MissingFileError, SchemaVersionError
-from storage.manifest import Manifest, StageRecord, read_manifest, write_manifest
 from storage.outcomes import Dropped
-from storage.plan import WorkUnit, plan_files, plan_path, read_plan, read_plans, write_plan
-from storage.shard_record import FileRecord, ShardRecord
-from storage.sinks import Sink, sinks_of
+from storage.shards.record import FileRecord, ShardRecord
 
 JSON = st.recursive(
     st.none()

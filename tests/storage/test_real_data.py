@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
+from storage.datasets.merged_statistics import merged_statistics
+from storage.datasets.verify import verify
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import embodiments_of, list_items, read_item
-from storage.merged_statistics import merged_statistics
 from storage.testing import real_data, write_unit
-from storage.verify import verify
-from storage.window_config import Source, WindowConfig
-from storage.windows import Windows
+from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.windows import Windows
 
 
 @pytest.fixture(scope="module")

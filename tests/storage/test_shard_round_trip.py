@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from storage.episode import Episode
 from storage.frames import CODECS
-from storage.recorder import EpisodeRecorder
-from storage.shard_reader import Shard
-from storage.shard_record import ShardRecord
-from storage.shard_writer import ShardWriter
+from storage.shards.episode_recorder import EpisodeRecorder
+from storage.shards.reader import Shard
+from storage.shards.record import ShardRecord
+from storage.shards.writer import ShardWriter
 from storage.testing import same_episode, tiny_episode, tiny_images
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.datasets.merged_statistics import merged_statistics, write_merged_statistics
 from storage.errors import CorruptFileError, SchemaError
-from storage.merged_statistics import merged_statistics, write_merged_statistics
 from storage.statistics import Statistics, merge, summarise
 from storage.testing import tiny_dataset
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.testing import tiny_dataset
 from workflows.cli import app, main
 

@@ -7,7 +7,7 @@ import pytest
 
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from idm.evaluate import path_drift
+from idm.evaluation.evaluate import path_drift
 from storage.episode import Episode
 from storage.ids import Randomness
 from storage.outcomes import Kept

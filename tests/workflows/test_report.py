@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.errors import NotADatasetError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 from workflows.report.build import write_report

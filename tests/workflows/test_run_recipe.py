@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
+from storage.datasets.verify import verify
 from storage.errors import AlreadyWrittenError, ConfigError
 from storage.formats.testing import tiny_lerobot
 from storage.testing import assert_sound, tiny_dataset
-from storage.verify import verify
 from workflows.recipe import load_recipe
 from workflows.run_context import RunContext
 from workflows.run_recipe import RECIPE_FILE, describe_recipe, run_recipe

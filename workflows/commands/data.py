@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from storage.dataset import Dataset
+from storage.datasets.clean import clean as clean_dataset
+from storage.datasets.dataset import Dataset
+from storage.datasets.merge import merge as merge_datasets
+from storage.datasets.merged_statistics import merged_statistics, write_merged_statistics
+from storage.datasets.split import split as split_dataset
+from storage.datasets.verify import verify as verify_dataset
 from storage.errors import CorruptFileError, InputError
-from storage.clean import clean as clean_dataset
-from storage.maintain import merge as merge_datasets
-from storage.merged_statistics import merged_statistics, write_merged_statistics
-from storage.split import split as split_dataset
-from storage.verify import verify as verify_dataset
 from workflows.commands.options import (
     Address,
     AsJson,
@@ -26,7 +26,7 @@ from workflows.commands.options import (
     folder_for,
     name_of,
 )
-from workflows.data_info import dataset_info, episode_info, info_text, statistics_text
+from workflows.dataset_info import dataset_info, episode_info, info_text, statistics_text
 from workflows.export import ExportFormat, export_dataset
 from workflows.steps.import_data import ImportStep, import_job, run_import
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from idm.label_config import model_folder
-from workflows import models
+from idm.labelling.label_config import model_folder
+from workflows import fit_and_evaluate
 from workflows.commands.options import Address, DryRun, EngineOption, Workers, context_for, describe_job
 from workflows.steps.label import LabelStep, label_job, run_label
 
@@ -43,8 +43,8 @@ def fit_idm(
     datasets: Datasets, output: ModelOutput, preset: Preset = "starter", steps: Steps = 0, config: Settings = None
 ) -> None:
     """Fit an inverse dynamics model. A fit that was stopped goes on from OUTPUT/training."""
-    settings = models.settings_from(config)
-    print(models.fit_idm(datasets, output, preset=preset, steps=steps, settings=settings))
+    settings = fit_and_evaluate.settings_from(config)
+    print(fit_and_evaluate.fit_idm(datasets, output, preset=preset, steps=steps, settings=settings))
 
 
 @fit.command("lapa")
@@ -52,8 +52,8 @@ def fit_lapa(
     datasets: Datasets, output: ModelOutput, preset: Preset = "starter", steps: Steps = 0, config: Settings = None
 ) -> None:
     """Fit a latent action model; its health is watched, a collapsed run stops early."""
-    settings = models.settings_from(config)
-    print(models.fit_lapa(datasets, output, preset=preset, steps=steps, settings=settings))
+    settings = fit_and_evaluate.settings_from(config)
+    print(fit_and_evaluate.fit_lapa(datasets, output, preset=preset, steps=steps, settings=settings))
 
 
 def _label(step: LabelStep, dataset: Path, dry_run: bool, **engine: Any) -> None:
@@ -74,7 +74,7 @@ def label_idm(
     dry_run: DryRun = False,
 ) -> None:
     """Add predicted actions with a confidence, an interval and flags for every step."""
-    settings = models.settings_from(config)
+    settings = fit_and_evaluate.settings_from(config)
     step = LabelStep(kind="idm", model=model, name=name, embodiments=tuple(embodiment or ()), settings=settings)
     _label(step, dataset, dry_run, engine=engine, address=address, workers=workers)
 
@@ -93,7 +93,7 @@ def label_lapa(
     dry_run: DryRun = False,
 ) -> None:
     """Add latent actions, one for every step that has a later frame to look at."""
-    settings = {**models.settings_from(config), "force": force}
+    settings = {**fit_and_evaluate.settings_from(config), "force": force}
     step = LabelStep(kind="lapa", model=model, name=name, embodiments=tuple(embodiment or ()), settings=settings)
     _label(step, dataset, dry_run, engine=engine, address=address, workers=workers)
 
@@ -105,7 +105,7 @@ def evaluate_idm(
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the figures.")] = Path("idm.json"),
 ) -> None:
     """Figures by part of the action, calibration, error against confidence."""
-    print(models.evaluate_idm(dataset, model_folder(model), output=output))
+    print(fit_and_evaluate.evaluate_idm(dataset, model_folder(model), output=output))
 
 
 @evaluate.command("lapa")
@@ -115,4 +115,4 @@ def evaluate_lapa(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("lapa.html"),
 ) -> None:
     """Probes, health, code use, and pictures of neighbours and transfers, on one page."""
-    print(models.evaluate_lapa(datasets, model, output=output))
+    print(fit_and_evaluate.evaluate_lapa(datasets, model, output=output))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.engine import EngineName
+from pipelines.engines.engine import EngineName
 from pipelines.job import Job
 from pipelines.plan import describe, planned, units_of
 from pipelines.progress import ProgressLines

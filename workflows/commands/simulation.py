@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from generators.simulation.listing import list_tasks, listing_text
-from generators.simulation.registry import find_task
+from generators.simulation.inspection.listing import list_tasks, listing_text
+from generators.simulation.task.registry import find_task
 from storage.errors import WorkFailedError
 from workflows.commands.options import AsJson
 
@@ -29,7 +29,7 @@ def check(
     video: Annotated[bool, typer.Option(help="Render a video too.")] = True,
 ) -> None:
     """Replay a task's source demonstrations, show how they split into subtasks, and say what is wrong."""
-    from generators.simulation.check import check_task
+    from generators.simulation.inspection.check import check_task
 
     found = check_task(find_task(task), output, video=video)
     print(found.text)
@@ -47,8 +47,8 @@ def collect(
     placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
 ) -> None:
     """Collect source demonstrations with a task's scripted expert."""
-    from generators.simulation.recordings import SOURCES_FOLDER, write_recordings
-    from generators.simulation.sources import collect as collect_sources
+    from generators.simulation.demonstrations.collect import collect as collect_sources
+    from generators.simulation.demonstrations.recordings import SOURCES_FOLDER, write_recordings
 
     found = find_task(task)
     recordings = collect_sources(found, episodes=episodes, placement=placement)

@@ -9,12 +9,12 @@ from typing import Any
 
 import jinja2
 
-from storage.atomic import read_json, write_whole
-from storage.dataset import Dataset
+from storage.atomic_files import read_json, write_whole
+from storage.datasets.dataset import Dataset
+from storage.datasets.merged_statistics import merged_statistics
+from storage.datasets.unit_paths import sinks_of
 from storage.embodiment import Layout
 from storage.episode import Episode
-from storage.merged_statistics import merged_statistics
-from storage.sinks import sinks_of
 from workflows.report.clips import clip_data_uri
 from workflows.report.collect import Contents, collect
 from workflows.report.config import ReportConfig

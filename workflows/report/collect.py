@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.attempts import wilson_interval
-from storage.dataset import Dataset
-from storage.manifest import Manifest, read_manifests
-from storage.sinks import Sink, sinks_of
+from generators.simulation.plan_attempts import wilson_interval
+from storage.datasets.dataset import Dataset
+from storage.datasets.manifest import Manifest, read_manifests
+from storage.datasets.unit_paths import Sink, sinks_of
 
 GENERATING_STAGE = "multiply"
 

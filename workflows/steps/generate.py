@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.registry import find_task
+from generators.simulation.task.registry import find_task
 from pipelines.job import Job, Until
 from storage.embodiment import embodiment
 from storage.errors import ConfigError
@@ -46,7 +46,7 @@ def generate_job(context: RunContext, step: GenerateStep) -> Job:
         kept=step.keep,
         items_per_unit=step.kept_per_unit,
         most_items=20 * step.keep,
-        next_items="generators.simulation.attempts:next_attempts",
+        next_items="generators.simulation.plan_attempts:next_attempts",
         settings={"tries": step.tries},
         inputs=step.multiply.inputs(),
     )

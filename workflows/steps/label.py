@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pipelines.job import Job
 from pipelines.read_unit import fields_of, label_units
-from storage.dataset import Dataset
+from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError
 from workflows.run_context import RunContext
 from workflows.steps.step_kind import StepKind

@@ -5,12 +5,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from storage.atomic import json_bytes, write_whole
-from storage.dataset import Dataset
+from storage.atomic_files import json_bytes, write_whole
+from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError
-from storage.sampling import WindowSampler
-from storage.window_config import Source, WindowConfig
-from storage.windows import Windows
+from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.sampler import WindowSampler
+from storage.training_reader.windows import Windows
 from workflows.run_context import RunContext
 from workflows.steps.step_kind import StepKind
 

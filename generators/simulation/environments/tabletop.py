@@ -15,10 +15,10 @@ from robosuite.models.objects import CompositeObject, MujocoObject
 from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.mjcf_utils import new_element
 
-from generators.simulation import gr1
-from generators.simulation.environments import tabletop_look
+from generators.simulation.environments import visual_randomization
 from generators.simulation.environments.tabletop_catalog import RECEPTACLES, THINGS, Receptacle, Solid, Thing
 from generators.simulation.environments.tabletop_layout import NARROW, Item, Spread
+from generators.simulation.robots import gr1
 from storage.errors import UnknownNameError
 
 TABLE_TOP_M = 0.94
@@ -123,7 +123,7 @@ class Tabletop(ManipulationEnv):  # type: ignore[misc]
         _add_ego_camera(robot)
         arena = TableArena(table_full_size=TABLE_SIZE_M, table_offset=(*TABLE_CENTRE_M, TABLE_TOP_M))
         arena.set_origin([0, 0, 0])
-        tabletop_look.add_materials(arena)
+        visual_randomization.add_materials(arena)
         arena.set_camera(FRONT_CAMERA, pos=(0.75, 0.0, 1.5), quat=(0.612, 0.354, 0.354, 0.612))
         self.objects: dict[str, MujocoObject] = {
             key: build(key, item.name, twists=item.name in THINGS) for key, item in self.items.items()

@@ -7,7 +7,7 @@ import numpy as np
 from robosuite.models.objects import BoxObject, MujocoObject
 from robosuite.utils.mjcf_utils import CustomMaterial
 
-from generators.simulation.environments.boxwork import Board, boxwork
+from generators.simulation.environments.box_furniture import Board, boxwork
 from generators.simulation.environments.two_hands_at_table import TABLE_TOP_M, Range, TwoHandsAtTable
 
 BAR_OUT_M = 0.20

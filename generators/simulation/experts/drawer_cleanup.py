@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from generators.simulation.environments.drawer_cleanup import BAR_IN_DRAWER_M, PLACE_IN_DRAWER_M, TRAVEL_M
 from generators.simulation.experts.inspire_hands import HOOK, OPEN, hand_at, hanging
 from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, play, pose, shifted
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 PINCH_READY = (-1.0, -1.0, -1.0, -1.0, -1.0, 1.0)
 PINCH = (0.2, 0.2, 0.2, 0.2, 1.0, 1.0)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from generators.simulation import gr1
 from generators.simulation.experts.waypoints import Pose, Script, distance, turned_z
-from generators.simulation.task import Action
+from generators.simulation.robots import gr1
+from generators.simulation.task.specification import Action
 
 Side = Literal["right", "left"]
 

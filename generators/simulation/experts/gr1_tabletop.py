@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from generators.simulation.environments.tabletop_catalog import Thing
 from generators.simulation.experts.gr1_hands import OPEN_RAD, PALM_DEPTH_M, Hand, Side, hands, palm, play
 from generators.simulation.experts.waypoints import Pose, Script, pose, shifted
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 LIFT_M = 0.12
 HAND_BELOW_M = 0.05

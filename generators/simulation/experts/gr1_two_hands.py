@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from generators.simulation.experts.gr1_hands import OPEN_RAD, Hand, Side, hands, palm, play
 from generators.simulation.experts.gr1_tabletop import LIFT_M, Variation, grasp_pose, put, take
 from generators.simulation.experts.waypoints import Milestones, Pose, Script, pose, shifted
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 Steps = Iterator[tuple[Action, Mapping[str, bool]]]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, downward, play, pose, shifted
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 OPEN, CLOSED = (-1.0,), (1.0,)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from generators.simulation.experts.lift import OPEN, cube_pose, grasp_on_cube, pick
 from generators.simulation.experts.waypoints import Arm, Milestones, Script, play, pose, shifted
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 CARRY_M = 0.09
 PLACE_GAP_M = 0.006

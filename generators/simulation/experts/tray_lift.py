@@ -8,7 +8,7 @@ import numpy as np
 from generators.simulation.environments.tray_lift import BAR_OUT_M, BAR_UP_M
 from generators.simulation.experts.inspire_hands import HOOK, OPEN, hand_at, hanging
 from generators.simulation.experts.waypoints import Arm, Milestones, Script, play, shifted
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 LIFT_M = 0.20
 BAR_IN_HAND_M = (0.0, -0.088, 0.030)

@@ -18,7 +18,7 @@ from generators.simulation.experts.waypoints import (
     shifted,
     turned_z,
 )
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 OPEN, CLOSED = (-1.0,), (1.0,)
 MEETING_POINT_M = np.array([0.0, -0.04, 1.08])

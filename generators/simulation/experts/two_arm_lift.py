@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, downward, play, pose, shifted
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 CLOSED = (1.0,)
 LIFT_M = 0.22

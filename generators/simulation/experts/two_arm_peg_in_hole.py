@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, downward, play, pose
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 HOLE_M = np.array([0.0, 0.12, 1.15])
 """Where the middle of the hole is brought, in the world."""

@@ -22,7 +22,7 @@ from generators.simulation.experts.waypoints import (
     pose,
     shifted,
 )
-from generators.simulation.task import Action
+from generators.simulation.task.specification import Action
 
 OPEN, CLOSED = (-1.0,), (1.0,)
 LID_PLACE_M = np.array([-0.20, -0.45, 0.832])

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation.robots import TWO_PANDAS_INSPIRE_BODY
-from generators.simulation.readings import body_pose
-from generators.simulation.task import Placement, Pose, Sequential, Subtask, Task
+from generators.simulation.robots.panda import TWO_PANDAS_INSPIRE_BODY
+from generators.simulation.task.scene_poses import body_pose
+from generators.simulation.task.specification import Placement, Pose, Sequential, Subtask, Task
 
 OPEN_M = 0.15
 LIFTED_M = 0.95

@@ -1,10 +1,10 @@
 """Lift: one Panda takes a cube and lifts it (robosuite's `Lift`)."""
 
-from generators.simulation.placements import with_ranges
-from generators.simulation.readings import body_pose
-from generators.simulation.robots import PANDA_BODY
-from generators.simulation.settings import Execution
-from generators.simulation.task import Environment, Placement, Pose, Subtask, Task
+from generators.simulation.robots.panda import PANDA_BODY
+from generators.simulation.task.execution import Execution
+from generators.simulation.task.placements import with_ranges
+from generators.simulation.task.scene_poses import body_pose
+from generators.simulation.task.specification import Environment, Placement, Pose, Subtask, Task
 
 
 def object_poses(environment: Environment) -> dict[str, Pose]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from generators.simulation import gr1
 from generators.simulation.environments.tabletop_catalog import RECEPTACLES, THINGS
 from generators.simulation.environments.tabletop_layout import LEFT_M, MIDDLE_M, NARROW, RIGHT_M, WIDE, Item, Spread
-from generators.simulation.task import Placement, Pose, Subtask, Task
+from generators.simulation.robots import gr1
+from generators.simulation.task.specification import Placement, Pose, Subtask, Task
 from storage.errors import UnknownNameError
 
 ENVIRONMENT = "generators.simulation.environments.tabletop:Tabletop"
@@ -82,9 +82,9 @@ def placements(wide: Spread = WIDE) -> dict[str, Placement]:
 
 def look(model: Any, rng: Any) -> Mapping[str, Any]:
     """Colours, table, walls, light and cameras from the randomness."""
-    from generators.simulation.environments import tabletop_look  # loads robosuite
+    from generators.simulation.environments import visual_randomization  # loads robosuite
 
-    return tabletop_look.randomise(model, rng)
+    return visual_randomization.randomise(model, rng)
 
 
 def object_poses(env: Any) -> Mapping[str, Pose]:

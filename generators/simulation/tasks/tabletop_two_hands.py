@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from generators.simulation.environments.tabletop_layout import LEFT_M, MIDDLE_M, RIGHT_M, Item, Spread
-from generators.simulation.task import Coordination, Sequential, Subtask
+from generators.simulation.task.specification import Coordination, Sequential, Subtask
 from generators.simulation.tasks.tabletop import (
     HELD_M,
     LIFTED_M,

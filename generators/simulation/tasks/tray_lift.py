@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.robots import TWO_PANDAS_INSPIRE_BODY
-from generators.simulation.readings import body_pose, geom_pose, site_pose
-from generators.simulation.task import Coordination, Placement, Pose, Subtask, Task
+from generators.simulation.robots.panda import TWO_PANDAS_INSPIRE_BODY
+from generators.simulation.task.scene_poses import body_pose, geom_pose, site_pose
+from generators.simulation.task.specification import Coordination, Placement, Pose, Subtask, Task
 
 BAR_IN_HAND_M = (-0.090, 0.030)
 """Where the bar lies in a hand that has hooked it: y and z of the hand's frame."""

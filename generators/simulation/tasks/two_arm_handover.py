@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation.readings import body_pose
-from generators.simulation.robots import TWO_PANDAS_BODY
-from generators.simulation.task import Coordination, Placement, Pose, Subtask, Task
+from generators.simulation.robots.panda import TWO_PANDAS_BODY
+from generators.simulation.task.scene_poses import body_pose
+from generators.simulation.task.specification import Coordination, Placement, Pose, Subtask, Task
 
 LONG_HANDLE_SEED = 8
 """robosuite draws the hammer when it builds the scene, with handles of 10 to 25 cm; this seed makes one of 24.8 cm,

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.readings import body_pose
-from generators.simulation.robots import TWO_PANDAS_BODY
-from generators.simulation.task import Coordination, Placement, Pose, Subtask, Task
+from generators.simulation.robots.panda import TWO_PANDAS_BODY
+from generators.simulation.task.scene_poses import body_pose
+from generators.simulation.task.specification import Coordination, Placement, Pose, Subtask, Task
 
 
 def object_poses(env: Any) -> Mapping[str, Pose]:

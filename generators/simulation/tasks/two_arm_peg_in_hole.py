@@ -6,9 +6,9 @@ The peg's target moves with the other arm: it is aimed only after the plate has 
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation.robots import TWO_PANDAS_HANDLESS_BODY
-from generators.simulation.readings import body_pose
-from generators.simulation.task import Placement, Pose, Sequential, Subtask, Task
+from generators.simulation.robots.panda import TWO_PANDAS_HANDLESS_BODY
+from generators.simulation.task.scene_poses import body_pose
+from generators.simulation.task.specification import Placement, Pose, Sequential, Subtask, Task
 
 INSERTED_M = 0.06
 ASIDE_M = 0.05

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.readings import body_pose
-from generators.simulation.robots import TWO_PANDAS_BODY
-from generators.simulation.settings import Execution
-from generators.simulation.task import Placement, Pose, Sequential, Subtask, Task
+from generators.simulation.robots.panda import TWO_PANDAS_BODY
+from generators.simulation.task.execution import Execution
+from generators.simulation.task.scene_poses import body_pose
+from generators.simulation.task.specification import Placement, Pose, Sequential, Subtask, Task
 
 
 def object_poses(env: Any) -> Mapping[str, Pose]:

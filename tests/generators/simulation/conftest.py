@@ -6,11 +6,11 @@ import pytest
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from generators.simulation.annotate import Source, SourceReader
-from generators.simulation.recordings import read_recordings, source_path
-from generators.simulation.registry import find_task
-from generators.simulation.scene import Scene
-from generators.simulation.task import Subtask, Task
+from generators.simulation.demonstrations.annotate import Source, SourceReader
+from generators.simulation.demonstrations.recordings import read_recordings, source_path
+from generators.simulation.stepping.scene import Scene
+from generators.simulation.task.registry import find_task
+from generators.simulation.task.specification import Subtask, Task
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def always(environment) -> bool:
 
 
 def pot_pose(environment):
-    from generators.simulation.readings import body_pose
+    from generators.simulation.task.scene_poses import body_pose
 
     return {"pot": body_pose(environment, environment.pot.root_body)}
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from generators.simulation.demonstrations.replay import recording_of, replayed
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.replay import recording_of, replayed
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from generators.simulation.annotate import SourceReader
-from generators.simulation.check import check_task
-from generators.simulation.constraints import graph_of
-from generators.simulation.listing import list_tasks, listing_text
+from generators.simulation.demonstrations.annotate import SourceReader
+from generators.simulation.demonstrations.recordings import count_recordings, read_recordings, source_path
+from generators.simulation.demonstrations.replay import recording_of, replayed
+from generators.simulation.inspection.check import check_task
+from generators.simulation.inspection.listing import list_tasks, listing_text
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.recordings import count_recordings, read_recordings, source_path
-from generators.simulation.registry import find_task, tasks
-from generators.simulation.replay import recording_of, replayed
-from generators.simulation.scene import Scenes
+from generators.simulation.stepping.scene import Scenes
+from generators.simulation.task.constraints import graph_of
+from generators.simulation.task.registry import find_task, tasks
 from storage.embodiment import embodiment
 from storage.ids import Randomness
 from storage.outcomes import Kept

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from generators.simulation.check import check_task
+from generators.simulation.demonstrations.collect import collect
+from generators.simulation.demonstrations.recordings import read_recordings, source_path, write_recordings
+from generators.simulation.inspection.check import check_task
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
-from generators.simulation.recordings import read_recordings, source_path, write_recordings
-from generators.simulation.registry import find_task
-from generators.simulation.sources import collect
+from generators.simulation.task.registry import find_task
 from storage.ids import Randomness
 from storage.outcomes import Kept
 
@@ -20,8 +20,8 @@ SOURCE = '''
     from robosuite.environments.manipulation.lift import Lift
 
     from generators.simulation.experts.lift import expert
-    from generators.simulation.robots import PANDA_BODY
-    from generators.simulation.task import Placement, Subtask, Task
+    from generators.simulation.robots.panda import PANDA_BODY
+    from generators.simulation.task.specification import Placement, Subtask, Task
 
 
     class TallTable(Lift):

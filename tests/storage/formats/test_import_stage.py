@@ -12,8 +12,8 @@ from storage.formats.import_stage import BAD_INPUT, ImportEpisodes, inputs_of, l
 from storage.formats.testing import tiny_lerobot, tiny_robomimic, tiny_video
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept
-from storage.shard_reader import Shard
-from storage.shard_writer import ShardWriter
+from storage.shards.reader import Shard
+from storage.shards.writer import ShardWriter
 from storage.testing import same_episode, tiny_dataset
 
 RANDOMNESS = Randomness(0, "import_episodes")

@@ -12,9 +12,9 @@ import pytest
 from storage.episode import Episode
 from storage.formats.import_item import ImportConfig, VideoOptions
 from storage.formats.import_stage import list_items, provides_of, read_episodes
-from storage.formats.lerobot_export import export_lerobot
+from storage.formats.lerobot.exporter import export_lerobot
 from storage.formats.testing import read_parquet
-from storage.formats.video_io import frames_of, presentation_times, probe
+from storage.formats.video.reader import frames_of, presentation_times, probe
 from storage.testing import real_data
 
 Import = Callable[..., list[Episode]]

@@ -13,9 +13,9 @@ from storage.episode import Episode
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError, UnknownNameError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import list_items, read_episodes, read_item
-from storage.formats.robomimic_export import RobomimicExport, export_robomimic
-from storage.formats.robomimic_import import read_demo
-from storage.formats.robosuite_state import quaternion_xyzw, rotation_6d
+from storage.formats.robomimic.exporter import RobomimicExport, export_robomimic
+from storage.formats.robomimic.importer import read_demo
+from storage.formats.robomimic.robosuite_state import quaternion_xyzw, rotation_6d
 from storage.formats.testing import TINY_ENV_ARGS, tiny_robomimic
 from storage.testing import tiny_episode, tiny_images
 

@@ -4,11 +4,11 @@ from functools import cache
 
 import numpy as np
 
-from generators.simulation.recordings import read_recordings, source_path
-from generators.simulation.registry import find_task
-from generators.simulation.replay import replayed
-from generators.simulation.scene import Scene
-from generators.simulation.snapshot import Snapshot
+from generators.simulation.demonstrations.recordings import read_recordings, source_path
+from generators.simulation.demonstrations.replay import replayed
+from generators.simulation.stepping.scene import Scene
+from generators.simulation.stepping.snapshot import Snapshot
+from generators.simulation.task.registry import find_task
 
 
 @cache

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from generators.simulation.registry import find_task
+from generators.simulation.task.registry import find_task
 from generators.simulation.tasks import two_arm_peg_in_hole
 
 from .bimanual import after_first_source, assert_wider, scene_of, signals
@@ -105,7 +105,7 @@ def test_d1_of_the_peg_begins_in_more_different_postures():
 
 @pytest.mark.parametrize("robot_class", ["two_pandas", "two_pandas_inspire", "gr1"])
 def test_every_kind_of_constraint_is_used_on_every_class_of_two_armed_robots(robot_class):
-    from generators.simulation.registry import tasks
+    from generators.simulation.task.registry import tasks
 
     kinds = {kind for task in tasks().values() if task.robot_class == robot_class for kind in task.constraint_kinds}
     assert kinds == {"coordination", "sequential"}

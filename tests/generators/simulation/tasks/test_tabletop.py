@@ -7,8 +7,8 @@ import pytest
 
 from generators.simulation.environments.tabletop_catalog import RECEPTACLES, THINGS, Receptacle, Solid, Thing
 from generators.simulation.environments.tabletop_layout import Item
-from generators.simulation.scene import Scene
-from generators.simulation.snapshot import state_row
+from generators.simulation.stepping.scene import Scene
+from generators.simulation.stepping.snapshot import state_row
 from generators.simulation.tasks.tabletop import PAIRS, Pair, instructions, task_of
 from generators.simulation.tasks.tabletop_two_hands import CLEAR
 from storage.errors import ConfigError, UnknownNameError

@@ -1,0 +1,111 @@
+"""From a recorded attempt to an episode: states and actions in the embodiment's layout, pictures, provenance."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.simulation.mimicgen.attempt import Attempt
+from generators.simulation.stepping.build import CONTROL_HZ
+from generators.simulation.stepping.render import Pictures, Renderer
+from generators.simulation.stepping.scene import Scene
+from storage.episode import Episode
+from storage.frames import Frames, frame_codec
+
+LOOK_STREAM = 3
+_VERSIONS = {package: version(package) for package in ("mujoco", "robosuite", "numpy")}
+
+
+class EpisodeMaker:
+    """Makes episodes of the attempts of one scene. Call it right after the attempt: fixtures that a reset moved are
+    taken from the scene's model."""
+
+    def __init__(self, scene: Scene, pictures: Pictures | None, *, codec: str = "jpeg") -> None:
+        self._scene, self._pictures, self._codec = scene, pictures, codec
+        self._renderer = Renderer(scene.model, pictures) if pictures else None
+
+    def episode(self, attempt: Attempt, *, episode_id: str, about: Mapping[str, Any]) -> Episode:
+        """The attempt as an episode; `about` goes into its provenance as "generation"."""
+        scene, task = self._scene, self._scene.task
+        instruction = self._instruction(attempt)
+        arrays: dict[str, NDArray[Any]] = {
+            "state": self._states(attempt),
+            "action/ground_truth": np.stack([scene.actuation.record(action) for action in attempt.actions]),
+            "simulation/state": attempt.states,
+        }
+        cameras, look = self._film(attempt)
+        provenance = {
+            "generation": {**about, "subtasks": [dict(one) for one in attempt.subtasks], "retries": attempt.retries},
+            "simulation": {
+                "initial": attempt.initial,
+                "variant": scene.variant,
+                "placement": scene.placement_name,
+                "seed": attempt.seed,
+                "look": look,
+                "versions": _VERSIONS,
+            },
+            "env_args": environment_arguments(scene),
+        }
+        verdict = {
+            "judge": "simulation",
+            "pass": attempt.succeeded,
+            "reason": attempt.failure,
+            "detail": attempt.detail,
+        }
+        return Episode(
+            episode_id=episode_id,
+            layer="simulation",
+            embodiment=task.body.embodiment,
+            length=len(attempt.actions),
+            rate_hz=float(CONTROL_HZ),
+            instruction=instruction,
+            cameras=cameras,
+            arrays=arrays,
+            verdicts=() if attempt.succeeded else (verdict,),
+            provenance=provenance,
+        )
+
+    def _instruction(self, attempt: Attempt) -> str:
+        wanted = self._scene.task.instruction
+        if callable(wanted):
+            return wanted(self._scene.environment)
+        return wanted if isinstance(wanted, str) else wanted[attempt.seed % len(wanted)]
+
+    def _states(self, attempt: Attempt) -> NDArray[np.float32]:
+        """The embodiment's state vector before every step, (T, D), read from the recorded states."""
+        scene = self._scene
+        rows = []
+        for state in attempt.states:
+            scene.data.time, scene.data.qpos[:] = state[0], state[1 : 1 + scene.model.nq]
+            scene.data.qvel[:] = state[1 + scene.model.nq :]
+            mujoco.mj_step1(scene.model, scene.data)
+            rows.append(scene.task.body.state(scene.environment))
+        return np.stack(rows)
+
+    def _film(self, attempt: Attempt) -> tuple[dict[str, Frames], Mapping[str, Any]]:
+        if self._pictures is None or self._renderer is None:
+            return {}, {}
+        look: Mapping[str, Any] = {}
+        if self._scene.task.look:
+            before = self._scene.model_state.changes()
+            look = self._scene.task.look(self._scene.model, np.random.default_rng([attempt.seed, LOOK_STREAM]))
+        encode = frame_codec(self._codec).encode
+        payloads: dict[str, list[bytes]] = {name: [] for name in self._pictures.cameras}
+        for pictures in self._renderer.frames(attempt.states):
+            for name, picture in pictures.items():
+                payloads[name].append(encode(picture))
+        if self._scene.task.look:
+            self._scene.model_state.put(before)
+        size = {"height_px": self._pictures.height_px, "width_px": self._pictures.width_px}
+        return {name: Frames(payloads=frames, codec=self._codec, **size) for name, frames in payloads.items()}, look
+
+
+def environment_arguments(scene: Scene) -> dict[str, Any]:
+    """What robomimic calls `env_args`: how to make this environment again."""
+    task = scene.task
+    named = task.environment if isinstance(task.environment, str) else task.environment.__name__
+    kwargs = {"robots": list(task.body.robots), "control_freq": CONTROL_HZ, "seed": scene.variant}
+    return {"env_name": named, "type": 1, "env_version": _VERSIONS["robosuite"], "env_kwargs": kwargs}

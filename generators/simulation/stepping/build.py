@@ -1,0 +1,96 @@
+"""Building the environment of a task: once a worker and variant, without renderers, reset softly from then on."""
+
+import inspect
+import logging
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import robosuite  # noqa: F401  (registers its environments and robots)
+from robosuite.environments.base import REGISTERED_ENVS
+
+from generators.simulation.stepping.meshes import Meshes, lightened
+from generators.simulation.task.specification import Environment, Placement, Task
+from storage.errors import ConfigError, UnknownNameError
+
+logger = logging.getLogger(__name__)
+
+CONTROL_HZ = 20
+_SETTINGS: dict[str, Any] = {
+    "has_renderer": False,
+    "has_offscreen_renderer": False,
+    "use_camera_obs": False,
+    "hard_reset": False,
+    "ignore_done": True,
+    "renderer": "mujoco",
+    "control_freq": CONTROL_HZ,
+}
+
+
+def placement_of(task: Task, name: str) -> Placement:
+    """The placement of a task called `name`; raises UnknownNameError."""
+    try:
+        return task.placements[name]
+    except KeyError:
+        raise UnknownNameError.among(f"placement of task {task.name!r}", name, task.placements) from None
+
+
+def build_environment(
+    task: Task, *, placement: str = "D0", variant: int = 0, meshes: Meshes = "light", **more: Any
+) -> Environment:
+    """The task's environment, ready for soft resets. `variant` seeds what its model is built with; `more` are further
+    arguments for its constructor.
+
+    Raises ConfigError with the environment's own words when it cannot be built (unknown arguments, an MJCF that does
+    not compile, a robot that does not fit).
+    """
+    chosen = placement_of(task, placement)
+    make = environment_class(task)
+    arguments = {
+        **_settings_for(make),
+        "robots": list(task.body.robots),
+        "seed": variant,
+        **({"controller_configs": task.body.controllers()} if task.body.controllers else {}),
+        **task.arguments,
+        **chosen.make_arguments(),
+        **more,
+    }
+    try:
+        with lightened(meshes):
+            environment = make(**arguments)
+    except Exception as error:  # anybody's environment may raise anything
+        text = f"the environment of task {task.name!r} cannot be built: {type(error).__name__}: {error}"
+        raise ConfigError(f"{text}; check its arguments {sorted(arguments)} and its model") from error
+    if chosen.prepare:
+        chosen.prepare(environment)
+    return environment
+
+
+def environment_class(task: Task) -> Callable[..., Environment]:
+    """What makes the task's environment; raises UnknownNameError."""
+    wanted = task.environment
+    if not isinstance(wanted, str):
+        return wanted
+    if ":" not in wanted:
+        if wanted not in REGISTERED_ENVS:
+            hint = '(name one as "module:Class" when it is not registered with robosuite)'
+            raise UnknownNameError.among("robosuite environment", wanted, REGISTERED_ENVS, hint=hint)
+        found: Callable[..., Environment] = REGISTERED_ENVS[wanted]
+        return found
+    module, _, name = wanted.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UnknownNameError(f"task {task.name!r}: environment {wanted!r} is not importable: {error}") from error
+    return found
+
+
+def _settings_for(make: Callable[..., Environment]) -> dict[str, Any]:
+    """Our settings, less those that a foreign constructor does not take."""
+    parameters = inspect.signature(make).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return dict(_SETTINGS)
+    missing = sorted(_SETTINGS.keys() - parameters.keys())
+    if missing:
+        logger.info("the environment takes no %s", ", ".join(missing))
+    return {name: value for name, value in _SETTINGS.items() if name in parameters}

@@ -1,0 +1,121 @@
+"""A task's environment at work: seeded soft resets, compiled control steps, snapshots."""
+
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from generators.simulation.stepping import snapshot
+from generators.simulation.stepping.build import build_environment, placement_of
+from generators.simulation.stepping.meshes import Meshes
+from generators.simulation.stepping.snapshot import ModelState, Snapshot
+from generators.simulation.stepping.step_loop import StepLoop
+from generators.simulation.task.specification import Action, Task
+from storage.errors import BrokenSimulationError
+
+
+class Scene:
+    """One task's environment with one placement and model variant. Built once, reset for every attempt.
+
+    Derived quantities (poses, contacts) are fresh whenever control returns from a method.
+    """
+
+    def __init__(self, task: Task, *, placement: str = "D0", variant: int = 0, meshes: Meshes = "light") -> None:
+        self.task, self.placement_name, self.variant = task, placement, variant
+        self._placement = placement_of(task, placement)
+        self.environment = build_environment(task, placement=placement, variant=variant, meshes=meshes)
+        self.model_state = ModelState(self.model)
+        self.reset(0)
+        self.actuation = task.body.actuation(self.environment, task.body.arms)
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        return self.environment.sim.model._model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        return self.environment.sim.data._data
+
+    @property
+    def rate_hz(self) -> float:
+        return float(self.environment.control_freq)
+
+    def reset(self, seed: int) -> None:
+        """A new initial scene that follows from `seed` alone, whatever happened before.
+
+        Raises BrokenSimulationError when the environment fails to reset (no room for its objects, for example).
+        """
+        environment, randomness = self.environment, np.random.default_rng(seed)
+        self.model_state.put({})
+        _reseed(environment, randomness)
+        try:
+            environment.reset()
+            if self._placement.place:
+                self._placement.place(environment, randomness)
+        except Exception as error:  # anybody's environment may raise anything; it costs one attempt
+            raise BrokenSimulationError(f"the reset with seed {seed} raised {type(error).__name__}: {error}") from error
+        self.data.time = 0.0
+        self.data.qacc_warmstart[:] = 0.0
+        self.data.ctrl[:] = 0.0
+        for robot in environment.robots:
+            for controller in robot.part_controllers.values():
+                controller.new_update = True
+        if not hasattr(self, "loop"):
+            self.loop = StepLoop(environment, allow_compiled=self.task.stepping == "auto")
+        self.loop.rebind()
+
+    def step(self, action: Action) -> None:
+        """One control step with an environment action; raises BrokenSimulationError."""
+        self.loop.step(action)
+
+    def snapshot(self) -> Snapshot:
+        """The present moment, to go back to."""
+        return snapshot.take(self.environment, self.model_state)
+
+    def restore(self, moment: Snapshot) -> None:
+        """Go back to a moment of this scene, or of another process's scene of the same task and variant."""
+        snapshot.put(self.environment, self.model_state, moment)
+        self.loop.rebind()
+
+    def succeeded(self) -> bool:
+        """Whether the task's success check holds now."""
+        return bool(self.task.success(self.environment))
+
+
+class Scenes:
+    """The scenes of one task, each made when it is first asked for."""
+
+    def __init__(self, task: Task, *, meshes: Meshes = "light") -> None:
+        self._task, self._meshes = task, meshes
+        self._made: dict[tuple[str, int], Scene] = {}
+
+    def __call__(self, placement: str, variant: int) -> Scene:
+        key = (placement, variant)
+        if key not in self._made:
+            self._made[key] = Scene(self._task, placement=placement, variant=variant, meshes=self._meshes)
+        return self._made[key]
+
+    def keep_only(self, placement: str) -> None:
+        """Let go of the scenes with another placement."""
+        self._made = {key: scene for key, scene in self._made.items() if key[0] == placement}
+
+
+def _reseed(environment: Any, randomness: np.random.Generator) -> None:
+    """Seed, in place, every generator that the environment may draw from: samplers share its own or hold theirs."""
+    np.random.seed(int(randomness.integers(2**32)))  # foreign code may draw from NumPy's global generator
+    seen: set[int] = set()
+    for generator in (getattr(environment, "rng", None), *_sampler_generators(environment)):
+        if isinstance(generator, np.random.Generator) and id(generator) not in seen:
+            seen.add(id(generator))
+            fresh = np.random.default_rng(int(randomness.integers(2**63)))
+            generator.bit_generator.state = fresh.bit_generator.state
+
+
+def _sampler_generators(environment: Any) -> list[Any]:
+    found, queue = [], [getattr(environment, "placement_initializer", None)]
+    while queue:
+        sampler = queue.pop(0)
+        found.append(getattr(sampler, "rng", None))
+        nested = getattr(sampler, "samplers", None) or {}
+        queue += list(nested.values())
+    return found

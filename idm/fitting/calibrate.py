@@ -1,0 +1,253 @@
+"""Fitting what turns opinions into labels with known error: combination, doubt, intervals, familiar features.
+
+Everything here uses held-out clips: errors on training clips are too small to calibrate with.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from idm.evaluation.metrics import motion_errors
+from idm.fitting.targets import BodyTargets
+from idm.labelling.aggregate_windows import Combination, Combined, WindowLabels, combine
+from idm.labelling.label import Labeller, at_trained_rate, window_labels
+from idm.labelling.linear_filter import LinearFilter, filter_inputs, fit_filter
+from idm.labelling.predict_clip import ClipOpinion
+from idm.labelling.saved_model import IdmModel
+from idm.labelling.uncertainty import MEASURES, Calibration, Doubt, Familiarity, conformal_factor
+from storage.episode import Episode
+from storage.errors import SchemaError
+
+log = logging.getLogger(__name__)
+Array = NDArray[Any]
+Labels = tuple[Combined, Array, NDArray[np.bool_]]
+"""Labels of a clip, the truth (T, D) in their form, and the steps (T,) that can be compared."""
+_FILTER_REACH = 6
+_FOLDS = 4
+_DRIFTS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 0.3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A clip with its true actions (T, D) and what the network said of it."""
+
+    episode: Episode
+    opinion: ClipOpinion
+    truth: Array
+    valid: NDArray[np.bool_]
+
+
+def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, action: str) -> list[Clip]:
+    """Opinions on labelled episodes; raises SchemaError where one lacks `action`."""
+    found = []
+    for episode in episodes:
+        if action not in episode.arrays:
+            raise SchemaError(f"episode {episode.episode_id!r} has no {action} to compare labels with")
+        valid = episode.arrays.get("valid", np.ones(episode.length, bool))
+        found.append(
+            Clip(
+                episode=episode,
+                opinion=labeller.opinion(episode, head),
+                truth=np.asarray(episode.arrays[action], np.float64),
+                valid=np.asarray(valid),
+            )
+        )
+    return found
+
+
+def familiarity(labeller: Labeller, head: str, episodes: Sequence[Episode]) -> Familiarity:
+    """What training clips look like to the network."""
+    pooled = [labeller.opinion(episode, head).said.pooled for episode in episodes]
+    pooled = [part for part in pooled if part.ndim == 2]
+    if not pooled:
+        raise SchemaError("no clip is long enough for a window; familiarity cannot be measured")
+    return Familiarity.of(np.concatenate(pooled))
+
+
+def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration:
+    """The calibration of a head from held-out clips of its body. Errors are those of clips that the combination was
+    not fitted on: its own clips fit it a little too well."""
+    body = model.targets[head]
+    parts = _cross_fitted(model, head, clips)
+    labels = [
+        (part, _as_labels(clip.truth, body), part.covered & clip.valid) for part, clip in zip(parts, clips, strict=True)
+    ]
+    errors = np.concatenate([(part.action - truth)[rows] for part, truth, rows in labels])
+    error = Doubt.fitted(errors, _measures([(part, rows) for part, _, rows in labels]))
+    motion = motion_doubt(labels, body.absolute, steps=model.config.chunk_steps - 1, other=error)
+    unit = _unit(clips, body)
+    relative = np.concatenate([motion.of(part)[rows] for part, _, rows in labels]) / unit
+    typical = [float(np.median(relative[:, list(group)].mean(axis=1))) for group in body.groups.values()]
+    return Calibration(
+        combination=_combination(model, head, clips),
+        error=error,
+        motion=motion,
+        factor=conformal_factor(errors, np.concatenate([error.of(part)[rows] for part, _, rows in labels])),
+        unit=unit,
+        typical=np.asarray(typical),
+        familiar=_familiar(model, head, clips),
+        covered_logit=_covered_logit(clips),
+    )
+
+
+def without_each_fold(clips: Sequence[Clip], *, most: int) -> list[list[Clip]]:
+    """`clips` without one fold after the other, in at most `most` folds; clip n is missing from number n modulo their
+    count. A single clip has no others and stays."""
+    folds = min(most, len(clips))
+    if folds < 2:
+        return [list(clips)]
+    return [[clip for place, clip in enumerate(clips) if place % folds != fold] for fold in range(folds)]
+
+
+def _cross_fitted(model: IdmModel, head: str, clips: Sequence[Clip]) -> list[Combined]:
+    """What the windows of each clip make together, the way found on the clips of other folds."""
+    ways = [_combination(model, head, others) for others in without_each_fold(clips, most=_FOLDS)]
+    return [_combined(model, head, clip, ways[place % len(ways)]) for place, clip in enumerate(clips)]
+
+
+def motion_doubt(labels: Sequence[Labels], absolute: NDArray[np.bool_], *, steps: int, other: Doubt) -> Doubt:
+    """Doubt about how far `absolute` (D,) numbers move in `steps` steps, and `other` for the rest. Where an absolute
+    number stands is a matter of anchors, whose error no measure of motion tells."""
+    if not absolute.any():
+        return other
+    moved = [motion_errors(part.action, truth, rows, steps=steps) for part, truth, rows in labels]
+    both = [(part, rows) for (part, _, _), (_, rows) in zip(labels, moved, strict=True)]
+    motion = Doubt.fitted(np.concatenate([errors[rows] for errors, rows in moved]), _measures(both))
+    return Doubt(np.where(absolute, motion.mixture, other.mixture), np.where(absolute, motion.floor, other.floor))
+
+
+def _measures(parts: Sequence[tuple[Combined, NDArray[np.bool_]]]) -> list[Array]:
+    return [np.concatenate([getattr(part, name)[rows] for part, rows in parts]) for name in MEASURES]
+
+
+def _as_labels(truth: Array, body: BodyTargets) -> Array:
+    """True actions in the form of combined labels: switches as 0 and 1."""
+    span = np.where(body.switch, body.high - body.low, 1.0)
+    labels: Array = np.where(body.switch, ((truth - body.low) / span > 0.5).astype(float), truth)
+    return labels
+
+
+def _unit(clips: Sequence[Clip], body: BodyTargets) -> Array:
+    """Typical size of each number, for adding up doubts of a group: its deviation, 1 for switches."""
+    rows = np.concatenate([clip.truth[clip.valid] for clip in clips])
+    unit = np.where(body.switch, 1.0, rows.std(axis=0))
+    floor = 0.05 * max(float(unit.max()), 1e-9)
+    return np.maximum(unit, floor)
+
+
+def _combined(model: IdmModel, head: str, clip: Clip, how: Combination) -> Combined:
+    body = model.targets[head]
+    windows = _windows(model, head, clip)
+    return combine(
+        windows,
+        steps=clip.episode.length,
+        absolute=body.absolute,
+        switch=body.switch,
+        how=how,
+    )
+
+
+def _windows(model: IdmModel, head: str, clip: Clip) -> WindowLabels:
+    if not at_trained_rate(model, clip.opinion, clip.episode.rate_hz):
+        raise SchemaError(
+            f"calibrate on clips at the rate that the model was trained at; {clip.episode.episode_id!r} is at"
+            f" {clip.episode.rate_hz} Hz"
+        )
+    everything = np.ones(len(clip.opinion.windows), bool)
+    return window_labels(model, head, clip.opinion, everything, rate_hz=clip.episode.rate_hz)
+
+
+def _combination(model: IdmModel, head: str, clips: Sequence[Clip]) -> Combination:
+    """Weights by place in the chunk from the errors there; the drift that gives the best paths."""
+    body, steps = model.targets[head], model.config.chunk_steps
+    squares, count = np.zeros((steps, body.size)), np.zeros((steps, 1))
+    for clip in clips:
+        said = _windows(model, head, clip)
+        truth = _as_labels(clip.truth, body)
+        opinion = np.where(body.switch, said.switch, said.motion.mean(axis=0))
+        for place in range(steps):
+            at = said.start + place
+            rows = at < clip.episode.length
+            true = truth[at[rows]] - np.where(body.absolute, truth[said.start[rows]], 0.0)
+            error = opinion[rows, place] - true
+            if place and body.absolute.any():
+                before = opinion[rows, place - 1] - (truth[at[rows] - 1] - truth[said.start[rows]])
+                error = np.where(body.absolute, error - before, error)
+            squares[place] += (error**2).sum(axis=0)
+            count[place] += len(error)
+    variance = squares / np.maximum(count, 1)
+    weights = 1 / np.maximum(variance, 1e-3 * variance.max(axis=0, keepdims=True) + 1e-12)
+    if body.absolute.any():  # opinion k of a path's motion is the step from k to k + 1
+        weights = np.where(body.absolute, np.roll(weights, -1, axis=0), weights)
+    weights = weights / weights.max(axis=0, keepdims=True)
+    how = Combination(weights=weights, drift=Combination.plain(steps, body.size).drift)
+    filtered = body.regressed & ~body.absolute
+    if filtered.any():
+        how = replace(how, filter=_filter(model, head, clips, filtered))
+    return replace(how, drift=_drift(model, head, clips, how)) if body.absolute.any() else how
+
+
+def _filter(model: IdmModel, head: str, clips: Sequence[Clip], used: NDArray[np.bool_]) -> LinearFilter:
+    inputs = []
+    for clip in clips:
+        windows = _windows(model, head, clip)
+        steps = clip.episode.length
+        rows = filter_inputs(
+            windows.motion.mean(axis=0), windows.moved, windows.start, steps=steps, reach=_FILTER_REACH
+        )
+        seen = clip.valid & (np.arange(steps) <= windows.start.max(initial=-1))
+        inputs.append((rows[seen], clip.truth[seen]))
+    return fit_filter(inputs, used=used, reach=_FILTER_REACH)
+
+
+def _drift(model: IdmModel, head: str, clips: Sequence[Clip], how: Combination) -> Array:
+    body = model.targets[head]
+    errors = []
+    for drift in _DRIFTS:
+        tried = replace(how, drift=np.full(body.size, drift))
+        squares = []
+        for clip in clips:
+            labels = _combined(model, head, clip, tried)
+            rows = labels.covered & clip.valid
+            squares.append(((labels.action - clip.truth)[rows] ** 2).mean(axis=0))
+        errors.append(np.mean(squares, axis=0))
+    best: Array = np.asarray(_DRIFTS)[np.argmin(errors, axis=0)]
+    return best
+
+
+def _familiar(model: IdmModel, head: str, clips: Sequence[Clip]) -> tuple[float, float]:
+    known = model.familiar.get(head)
+    if known is None:
+        return 0.0, float("inf")
+    distance = np.concatenate([known.distance(clip.opinion.said.pooled) for clip in clips])
+    return float(np.median(distance)), float(np.quantile(distance, 0.99))
+
+
+def _covered_logit(clips: Sequence[Clip]) -> float:
+    """Clean windows stay below it, 99 of 100; never below the network's own even odds."""
+    logits = np.concatenate([clip.opinion.said.hidden for clip in clips])
+    return float(max(np.quantile(logits, 0.99), 0.0))
+
+
+def with_calibration(
+    model: IdmModel,
+    held_out: Mapping[str, Sequence[Episode]],
+    training: Mapping[str, Sequence[Episode]],
+    *,
+    action: str,
+) -> IdmModel:
+    """`model` with familiarity from training clips and calibration from held-out clips, head by head."""
+    labeller = Labeller(model)
+    familiar = {head: familiarity(labeller, head, episodes) for head, episodes in training.items() if episodes}
+    model = replace(model, familiar={**model.familiar, **familiar})
+    found = {}
+    for head, episodes in held_out.items():
+        if not episodes:
+            log.warning("%s has no held-out episodes: its labels come without calibrated confidence", head)
+            continue
+        found[head] = calibrated(model, head, clips_of(labeller, head, episodes, action=action))
+    return replace(model, calibrations={**model.calibrations, **found})

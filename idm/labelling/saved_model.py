@@ -1,0 +1,125 @@
+"""A fitted inverse dynamics model on disk: network, targets, calibration, features it is familiar with. See
+`groot.checkpoint`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from groot.checkpoint import WEIGHTS_FILE, ModelCard, load_card, load_tensors, put_tensors, save_model
+from groot.flow_matching import FlowConfig
+from groot.presets import BackboneConfig
+from idm.fitting.targets import BodyTargets
+from idm.labelling.uncertainty import Calibration, Familiarity
+from idm.network.encoder import EncoderConfig
+from idm.network.model import Idm, IdmConfig
+from storage.errors import CorruptFileError, UnknownNameError
+
+KIND = "idm"
+_FAMILIAR = "familiarity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdmModel:
+    """Everything that labelling takes. `targets`, `calibrations` and `familiar` are by head, in the order of slots;
+    `cameras` says which cameras may fill each view."""
+
+    network: Idm
+    config: IdmConfig
+    targets: Mapping[str, BodyTargets]
+    cameras: Mapping[str, tuple[str, ...]]
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    familiar: Mapping[str, Familiarity] = field(default_factory=dict)
+    card: ModelCard | None = None
+
+    @property
+    def content_hash(self) -> str:
+        return self.card.content_hash if self.card else ""
+
+    def head_of(self, name: str) -> str:
+        """The head called `name`; raises UnknownNameError for a body that the model was not trained on."""
+        if name not in self.targets:
+            hint = "(fit the model on labelled episodes of it, or name the head to use)"
+            raise UnknownNameError.among("embodiment of this model", name, self.targets, hint=hint)
+        return name
+
+    def calibration(self, head: str) -> Calibration:
+        """The calibration of a head, a plain one where it was never calibrated."""
+        if head in self.calibrations:
+            return self.calibrations[head]
+        body = self.targets[head]
+        return Calibration.none(steps=self.config.chunk_steps, size=body.size, groups=len(body.groups))
+
+
+def save_idm(folder: Path, model: IdmModel, card: ModelCard) -> IdmModel:
+    """Write the model; `card` brings data, training and metrics, the rest of it is filled in from the model."""
+    card = replace(card, kind=KIND, preset=model.config.preset, config=asdict(model.config))
+    tensors = dict(model.network.state_dict())
+    for head, familiar in model.familiar.items():
+        tensors[f"{_FAMILIAR}/{head}/mean"] = torch.from_numpy(familiar.mean.astype(np.float32))
+        tensors[f"{_FAMILIAR}/{head}/whitening"] = torch.from_numpy(familiar.whitening.astype(np.float32))
+    inputs = {
+        **card.inputs,
+        "cameras": {view: list(names) for view, names in model.cameras.items()},
+        "targets": {head: body.to_json() for head, body in model.targets.items()},
+        "heads": list(model.targets),
+        "calibrations": {head: calibration.to_json() for head, calibration in model.calibrations.items()},
+    }
+    return replace(model, card=save_model(folder, tensors, replace(card, inputs=inputs)))
+
+
+def load_idm(folder: Path, *, preset: str = "") -> IdmModel:
+    """Read a model; see `groot.checkpoint.load_card` for what is refused."""
+    folder = Path(folder)
+    card = load_card(folder, kind=KIND, preset=preset)
+    config = config_from_json(card.config)
+    tensors = load_tensors(folder / WEIGHTS_FILE)
+    network = Idm(config)
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{_FAMILIAR}/")}
+    put_tensors(network, own, source=str(folder))
+    try:
+        heads = card.inputs["heads"]
+        targets = {head: BodyTargets.from_json(card.inputs["targets"][head]) for head in heads}
+        cameras = {view: tuple(card.inputs["cameras"][view]) for view in config.views}
+        found = card.inputs["calibrations"]
+        calibrations = {head: Calibration.from_json(found[head]) for head in heads if head in found}
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(f"the card in {folder} lacks or misstates {error}") from error
+    familiar = {
+        head: Familiarity(
+            mean=tensors[f"{_FAMILIAR}/{head}/mean"].double().numpy(),
+            whitening=tensors[f"{_FAMILIAR}/{head}/whitening"].double().numpy(),
+        )
+        for head in heads
+        if f"{_FAMILIAR}/{head}/mean" in tensors
+    }
+    return IdmModel(
+        network=network.eval(),
+        config=config,
+        targets=targets,
+        cameras=cameras,
+        calibrations=calibrations,
+        familiar=familiar,
+        card=card,
+    )
+
+
+def config_from_json(record: Mapping[str, Any]) -> IdmConfig:
+    """The inverse of `dataclasses.asdict` for a model's config, after a trip through JSON."""
+    values = dict(record)
+    tower = values.pop("tower", None)
+    encoder = {name: _tuples(value) for name, value in values.pop("encoder").items()}
+    flow = FlowConfig(**values.pop("flow"))
+    return IdmConfig(
+        **{name: _tuples(value) for name, value in values.items()},
+        flow=flow,
+        encoder=EncoderConfig(**encoder),
+        tower=None if tower is None else BackboneConfig(**{name: _tuples(value) for name, value in tower.items()}),
+    )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

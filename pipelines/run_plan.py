@@ -1,0 +1,131 @@
+"""A planned job to its end: round by round, with the engine that is asked for."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.driver import Driver
+from pipelines.engines.engine import Engine, EngineName
+from pipelines.engines.local import LocalEngine
+from pipelines.job import PlannedJob
+from pipelines.job_counts import JobResult, Tally, dead_letters_of, tally_of
+from pipelines.plan_rounds import next_round
+from pipelines.progress import Progress, Silent
+from pipelines.unit.failure import can_write
+from pipelines.versions import versions
+from storage.datasets.dataset import Dataset
+from storage.datasets.dead_letters import bury
+from storage.datasets.plan import WorkUnit, plan_path, read_plan, read_plans, write_plan
+from storage.datasets.unit_paths import Sink
+from storage.embodiment import EMBODIMENTS
+from storage.errors import ConfigError, WorldError
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """With what a job is run. `workers` (processes at a time) and `address` (of a cluster) are the Ray engine's."""
+
+    engine: EngineName = "local"
+    address: str | None = None
+    workers: int | None = None
+    progress: Progress | None = None
+    retry_failed: bool = True
+
+    def __post_init__(self) -> None:
+        if self.engine not in ("local", "ray"):
+            raise ConfigError(f"engine is local or ray; got {self.engine!r}")
+        if self.engine == "local" and (self.address or self.workers not in (None, 1)):
+            raise ConfigError(
+                f"the local engine is one process on this machine; for workers={self.workers} and"
+                f" address={self.address} take engine ray"
+            )
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers must be at least 1; got {self.workers}")
+
+    def start(self, root: Path, job: PlannedJob) -> Engine:
+        """The engine, started."""
+        if self.engine == "local":
+            return LocalEngine(root, job)
+        from pipelines.engines.ray_client import (
+            RayClientEngine,  # Ray costs a second to import and is not always wanted
+        )
+        from pipelines.engines.ray_engine import RayEngine
+
+        if self.address and self.address.startswith("ray://"):
+            return RayClientEngine(root, job, address=self.address, workers=self.workers)
+        return RayEngine(root, job, address=self.address, workers=self.workers)
+
+
+def run_rounds(root: Path, job: PlannedJob, how: How) -> JobResult:
+    """Everything of `job` that is left to do. The data set's index is brought up to date behind it."""
+    began_s = time.monotonic()
+    progress = how.progress or Silent()
+    job = replace(job, versions=versions())
+    tally = Tally(job=job.name, target=job.until.kept if job.until else 0)
+    engine: Engine | None = None
+    progress.begin(tally)
+    try:
+        for units in _rounds(root, job, tally):
+            left = _left(root, units, tally, retry_failed=how.retry_failed)
+            progress.changed(tally)
+            if left:
+                engine = engine or how.start(root, job)
+                Driver(root, job, engine, tally=tally, progress=progress).work_through(left)
+    finally:
+        if engine is not None:
+            engine.close()
+        progress.end(tally)
+    bury(Sink(root, job.sink))
+    _tidy(Dataset.open(root))
+    letters = dead_letters_of(root, read_plans(root, job.name))
+    return JobResult(tally=tally, dead_letters=letters, seconds=time.monotonic() - began_s)
+
+
+def _rounds(root: Path, job: PlannedJob, tally: Tally) -> Iterator[tuple[WorkUnit, ...]]:
+    """The rounds of a job's plan: those on the disk, then, for a job with `until`, new ones as they are needed."""
+    number = 0
+    while units := _round(root, job, tally, number=number):
+        yield units
+        number += 1
+
+
+def _round(root: Path, job: PlannedJob, tally: Tally, *, number: int) -> tuple[WorkUnit, ...]:
+    path = plan_path(root, job.name, number)
+    if path.exists():
+        return read_plan(path)
+    if job.until is None:
+        return ()
+    units = next_round(job, tally, number)
+    if units:
+        write_plan(root, units)
+    return units
+
+
+def _left(root: Path, units: tuple[WorkUnit, ...], tally: Tally, *, retry_failed: bool) -> list[WorkUnit]:
+    """The units of a round that are to do; `tally` takes in what is done."""
+    sink = Sink(root, units[0].sink)
+    done = sink.committed() | (set() if retry_failed else sink.dead())
+    tally.absorb(tally_of(root, tally.job, units), dead_too=not retry_failed)
+    return [unit for unit in units if unit.unit_id not in done]
+
+
+def _tidy(dataset: Dataset) -> None:
+    """Bring the index up to date, and declare embodiments of units whose process died before it could name them."""
+    dataset.compact()
+    missing = {str(layout["embodiment"]) for layout in dataset.index.layouts} - dataset.embodiments.keys()
+    for name in missing - EMBODIMENTS.keys():
+        _LOG.warning("%s holds episodes of %r, which nobody here declares", dataset.root, name)
+    if found := [EMBODIMENTS[name] for name in sorted(missing & EMBODIMENTS.keys())]:
+        dataset.declare(*found)
+
+
+def check_output(root: Path) -> None:
+    """Raise WorldError when nothing can be written into the data set in `root`."""
+    if not can_write(root):
+        raise WorldError(
+            f"{root} cannot be written: read-only, or the disk is full; choose another folder or make room"
+        )

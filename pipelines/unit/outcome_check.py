@@ -1,0 +1,49 @@
+"""What a stage owes the runner, checked on every unit: the list is in `pipelines/stage.py`."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.field_check import gives
+from pipelines.unit.unit_state import name_of
+from storage.episode import Episode
+from storage.errors import StageContractError
+from storage.outcomes import Dropped, Kept, Outcome
+
+
+def check_outcomes(
+    stage: str, before: Sequence[Any], outcomes: Any, *, writes: frozenset[str], labelling: bool
+) -> None:
+    """Raise StageContractError unless a stage kept its side: one list of outcomes an
+    input, nothing written that its row does not declare, and from a labeller each episode once and under its own id."""
+    if not isinstance(outcomes, list) or len(outcomes) != len(before):
+        came = f"{len(outcomes)} lists" if isinstance(outcomes, list) else type(outcomes).__name__
+        raise StageContractError(
+            f"stage {stage!r} must return one list of outcomes an input, {len(before)}; got {came}"
+        )
+    for thing, found in zip(before, outcomes, strict=True):
+        if any(not isinstance(outcome, Kept | Dropped) for outcome in found):
+            raise StageContractError(f"stage {stage!r} must return Kept and Dropped; got {_kinds(found)}")
+        if labelling and [_id(outcome) for outcome in found] != [name_of(thing)]:
+            raise StageContractError(
+                f"stage {stage!r} labels, so it gives each episode back once, under its own id; got {_kinds(found)}"
+                f" for {name_of(thing)!r}"
+            )
+        for outcome in found:
+            if isinstance(outcome, Kept):
+                _check_writes(stage, thing, outcome.episode, writes=writes)
+
+
+def _check_writes(stage: str, before: Any, after: Episode, *, writes: frozenset[str]) -> None:
+    known = before.fields if isinstance(before, Episode) else frozenset()
+    for name in sorted(after.fields - known - {"instruction", "provenance"}):
+        if not any(gives(declared, name) for declared in writes):
+            raise StageContractError(f"stage {stage!r} wrote {name!r}; its row declares {sorted(writes)}")
+
+
+def _id(outcome: Outcome) -> str:
+    return outcome.episode.episode_id if isinstance(outcome, Kept) else outcome.episode_id
+
+
+def _kinds(found: Sequence[Any]) -> Mapping[str, int]:
+    return dict(Counter(type(outcome).__name__ for outcome in found))

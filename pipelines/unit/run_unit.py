@@ -1,0 +1,186 @@
+"""One unit through its stages to the commit. Both engines run this and nothing else, so they write the same bytes."""
+
+import logging
+import resource
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.job import PlannedJob, PlannedStage
+from pipelines.stage import StageCall
+from pipelines.unit.failure import Failure
+from pipelines.unit.outcome_check import check_outcomes
+from pipelines.unit.sidecar import sidecar_episodes
+from pipelines.unit.unit_result import BAD_INPUT, UnitResult
+from pipelines.unit.unit_state import UnitState, added_bytes, name_of
+from storage.datasets.commit import Attempt, is_committed
+from storage.datasets.manifest import Manifest, StageRecord, read_manifest
+from storage.datasets.plan import WorkUnit
+from storage.datasets.unit_paths import Sink
+from storage.embodiment import embodiment
+from storage.errors import InputError, StageContractError
+from storage.ids import Randomness
+from storage.outcomes import Dropped, Outcome
+from storage.shards.record import ShardRecord
+from storage.shards.writer import ShardWriter
+
+_LOG = logging.getLogger(__name__)
+COMMIT = "commit"
+_RSS_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+class UnitWorker:
+    """Takes units through stages `first` to `behind` of a job, and commits them behind the last stage.
+
+    Stages are made when the first unit needs them, and made anew after a failure: what one unit broke, a simulator
+    or a connection, must not reach the next.
+    """
+
+    def __init__(self, root: Path, job: PlannedJob, *, first: int = 0, behind: int | None = None) -> None:
+        self._root, self.job = root, job
+        self._chain = job.stages[first:behind]
+        self._commits = first + len(self._chain) == len(job.stages)
+        self._made: dict[str, StageCall] = {}
+        self._at = ""
+        self._making = False
+
+    def __call__(self, start: WorkUnit | UnitState) -> UnitState | UnitResult:
+        """The unit behind the stages, or its result: committed, or failed for whatever reason."""
+        state = start if isinstance(start, UnitState) else UnitState.start(start)
+        unit = state.unit
+        sink = Sink(self._root, unit.sink)
+        try:
+            if is_committed(sink, unit.unit_id):
+                return UnitResult.of(read_manifest(sink.manifest(unit.unit_id)), items=len(unit.items))
+            for stage in self._chain:
+                state = self._through(stage, state)
+            return self._commit(state) if self._commits else state
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a stage raises, SystemExit too, becomes a record
+            _LOG.info("unit %s failed in stage %s: %s", unit.unit_id, self._at, type(error).__name__)
+            failure = Failure.of(error, stage=self._at, making=self._making, root=self._root)
+            self.close()
+            return UnitResult(unit_id=unit.unit_id, items=len(unit.items), failure=failure)
+
+    def close(self) -> None:
+        """Let go of the stages; those that have a `close` are told."""
+        made, self._made = self._made, {}
+        for name, call in made.items():
+            close = getattr(call, "close", None)
+            try:
+                if callable(close):
+                    close()
+            except Exception:  # noqa: BLE001 - the stage is given up; what it says about that changes nothing
+                _LOG.warning("stage %s does not close", name, exc_info=True)
+
+    def _through(self, stage: PlannedStage, state: UnitState) -> UnitState:
+        self._at, self._making = stage.name, True
+        call = self._made.get(stage.name)
+        if call is None:
+            call = self._made[stage.name] = stage.make(self._root)
+        self._making = False
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        outcomes = _guarded(call, state.inputs, Randomness(state.unit.seed, stage.name))
+        labelling = not stage.row.source and Sink(self._root, state.unit.sink).is_labels
+        check_outcomes(stage.name, state.inputs, outcomes, writes=stage.row.writes, labelling=labelling)
+        dropped = Counter(each.reason for found in outcomes for each in found if isinstance(each, Dropped))
+        record = StageRecord(
+            name=stage.name,
+            version=stage.row.version,
+            wall_s=time.perf_counter() - wall_s,
+            cpu_s=time.process_time() - cpu_s,
+            inputs=len(state.inputs),
+            kept=sum(map(len, outcomes)) - dropped.total(),
+            dropped=dict(dropped),
+            bytes=added_bytes(state.inputs, outcomes),
+        )
+        return state.after(record, outcomes, source=stage.row.source)
+
+    def _commit(self, state: UnitState) -> UnitResult:
+        self._at = COMMIT
+        unit = state.unit
+        sink = Sink(self._root, unit.sink)
+        ids = [episode.episode_id for episode in state.inputs]
+        if len(set(ids)) != len(ids):
+            twice = [name for name, times in Counter(ids).items() if times > 1]
+            raise StageContractError(f"episode ids must differ; given more than once: {twice[:3]}")
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        with Attempt(sink, unit.unit_id) as attempt:
+            shard = _write(attempt.path, state, labelling=sink.is_labels)
+            record = StageRecord(
+                name=COMMIT,
+                version=1,
+                wall_s=time.perf_counter() - wall_s,
+                cpu_s=time.process_time() - cpu_s,
+                inputs=len(state.inputs),
+                kept=len(shard.episodes) if shard else 0,
+                bytes=shard.bytes if shard else 0,
+            )
+            manifest = self._manifest(state, record, shard)
+            attempt.publish(manifest)
+        bodies = sorted({str(episode["embodiment"]) for episode in manifest.episodes})
+        declarations = tuple(embodiment(name).to_json() for name in bodies)
+        return UnitResult.of(manifest, items=len(unit.items), embodiments=declarations)
+
+    def _manifest(self, state: UnitState, written: StageRecord, shard: ShardRecord | None) -> Manifest:
+        unit = state.unit
+        return Manifest(
+            unit_id=unit.unit_id,
+            job=unit.job,
+            config_hash=unit.config_hash,
+            seed=unit.seed,
+            sink=unit.sink,
+            shard=shard,
+            dropped=state.dropped,
+            stages=(*state.stages, written),
+            host=socket.gethostname(),
+            versions=dict(self.job.versions),
+            counters=_counters(),
+        )
+
+
+def _guarded(call: StageCall, inputs: Sequence[Any], randomness: Randomness) -> list[list[Outcome]]:
+    """The stage's outcomes. Where it cannot take all inputs together it gets them one by one, and those that it cannot
+    take at all are dropped; when it can take none, that is the unit's failure."""
+    if not inputs:
+        return []
+    try:
+        return call(inputs, randomness)
+    except InputError as error:
+        if len(inputs) == 1:
+            raise
+        _LOG.warning(
+            "stage %s refused a unit of %d inputs, trying them one by one: %s", randomness.stage, len(inputs), error
+        )
+    outcomes: list[list[Outcome]] = []
+    refusals: list[InputError] = []
+    for thing in inputs:
+        try:
+            outcomes += call([thing], randomness)
+        except InputError as error:
+            refusals.append(error)
+            detail = {"stage": randomness.stage, "error": type(error).__name__, "message": str(error)}
+            outcomes.append([Dropped(episode_id=name_of(thing), reason=BAD_INPUT, detail=detail)])
+    if len(refusals) == len(inputs):
+        raise refusals[0]
+    return outcomes
+
+
+def _write(path: Path, state: UnitState, *, labelling: bool) -> ShardRecord | None:
+    """The unit's episodes as a shard at `path`; None when there are none."""
+    episodes = list(sidecar_episodes(state)) if labelling else list(state.inputs)
+    if not episodes:
+        return None
+    with ShardWriter(path, unit_id=state.unit.unit_id) as writer:
+        for episode in episodes:
+            writer.add(episode)
+        return writer.close()
+
+
+def _counters() -> Mapping[str, float]:
+    return {"peak_memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_BYTES)}

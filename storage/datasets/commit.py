@@ -1,0 +1,166 @@
+"""How a unit becomes visible: stage, read back, rename, and last of all the manifest, which is the commit.
+
+    _staging/<unit>.<attempt>/<unit>.zarr   written and read back here, by this attempt alone
+        |  rename                           the first attempt wins; an equal one behind it is thrown away
+    shards/<unit>.zarr                      not visible to any reader yet
+        |  manifest, put once               from here on the unit is committed and never changes
+    manifest/<unit>.json
+
+A process that dies between two lines leaves garbage that `leftovers` finds and nothing else. A lock held while
+publishing (it is the kernel's and dies with its holder) lets an attempt replace what a dead one left half published.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import google_crc32c
+
+from storage.atomic_files import sync_folder
+from storage.datasets.manifest import Manifest, write_manifest
+from storage.datasets.unit_paths import STAGING, Sink, sinks_of
+from storage.errors import WorldError
+from storage.shards.reader import Shard
+from storage.shards.record import ShardRecord
+
+_LOG = logging.getLogger(__name__)
+_LOCK_WAIT_S = 60.0
+
+
+def is_committed(sink: Sink, unit_id: str) -> bool:
+    """Whether a unit is there for readers."""
+    return sink.manifest(unit_id).exists()
+
+
+class Attempt:
+    """One try at one unit. Write the shard to `path`, then `publish`; leaving the block without it leaves nothing.
+
+    with Attempt(sink, unit_id) as attempt:
+        writer = ShardWriter(attempt.path, unit_id=unit_id)
+        ...
+        attempt.publish(Manifest(unit_id=unit_id, shard=writer.close(), ...))
+    """
+
+    def __init__(self, sink: Sink, unit_id: str) -> None:
+        self._sink = sink
+        self._unit_id = unit_id
+        kind = sink.name.replace("/", "-")
+        name = f"{kind}.{unit_id}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._folder = sink.root / STAGING / name
+        self.path = self._folder / f"{unit_id}.zarr"
+
+    def __enter__(self) -> "Attempt":
+        self._folder.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def publish(self, manifest: Manifest) -> bool:
+        """Read the shard back, move it into place and commit. Returns False where another attempt was first.
+
+        Raises CorruptFileError when what was written does not read back, OSError when the world says no.
+        """
+        if manifest.shard is not None:
+            Shard(self.path).check()
+            sync_folder(self._folder)
+        with _publishing(self._sink, self._unit_id):
+            if is_committed(self._sink, self._unit_id):
+                return False
+            if manifest.shard is not None:
+                self._move_into_place(manifest.shard)
+            return write_manifest(self._sink.root, manifest)
+
+    def _move_into_place(self, record: ShardRecord) -> None:
+        target = self._sink.shard(self._unit_id)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not holds(target, record):
+            # Left by an attempt that died before its manifest; nobody can have read it.
+            _LOG.warning("%s was left by an attempt that died, and differs from this one: replacing it", target)
+            target.rename(self._folder / "replaced.zarr")
+        if not target.exists():
+            self.path.rename(target)
+        sync_folder(target.parent)
+
+
+def holds(folder: Path, record: ShardRecord) -> bool:
+    """Whether `folder` holds exactly the files of `record`, to the byte."""
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    if present != {file.path for file in record.files}:
+        return False
+    return all(_checksum(folder / file.path) == (file.bytes, file.crc32c) for file in record.files)
+
+
+def _checksum(path: Path) -> tuple[int, int]:
+    total, size = google_crc32c.Checksum(), 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            total.update(block)
+            size += len(block)
+    return size, int.from_bytes(total.digest(), "big")
+
+
+@contextmanager
+def _publishing(sink: Sink, unit_id: str) -> Iterator[None]:
+    """Hold the right to publish one unit. A dead holder's right ends with it."""
+    path = sink.root / STAGING / f"{sink.name.replace('/', '-')}.{unit_id}.lock"
+    handle = _lock(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _lock(path: Path) -> int:
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_nlink:  # else its last holder removed it, and this is a lock on nothing
+                return handle
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(handle)
+                raise WorldError(f"another process has held {path} for {_LOCK_WAIT_S:.0f} s; is it stopped?") from None
+            time.sleep(0.02)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                os.close(handle)
+                raise
+            # A file system without locks: renaming and linking still let only the first attempt win.
+            return handle
+        os.close(handle)
+
+
+def leftovers(root: Path, *, older_than_s: float = 3600.0) -> list[Path]:
+    """What dead attempts left behind: everything staged, and shards that no manifest speaks of.
+
+    Only what has not changed for `older_than_s` is named, so that a run that is going on is left alone.
+    """
+    staged = [*(root / STAGING).iterdir()] if (root / STAGING).is_dir() else []
+    orphans = [
+        shard
+        for sink in sinks_of(root)
+        if sink.shards.is_dir()
+        for shard in sink.shards.glob("*.zarr")
+        if not is_committed(sink, shard.stem)
+    ]
+    return sorted(path for path in (*staged, *orphans) if _age_s(path) >= older_than_s)
+
+
+def _age_s(path: Path) -> float:
+    try:
+        newest = max(inner.stat().st_mtime for inner in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return 0.0  # it is going away this moment, so somebody is at work on it
+    return time.time() - newest

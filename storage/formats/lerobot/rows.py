@@ -1,0 +1,122 @@
+"""The rows of one episode of a LeRobot data set: which column holds what, and the parquet file."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from storage.episode import Episode
+from storage.formats.lerobot.columns import LABELS, RECORDED_TIMESTAMP
+from storage.formats.lerobot.text import Runs, per_step_texts
+
+INSTRUCTION = "annotation.human.action.task_description"
+VALIDITY = "annotation.human.validity"
+_RESERVED = frozenset(
+    {"observation.state", "action", "timestamp", "frame_index", "episode_index", "index", "task_index", *LABELS}
+    | {RECORDED_TIMESTAMP, INSTRUCTION, VALIDITY}
+)
+_OWN_COLUMN = frozenset({"state", "action/ground_truth", "action/predicted", "action/latent", "timestamp", "valid"})
+
+
+@dataclass
+class Tasks:
+    """The texts of a data set, numbered as they come."""
+
+    index_of: dict[str, int] = field(default_factory=dict)
+
+    def indices(self, texts: Iterable[str]) -> NDArray[np.int64]:
+        """The number of each text; new ones get the next."""
+        return np.array([self.index_of.setdefault(text, len(self.index_of)) for text in texts], np.int64)
+
+    def texts(self, indices: NDArray[np.int64]) -> list[str]:
+        names = list(self.index_of)
+        return [names[index] for index in dict.fromkeys(indices.tolist())]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Which array is behind which column of a group of equal episodes. `noted` maps a column that has no standard
+    meaning to {"array", "dtype", "shape"}; `filled` are arrays, `filled_columns` columns, that were made up so that
+    trainers find what they insist on."""
+
+    noted: Mapping[str, Mapping[str, Any]]
+    filled: tuple[str, ...]
+    filled_columns: tuple[str, ...]
+    annotations: tuple[str, ...]
+
+
+def layout_of(episode: Episode, *, predicted_as_action: bool) -> Layout:
+    """The layout for `episode` and all that are like it."""
+    noted: dict[str, dict[str, Any]] = {}
+    for name, array in episode.arrays.items():
+        if name not in _OWN_COLUMN:
+            column = name.removeprefix("foreign/") if name.startswith("foreign/") else name.replace("/", ".")
+            column = f"foreign.{column}" if column in _RESERVED or column.startswith("annotation.") else column
+            noted[column] = {"array": name, "dtype": str(array.dtype), "shape": list(array.shape[1:])}
+    predicted = "action/predicted" in episode.arrays and "action/ground_truth" not in episode.arrays
+    return Layout(
+        noted=noted,
+        filled=("action/ground_truth",) if predicted and predicted_as_action else (),
+        filled_columns=tuple(name for name in ("next.reward", "next.done") if name not in noted),
+        annotations=tuple(sorted(other_annotations(episode))),
+    )
+
+
+def annotation_runs(episode: Episode) -> Mapping[str, Runs]:
+    """Annotations that the episode was imported with: column -> [[first step, text], ...]."""
+    runs: Mapping[str, Runs] = episode.provenance.get("imported", {}).get("annotations", {})
+    return runs
+
+
+def other_annotations(episode: Episode) -> dict[str, Runs]:
+    """Annotations beside the instruction and the validity."""
+    skip = (INSTRUCTION, "task_index", VALIDITY)
+    return {name: runs for name, runs in annotation_runs(episode).items() if name not in skip}
+
+
+def columns_of(episode: Episode, layout: Layout, tasks: Tasks, numbers: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Every column of an episode. `numbers` are its episode_index and the index of its first row."""
+    length, steps = episode.length, np.arange(episode.length)
+    columns: dict[str, NDArray[Any]] = {}
+    for column, name in {"observation.state": "state", "action": "action/ground_truth", **LABELS}.items():
+        source = "action/predicted" if name in layout.filled else name
+        if source in episode.arrays:
+            columns[column] = episode.arrays[source]
+    columns["timestamp"] = (steps / episode.rate_hz).astype(np.float32)
+    if "timestamp" in episode.arrays:
+        columns[RECORDED_TIMESTAMP] = episode.arrays["timestamp"]
+    spoken = tasks.indices(per_step_texts(episode.instruction, _instruction_runs(episode), length))
+    columns[INSTRUCTION] = columns["task_index"] = spoken
+    for name, runs in other_annotations(episode).items():
+        columns[name] = tasks.indices(per_step_texts("", runs, length))
+    if "valid" in episode.arrays:
+        columns[VALIDITY] = tasks.indices("valid" if step else "invalid" for step in episode.arrays["valid"])
+    columns |= {"frame_index": steps, "episode_index": np.full(length, numbers[0]), "index": numbers[1] + steps}
+    for column, note in layout.noted.items():
+        columns[column] = episode.arrays[note["array"]]
+    made_up = {"next.reward": np.zeros(length, np.float32), "next.done": steps == length - 1}
+    return columns | {name: made_up[name] for name in layout.filled_columns}
+
+
+def _instruction_runs(episode: Episode) -> Runs | None:
+    """The instruction over time, if it changes and has not been replaced since."""
+    runs = annotation_runs(episode).get(INSTRUCTION) or annotation_runs(episode).get("task_index")
+    return runs if runs and runs[0][1] == episode.instruction else None
+
+
+def write_rows(columns: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write the columns, (T,) or (T, D), as one parquet file with lists of fixed size."""
+    arrays = {name: _arrow(values) for name, values in columns.items()}
+    pyarrow.parquet.write_table(pyarrow.table(arrays), path)
+
+
+def _arrow(values: NDArray[Any]) -> Any:
+    flat = np.ascontiguousarray(values).reshape(len(values), -1)
+    if flat.shape[1] == 1:
+        return pyarrow.array(flat[:, 0])
+    return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(flat.reshape(-1)), flat.shape[1])

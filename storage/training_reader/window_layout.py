@@ -1,0 +1,103 @@
+"""How to make a window from one kind of unit of one source: every time as a number of steps, every name resolved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from storage.embodiment import embodiment
+from storage.frames import frame_codec
+from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.resampling import Chunk, chunk_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """The camera that fills a view: its name and its frames' size and codec."""
+
+    name: str
+    height_px: int
+    width_px: int
+    codec: str
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        return frame_codec(self.codec).shape(self.height_px, self.width_px)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Offsets are in steps. `cameras` and `fields` lack the views and arrays that these units do not have; `masks` are
+    the arrays that say whether a step is valid; present steps lie `before` from the begin and `after` from the end."""
+
+    source: int
+    head: str
+    rate_hz: float
+    cameras: Mapping[str, Camera]
+    observation_offsets: tuple[int, ...]
+    state_offsets: tuple[int, ...]
+    state_size: int
+    action: str
+    action_size: int
+    chunk: Chunk
+    masks: tuple[str, ...]
+    fields: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
+    before: int
+    after: int
+
+
+def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -> Recipe | None:
+    """The recipe for `unit_id` and all units like it; None where it lacks the action that the source is about."""
+    layout = source.dataset.index.layout(unit_id)
+    arrays, rate_hz = source.dataset.arrays(unit_id), float(layout["rate_hz"])
+    if source.action and source.action not in arrays:
+        return None
+    body, kind = embodiment(layout["embodiment"]), source.action.removeprefix("action/")
+    action_size = _width(arrays, source.action)
+    chunk = chunk_of(
+        steps=config.horizon_steps,
+        horizon_s=config.horizon_s,
+        rate_hz=rate_hz,
+        layout=None if kind == "latent" else body.action,
+        size=action_size,
+    )
+    observation = tuple(round(offset * rate_hz) for offset in config.observation_offsets_s)
+    state = tuple(round(offset * rate_hz) for offset in config.state_offsets_s)
+    before, after = _margins(config, (*observation, *state), int(chunk.needs[-1]) - 1 if action_size else 0)
+    return Recipe(
+        source=number,
+        head=source.head or layout["embodiment"],
+        rate_hz=rate_hz,
+        cameras=_cameras(config.cameras, layout["cameras"]),
+        observation_offsets=observation,
+        state_offsets=state,
+        state_size=_width(arrays, "state"),
+        action=source.action,
+        action_size=action_size,
+        chunk=chunk,
+        masks=tuple(name for name in ("valid", f"label/valid/{kind}") if name in arrays),
+        fields={name: arrays[name] for name in config.fields if name in arrays},
+        before=before,
+        after=after,
+    )
+
+
+def _width(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], name: str) -> int:
+    return arrays[name][0][0] if name in arrays else 0
+
+
+def _margins(config: WindowConfig, offsets: tuple[int, ...], chunk: int) -> tuple[int, int]:
+    observed = (max(0, -min(offsets)), max(0, *offsets)) if not config.pad_observations else (0, 0)
+    return observed[0], max(observed[1], 0 if config.pad_actions else chunk)
+
+
+def _cameras(wanted: Mapping[str, tuple[str, ...]], there: Mapping[str, Any]) -> dict[str, Camera]:
+    found = {}
+    for view, names in wanted.items():
+        name = next((name for name in names if name in there), None)
+        if name is not None:
+            about = there[name]
+            sizes = {"height_px": about["height_px"], "width_px": about["width_px"]}
+            found[view] = Camera(name=name, codec=about["frame_codec"], **sizes)
+    return found

@@ -1,0 +1,185 @@
+"""Labels: one a step, in order, none invented, none from a model that is unfit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lapa.fitting.fit import LapaFit
+from lapa.labelling.encode_clip import encode_clip
+from lapa.labelling.label import LapaLabel
+from lapa.labelling.label_config import LapaLabelConfig
+from lapa.testing import fit_tiny, moving_episode, tiny_fit_config
+from storage.episode import Episode
+from storage.errors import UnfitModelError
+from storage.frames import Frames
+from storage.ids import Randomness
+from storage.outcomes import Dropped, Kept
+
+RANDOM = Randomness(0, "lapa_label")
+
+
+@pytest.fixture(scope="module")
+def labeller(fitted: tuple[LapaFit, Path]) -> LapaLabel:
+    return LapaLabel(LapaLabelConfig(model=str(fitted[1]), batch=7, windows_s={"so_arm": 0.25, "human": 0.25}))
+
+
+def label(labeller: LapaLabel, episode: Episode) -> Episode:
+    outcome = labeller([episode], RANDOM)[0][0]
+    assert isinstance(outcome, Kept)
+    return outcome.episode
+
+
+def refusal(labeller: LapaLabel, episode: Episode) -> str:
+    outcome = labeller([episode], RANDOM)[0][0]
+    assert isinstance(outcome, Dropped)
+    return str(outcome.detail["why"])
+
+
+def with_images(episode: Episode, images: np.ndarray) -> Episode:
+    return replace(episode, cameras={"front": Frames.encode(images, "lossless")}, length=len(images), arrays={})
+
+
+def test_every_step_that_has_a_later_frame_has_a_label_and_no_other(labeller: LapaLabel) -> None:
+    found = label(labeller, moving_episode(50)).arrays
+    valid = found["label/valid/latent"]
+    assert valid.tolist() == [True] * 35 + [False] * 5
+    assert np.isfinite(found["action/latent"][valid]).all()
+    assert np.isnan(found["action/latent"][~valid]).all()
+    assert (found["label/codes"][valid] >= 0).all()
+    assert (found["label/codes"][~valid] == -1).all()
+
+
+def test_labels_are_the_embeddings_before_quantisation(labeller: LapaLabel) -> None:
+    found = label(labeller, moving_episode(50)).arrays
+    latent = torch.from_numpy(found["action/latent"][:35]).view(35, 2, 4)
+    out = labeller.loaded.model.quantise(latent)
+    assert not torch.allclose(out.codes, latent, atol=1e-3)
+    assert np.array_equal(out.indices.numpy(), found["label/codes"][:35])
+
+
+def test_the_label_of_a_step_is_that_of_its_own_two_frames(labeller: LapaLabel) -> None:
+    """Order: each step is labelled again from a clip that holds nothing but its own pair."""
+    episode = moving_episode(51)
+    images, whole = episode.cameras["front"].decode(), label(labeller, moving_episode(51)).arrays["action/latent"]
+    model = labeller.loaded.model
+    for step in (0, 6, 7, 20, 34):
+        now, later = (model.look(torch.from_numpy(images[[place]])) for place in (step, step + 5))
+        assert np.allclose(model.encoder(now, later).detach().numpy().ravel(), whole[step], atol=1e-4)
+
+
+def test_labels_do_not_depend_on_the_batch_or_the_company(labeller: LapaLabel) -> None:
+    alone = label(labeller, moving_episode(52)).arrays["action/latent"]
+    outcomes = labeller([moving_episode(50), moving_episode(52), moving_episode(51)], RANDOM)
+    assert isinstance(outcomes[1][0], Kept)
+    in_company = outcomes[1][0].episode.arrays["action/latent"]
+    assert np.allclose(alone, in_company, atol=1e-5, equal_nan=True)
+    clip_batches = LapaLabelConfig(model=labeller.config.model, batch=64, windows_s=labeller.config.windows_s)
+    assert np.allclose(
+        alone, label(LapaLabel(clip_batches), moving_episode(52)).arrays["action/latent"], atol=1e-5, equal_nan=True
+    )
+
+
+def test_a_clip_at_half_the_rate_gets_nearly_the_same_labels(labeller: LapaLabel) -> None:
+    """The window is a time, not a number of frames: 0.25 s is 5 frames at 20 Hz and 10 at 40 Hz."""
+    fast = moving_episode(53)
+    doubled = with_images(fast, fast.cameras["front"].decode().repeat(2, axis=0))
+    slow = label(labeller, fast).arrays["action/latent"]
+    twice = label(labeller, replace(doubled, rate_hz=40.0)).arrays["action/latent"]
+    assert np.allclose(twice[::2][:35], slow[:35], atol=1e-5)
+
+
+def test_provenance_names_the_model_the_window_and_what_was_masked(labeller: LapaLabel) -> None:
+    about = label(labeller, moving_episode(50)).provenance["lapa"]
+    assert about["model"] == labeller.loaded.card.content_hash
+    assert about["window_s"] == 0.25
+    assert about["masked"]["beyond the end"] == pytest.approx(5 / 40)
+    assert about["failed_gates"] == []
+
+
+def test_a_cut_masks_the_steps_across_it(labeller: LapaLabel) -> None:
+    images = moving_episode(50).cameras["front"].decode()
+    inverted = np.concatenate([images[:20], 255 - images[20:]])
+    found = label(labeller, with_images(moving_episode(50), inverted)).arrays
+    assert np.flatnonzero(~found["label/valid/latent"]).tolist() == [*range(15, 20), *range(35, 40)]
+
+
+def test_a_corrupt_frame_in_the_middle_costs_two_labels(labeller: LapaLabel) -> None:
+    episode = moving_episode(50)
+    payloads = list(episode.cameras["front"].payloads)
+    payloads[20] = b"not an image"
+    broken = replace(episode, cameras={"front": replace(episode.cameras["front"], payloads=payloads)})
+    found = label(labeller, broken).arrays
+    assert np.flatnonzero(~found["label/valid/latent"][:35]).tolist() == [15, 20]
+
+
+def test_black_frames_are_masked(labeller: LapaLabel) -> None:
+    images = moving_episode(50).cameras["front"].decode()
+    images[10:12] = 0
+    found = label(labeller, with_images(moving_episode(50), images)).arrays
+    assert np.flatnonzero(~found["label/valid/latent"][:35]).tolist() == [5, 6, 10, 11]
+
+
+def test_frozen_video_is_refused_with_the_reason(labeller: LapaLabel) -> None:
+    images = moving_episode(50).cameras["front"].decode()[[3]].repeat(30, axis=0)
+    assert "frozen" in refusal(labeller, with_images(moving_episode(50), images))
+
+
+def test_a_clip_of_one_frame_is_refused(labeller: LapaLabel) -> None:
+    images = moving_episode(50).cameras["front"].decode()[:1]
+    assert "hold no two that are 0.25 s apart" in refusal(labeller, with_images(moving_episode(50), images))
+
+
+def test_an_episode_without_video_is_refused(labeller: LapaLabel) -> None:
+    assert "has no video" in refusal(labeller, replace(moving_episode(50), cameras={}))
+
+
+def test_a_missing_camera_is_refused_by_name(fitted: tuple[LapaFit, Path]) -> None:
+    wrist = LapaLabel(LapaLabelConfig(model=str(fitted[1]), cameras=("wrist",)))
+    assert "['front'], none of ['wrist']" in refusal(wrist, moving_episode(50))
+
+
+def test_steps_that_the_source_marks_invalid_have_no_label(labeller: LapaLabel) -> None:
+    valid = np.ones(40, bool)
+    valid[12] = False
+    episode = moving_episode(50)
+    found = label(labeller, replace(episode, arrays={**episode.arrays, "valid": valid})).arrays
+    assert np.flatnonzero(~found["label/valid/latent"][:35]).tolist() == [7, 12]
+
+
+def test_clips_of_mixed_sizes_and_rates_are_labelled_side_by_side(labeller: LapaLabel) -> None:
+    images = moving_episode(50).cameras["front"].decode()
+    wide = images.repeat(2, axis=2)
+    small = with_images(moving_episode(50), images)
+    large = replace(with_images(moving_episode(51, episode_id="large"), wide), rate_hz=12.0)
+    outcomes = labeller([small, large], RANDOM)
+    kept = [outcome[0].episode for outcome in outcomes if isinstance(outcome[0], Kept)]
+    assert [int(e.arrays["label/valid/latent"].sum()) for e in kept] == [35, 37]
+
+
+def test_an_unfit_model_refuses_to_label_unless_forced_and_the_labels_carry_its_failure(tmp_path: Path) -> None:
+    fit = fit_tiny(tmp_path / "unfit", tiny_fit_config(steps=1))
+    assert fit.failures
+    with pytest.raises(UnfitModelError, match=r"fails its own gates: .*endpoint swap"):
+        LapaLabel(LapaLabelConfig(model=str(tmp_path / "unfit")))
+    forced = LapaLabel(LapaLabelConfig(model=str(tmp_path / "unfit"), force=True, windows_s={"so_arm": 0.25}))
+    about = label(forced, moving_episode(50)).provenance["lapa"]
+    assert any("endpoint swap" in failure for failure in about["failed_gates"])
+
+
+def test_latents_of_a_once_a_frame_encoder_equal_those_of_its_pairs(fitted: tuple[LapaFit, Path]) -> None:
+    from lapa.network.encoder import EncoderConfig
+    from lapa.network.model import LatentActionModel
+    from lapa.testing import moving_clips
+
+    torch.manual_seed(0)
+    encoder = EncoderConfig(conv_widths=(8, 16), width=16, heads=2, second_input="later")
+    model = LatentActionModel(replace(fitted[0].model.config, encoder=encoder)).eval()
+    clip = moving_clips(range(1))[0]
+    images = model.look(torch.from_numpy(clip.frames_of(range(40))))
+    direct = model.encoder(images[:35], images[5:]).detach().flatten(1).numpy()
+    model.quantizer.train()
+    model.quantise(torch.randn(64, 2, 4))
+    assert np.allclose(encode_clip(model.eval(), clip, batch=6).latent, direct, atol=1e-5)

@@ -1,0 +1,130 @@
+"""Fitting and evaluating the labellers from data sets on disk: what `pyramid fit` and `pyramid evaluate` call."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pipelines.config import config_from, settings_of
+from storage.atomic_files import json_bytes, write_whole
+from storage.datasets.dataset import Dataset
+from storage.episode import Episode
+from storage.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from idm.evaluation.evaluate import Replay
+
+
+def settings_from(path: Path | None) -> dict[str, Any]:
+    """The settings in a YAML file; none without a file. Raises ConfigError."""
+    if path is None:
+        return {}
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"settings file {path} cannot be read: {error}") from error
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"settings file {path} must be a mapping; got {type(settings).__name__}")
+    return dict(settings)
+
+
+def merged(config: Any, settings: Mapping[str, Any]) -> Any:
+    """`config` with `settings` put in, at any depth; unknown keys are refused."""
+    return config_from(type(config), _put(settings_of(config), settings))
+
+
+def _put(plain: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    deeper = {
+        key: _put(plain[key], value)
+        for key, value in settings.items()
+        if isinstance(value, Mapping) and isinstance(plain.get(key), Mapping)
+    }
+    return {**plain, **settings, **deeper}
+
+
+def fit_idm(datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any]) -> str:
+    """Fit an inverse dynamics model to every episode with recorded actions, and save it in `output`."""
+    from idm.fitting.fit import IdmFitConfig, fit
+    from idm.fitting.windows import TrainingData
+    from idm.presets import preset as idm_preset
+
+    config = IdmFitConfig(model=idm_preset(preset))
+    config = merged(replace(config, fit=replace(config.fit, steps=steps)) if steps else config, settings)
+    model = fit(
+        [TrainingData(dataset=Dataset.open(path)) for path in datasets], config, output, folder=output / "training"
+    )
+    return f"fitted {config.model.preset} to {', '.join(model.targets)} in {output}"
+
+
+def fit_lapa(datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any]) -> str:
+    """Fit a latent action model to every episode with video, and save it in `output`."""
+    from lapa.fitting.fit import LapaFitConfig
+    from lapa.fitting.fit import fit_lapa as fit
+
+    fitted = fit(datasets, merged(LapaFitConfig.of_preset(preset, steps=steps), settings), output)
+    verdict = "passes its gates" if not fitted.failures else f"FAILS its gates: {'; '.join(fitted.failures)}"
+    return f"fitted {preset} in {output}; it {verdict}"
+
+
+def evaluate_idm(dataset: Path, model_folder: Path, *, output: Path) -> str:
+    """Measure a model on the episodes of a data set that it knows the actions of, body by body, and write figures and
+    a page; where the episodes were simulated, also by playing the labels from the true initial state.
+
+    Of a data set that the model was fitted to only the held-out episodes count. The gain and offset of this source
+    are written for each body as `<output>-<body>-adjustment.json`, which labelling takes as its `adjustment`.
+    """
+    from idm.evaluation.evaluate import EvaluateConfig, evaluate
+    from idm.evaluation.report import write_page
+    from idm.labelling.saved_model import load_idm
+
+    model, opened, config = load_idm(model_folder), Dataset.open(dataset), EvaluateConfig()
+    bodies = set(opened.index.table["embodiment"].unique().to_pylist()) & set(model.targets)
+    if not bodies:
+        raise InputError(f"{model_folder} knows {', '.join(model.targets)}; {dataset} has none of these bodies")
+    trained_on = _trained_on(model.card.data if model.card else {}, opened)
+    figures = {}
+    for body in sorted(bodies):
+        episodes = [
+            episode
+            for episode in opened.episodes()
+            if episode.embodiment == body and config.action in episode.arrays and episode.episode_id not in trained_on
+        ]
+        figures[body] = evaluate(model, body, episodes, config, replay=_replay_of(episodes))
+        adjustment = {name: figures[body]["adjustment"][name] for name in ("gain", "offset")}
+        write_whole(output.with_name(f"{output.stem}-{body}-adjustment.json"), json_bytes(adjustment))
+    write_whole(output, json_bytes(figures))
+    page = write_page(output.with_suffix(".html"), figures, model=str(model_folder))
+    return f"{json.dumps(figures, indent=2)}\npage: {page}"
+
+
+def _trained_on(fitted_to: Mapping[str, Any], dataset: Dataset) -> set[str]:
+    """Episodes that a model was fitted to: all but the held-out ones, where its card names this very data set."""
+    from storage.ids import content_id
+
+    known = fitted_to.get(dataset.name, {})
+    if known.get("units") != content_id(sorted(dataset.units())):
+        return set()
+    return {str(name) for name in dataset.index.table["episode_id"].to_pylist()} - set(known["held_out"])
+
+
+def _replay_of(episodes: Sequence[Episode]) -> "Replay | None":
+    """What plays labels of simulated episodes; None where any was not simulated. MuJoCo is loaded only for them."""
+    if not episodes or any("simulation/state" not in episode.arrays for episode in episodes):
+        return None
+    from workflows.replay_actions import Replayer, was_simulated
+
+    return Replayer() if all(was_simulated(episode) for episode in episodes) else None
+
+
+def evaluate_lapa(datasets: Sequence[Path], model: str, *, output: Path) -> str:
+    """Measure a latent action model and write its page."""
+    from lapa.evaluation.evaluate import LapaEvaluateConfig
+    from lapa.evaluation.evaluate import evaluate_lapa as evaluate
+    from lapa.evaluation.report import write_report
+
+    evaluation, loaded = evaluate(datasets, LapaEvaluateConfig(model=model))
+    page = write_report(evaluation, loaded, output)
+    return f"{json.dumps(evaluation.health.to_json(), indent=2)}\nreport: {page}"
