@@ -12,22 +12,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from workflows.system_libraries import IMPORTS, LIBRARIES, last_line, missing_imports
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("storage", "groot", "generators", "judges", "idm", "lapa", "pipelines", "workflows")
 PINNED = ("numpy", "zarr", "mujoco", "robosuite", "mink", "pyarrow", "torch", "ray", "transformers", "diffusers")
 FREE_DISK_GB = 5.0
+GRAPHICS_PACKAGES = [package for library, package in LIBRARIES.items() if "GL" in library or "Mesa" in library]
 
 _RENDER = """
-import mujoco, numpy
+from generators.simulation.stepping.graphics_context import open_renderer
+import mujoco
 scene = '<worldbody><light pos="0 0 2"/><geom size=".3" rgba="1 0 0 1"/></worldbody>'
 model = mujoco.MjModel.from_xml_string(f'<mujoco>{scene}</mujoco>')
 data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
-with mujoco.Renderer(model, 48, 64) as renderer:
+with open_renderer(model, height_px=48, width_px=64) as renderer:
     renderer.update_scene(data)
     picture = renderer.render()
 assert picture[..., 0].max() > 60, "the frame is black"
 """
+_COMPILE = """
+import torch._dynamo
+from torch import nn
+assert nn.Linear(2, 2)(torch.ones(1, 2)).shape == (1, 2)
+"""
+"""What labelling imports after a frame was drawn: the compiler stack of torch, with an LLVM of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +56,9 @@ def examine() -> list[Finding]:
         _python,
         _versions,
         _own_packages,
+        _libraries,
         _graphics,
+        _drawing_then_labelling,
         _processors,
         _disk,
     )
@@ -91,12 +103,23 @@ def _own_packages() -> Iterator[Finding]:
     yield Finding(subject="packages", state="good", text=f"our own, from {ROOT}")
 
 
+def _libraries() -> Iterator[Finding]:
+    """Import what the commands import, each package in a process of its own, and name the library that it misses."""
+    broken = 0
+    for name, error, package in missing_imports():
+        broken += 1
+        mend = f"sudo apt-get install {package}" if package else f"{Path(sys.executable).parent}/pip install {name}"
+        yield Finding(subject=f"import {name}", state="bad", text=error, mend=mend)
+    if not broken:
+        yield Finding(subject="libraries", state="good", text=f"{len(IMPORTS)} packages with native code import")
+
+
 def _graphics() -> Iterator[Finding]:
     """Render one frame with each back-end, in a process of its own since a wrong one may crash."""
     chosen = os.environ.get("MUJOCO_GL", "")
     working = [backend for backend in dict.fromkeys((chosen or "egl", "egl", "osmesa")) if _renders(backend)]
     if not working:
-        mend = "sudo apt-get install libosmesa6 libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
+        mend = f"sudo apt-get install {' '.join(dict.fromkeys(GRAPHICS_PACKAGES))}"
         yield Finding(subject="graphics", state="bad", text="no back-end rendered a frame", mend=mend)
     elif chosen and chosen not in working:
         mend = f"export MUJOCO_GL={working[0]}"
@@ -105,10 +128,28 @@ def _graphics() -> Iterator[Finding]:
         yield Finding(subject="graphics", state="good", text=f"rendered a frame with {', '.join(working)}")
 
 
+def _drawing_then_labelling() -> Iterator[Finding]:
+    """Draw a frame and import torch's compiler stack after it, as the demo does when it labels what it drew."""
+    child = _child(_RENDER + _COMPILE, os.environ.get("MUJOCO_GL", ""))
+    if child.returncode == 0:
+        yield Finding(subject="draw, then label", state="good", text="both in one process")
+    else:
+        text = last_line(child.stderr, child.returncode)
+        mend = "label in another process: --engine ray keeps drawing and labelling apart"
+        yield Finding(subject="draw, then label", state="bad", text=text, mend=mend)
+
+
 def _renders(backend: str) -> bool:
-    environment = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
-    command = [sys.executable, "-c", _RENDER]
-    return subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False).returncode == 0
+    return _child(_RENDER, backend).returncode == 0
+
+
+def _child(program: str, backend: str) -> subprocess.CompletedProcess[str]:
+    """Run `program` in a process of its own, drawing with `backend` ("": what is found), since it may crash."""
+    chosen = {"MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend} if backend else {}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, **chosen, "PYTHONPATH": path}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def _processors() -> Iterator[Finding]:

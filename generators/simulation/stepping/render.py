@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.simulation import GRAPHICS
+from generators.simulation.stepping.graphics_context import open_renderer
 from storage.errors import ConfigError, GraphicsError, UnknownNameError
 
 Profile = Literal["fast", "full"]
@@ -46,7 +47,7 @@ class Renderer:
         if pictures.profile == "fast":
             model.vis.quality.offsamples = 0
         try:
-            self._renderer = mujoco.Renderer(model, pictures.height_px, pictures.width_px)
+            self._renderer = open_renderer(model, height_px=pictures.height_px, width_px=pictures.width_px)
         except (RuntimeError, ImportError, AttributeError, mujoco.FatalError) as error:
             raise GraphicsError(
                 f"no headless graphics with MUJOCO_GL={GRAPHICS}: {error}; install libegl1 or"
