@@ -15,10 +15,17 @@ ExportFormat = Literal["lerobot", "robomimic"]
 
 
 def export_dataset(
-    root: Path, output: Path, *, kind: ExportFormat = "lerobot", labels: tuple[str, ...] = (), embodiment: str = ""
+    root: Path,
+    output: Path,
+    *,
+    kind: ExportFormat = "lerobot",
+    labels: tuple[str, ...] = (),
+    embodiment: str = "",
+    selection: str = "",
 ) -> ExportReport:
-    """Export the data set in `root` with its sidecars `labels` joined; `embodiment` chooses episodes ("": all)."""
-    dataset = Dataset.open(root, labels=labels)
+    """Export the data set in `root` with its sidecars `labels` joined; `embodiment` and `selection` choose episodes
+    ("": all)."""
+    dataset = Dataset.open(root, labels=labels, selection=selection)
     write = export_lerobot if kind == "lerobot" else export_robomimic
     return write(_chosen(dataset, embodiment), output)
 

@@ -45,17 +45,24 @@ def _put(plain: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any
     return {**plain, **settings, **deeper}
 
 
-def fit_idm(datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any]) -> str:
-    """Fit an inverse dynamics model to every episode with recorded actions, and save it in `output`."""
+def fit_idm(
+    datasets: Sequence[Path],
+    output: Path,
+    *,
+    preset: str,
+    steps: int,
+    settings: Mapping[str, Any],
+    selection: str = "",
+) -> str:
+    """Fit an inverse dynamics model to every (selected) episode with recorded actions, and save it in `output`."""
     from idm.fitting.fit import IdmFitConfig, fit
     from idm.fitting.windows import TrainingData
     from idm.presets import preset as idm_preset
 
     config = IdmFitConfig(model=idm_preset(preset))
     config = merged(replace(config, fit=replace(config.fit, steps=steps)) if steps else config, settings)
-    model = fit(
-        [TrainingData(dataset=Dataset.open(path)) for path in datasets], config, output, folder=output / "training"
-    )
+    data = [TrainingData(dataset=Dataset.open(path, selection=selection)) for path in datasets]
+    model = fit(data, config, output, folder=output / "training")
     return f"fitted {config.model.preset} to {', '.join(model.targets)} in {output}"
 
 

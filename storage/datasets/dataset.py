@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from storage.atomic_files import json_bytes, read_json, write_once, write_whole
 from storage.datasets.index import Index, load_index, write_index
 from storage.datasets.manifest import Manifest, read_manifest
+from storage.datasets.selection import check_selection, read_selection
 from storage.datasets.sidecars import label_sinks, labelled_rows
 from storage.datasets.unit_paths import Sink, sinks_of
 from storage.embodiment import Embodiment, register
@@ -38,12 +39,15 @@ FILE = "dataset.json"
 class Dataset:
     """The data set in `root`, opened for reading.
 
-    `labels` names the sidecars that are joined: their arrays then appear in every episode that has them. Raises
+    `labels` names the sidecars that are joined: their arrays then appear in every episode that has them. `selection`
+    names the episodes that are read ("": all, see `storage.datasets.selection`); its own labels are joined too. Raises
     NotADatasetError, SchemaVersionError, UnknownNameError.
     """
 
-    def __init__(self, root: Path, *, labels: tuple[str, ...] = ()) -> None:
-        self.root, self.labels = Path(root), tuple(labels)
+    def __init__(self, root: Path, *, labels: tuple[str, ...] = (), selection: str = "") -> None:
+        self.root = Path(root)
+        chosen = read_selection(self.root, selection) if selection and (self.root / FILE).exists() else None
+        self.labels = tuple(dict.fromkeys((*labels, *(chosen.policy.labels if chosen else ()))))
         about = _read_about(self.root)
         self.name: str = about["name"]
         self.embodiments = {name: Embodiment.from_json(record) for name, record in about["embodiments"].items()}
@@ -57,6 +61,7 @@ class Dataset:
         self._rows_of_label = {
             name: labelled_rows(self.index, index, name) for name, index in self.label_indices.items()
         }
+        self.selected = check_selection(chosen, self.index.row_of_episode, self.root) if chosen else None
         self._open: OrderedDict[str, Shard] = OrderedDict()
 
     @classmethod
@@ -74,9 +79,9 @@ class Dataset:
         return cls(root)
 
     @classmethod
-    def open(cls, root: Path, labels: tuple[str, ...] = ()) -> "Dataset":
-        """The data set in `root` with the sidecars `labels` joined to it."""
-        return cls(root, labels=labels)
+    def open(cls, root: Path, labels: tuple[str, ...] = (), *, selection: str = "") -> "Dataset":
+        """The data set in `root` with the sidecars `labels` joined to it, or the part of it that is selected."""
+        return cls(root, labels=labels, selection=selection)
 
     @classmethod
     def create_or_open(cls, root: Path, *, name: str) -> "Dataset":
@@ -103,13 +108,19 @@ class Dataset:
         self.index = load_index(self.sink)
 
     def __len__(self) -> int:
-        """Number of episodes."""
-        return len(self.index)
+        """Number of episodes, or of those that are selected."""
+        return len(self.index) if self.selected is None else len(self.selected)
 
     @property
     def steps(self) -> int:
-        """Number of steps of all episodes."""
-        return int(self.index.numbers("length").sum())
+        """Number of steps of all episodes, or of those that are selected."""
+        return int(self.index.numbers("length")[self.selected_rows()].sum())
+
+    def selected_rows(self) -> NDArray[np.bool_]:
+        """Of each row of the index: whether its episode is selected; all are where the data set is read whole."""
+        if self.selected is None:
+            return np.ones(len(self.index), dtype=bool)
+        return np.array([name in self.selected for name in self.index.row_of_episode], dtype=bool)
 
     def units(self) -> tuple[str, ...]:
         """Ids of the committed units that have episodes, in order."""
@@ -121,11 +132,12 @@ class Dataset:
             yield read_manifest(self.sink.manifest(unit_id))
 
     def episodes(self) -> Iterator[Episode]:
-        """Every episode, unit by unit in row order; frames stay on the disk until they are looked at."""
+        """Every (selected) episode, unit by unit in row order; frames stay on the disk until they are looked at."""
         for unit_id in self.units():
             shard = self.shard(unit_id)
-            for place in range(len(shard.episodes)):
-                yield shard.episode(place)
+            for place, record in enumerate(shard.episodes):
+                if self.selected is None or record["episode_id"] in self.selected:
+                    yield shard.episode(place)
 
     def episode(self, episode_id: str) -> Episode:
         """The episode called `episode_id`; raises UnknownNameError."""
@@ -183,10 +195,11 @@ class Dataset:
 
     def instructions(self) -> NDArray[np.object_]:
         """The instruction of each row of the index, (E,) of texts, as labels have changed it."""
-        found = np.array([*self.index.texts("instruction"), ""], dtype=object)[self.index.codes("instruction")]
+        own = np.array([*self.index.texts("instruction"), ""], dtype=object)[self.index.codes("instruction")]
+        found = own.copy()
         for name, index in self.label_indices.items():
             theirs = np.array([*index.texts("instruction"), ""], dtype=object)[index.codes("instruction")]
-            told = (theirs != "") & ~index.numbers("unlabelled")
+            told = (theirs != "") & ~index.numbers("unlabelled") & (theirs != own[self._rows_of_label[name]])
             found[self._rows_of_label[name][told]] = theirs[told]
         return found
 

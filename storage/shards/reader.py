@@ -99,8 +99,9 @@ class Shard:
         cameras = {name: shard.video(name).frames(start, stop) for shard in sources for name in shard.about["cameras"]}
         verdicts = tuple(record.pop("verdicts"))
         episode = Episode(**record, arrays=arrays, cameras=cameras, verdicts=verdicts)
+        own_instruction = episode.instruction
         for sidecar in sources[1:]:
-            episode = sidecar.annotate(episode, index)
+            episode = sidecar.annotate(episode, index, own_instruction)
         return episode
 
     def sidecars_of(self, episode_id: str) -> list["Shard"]:
@@ -108,8 +109,9 @@ class Shard:
         pairs = zip(self.sidecars, self._unlabelled, strict=True)
         return [sidecar for sidecar, unlabelled in pairs if episode_id not in unlabelled]
 
-    def annotate(self, episode: Episode, index: int) -> Episode:
-        """`episode` with what this sidecar's record adds to its instruction, verdicts and provenance."""
+    def annotate(self, episode: Episode, index: int, own_instruction: str) -> Episode:
+        """`episode` with what this sidecar's record adds to its instruction, verdicts and provenance. A sidecar whose
+        instruction is the `own_instruction` of the labelled shard says nothing about it."""
         mine = self.episodes[index]
         if mine["episode_id"] != episode.episode_id:
             raise CorruptFileError(
@@ -121,7 +123,7 @@ class Shard:
             "verdicts": episode.verdicts + fresh,
             "provenance": {**mine["provenance"], **episode.provenance},
         }
-        if mine["instruction"] != episode.instruction and mine["instruction"]:
+        if mine["instruction"] not in ("", own_instruction, episode.instruction):
             original = episode.original_instruction or episode.instruction
             changes |= {"instruction": mine["instruction"], "original_instruction": original}
         return replace(episode, **changes)

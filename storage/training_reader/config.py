@@ -15,8 +15,9 @@ class Source:
     `action` is the kind that the chunk is made of ("" for none); episodes without it are left out. `weight` is this
     source's share of the stream, relative to the others' (all or none of the sources have one). `layers` and
     `embodiments` choose episodes, () for all; `episodes` are the ids to draw from, None for all (training and held-out
-    episodes of one data set are two sources). `head` is the name under which its vectors appear in
-    `Windows.embodiments`; "" for the embodiment's own. Give labels of different kinds different heads.
+    episodes of one data set are two sources). Of a data set that was opened with a selection only that is drawn.
+    `head` is the name under which its vectors appear in `Windows.embodiments`; "" for the embodiment's own. Give labels
+    of different kinds different heads.
     """
 
     dataset: Dataset

@@ -169,7 +169,7 @@ def _no_windows(source: Source, lacking: str) -> ConfigError:
 def _chosen_rows(source: Source, config: WindowConfig) -> NDArray[np.bool_]:
     """Which rows of the index a source is about: those of its layers and embodiments that labellers did not drop."""
     index = source.dataset.index
-    keep = np.ones(len(index), dtype=bool)
+    keep = source.dataset.selected_rows()
     for column, wanted in (("layer", source.layers), ("embodiment", source.embodiments)):
         if wanted:
             names = index.texts(column)

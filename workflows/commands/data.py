@@ -11,6 +11,7 @@ from storage.datasets.clean import clean as clean_dataset
 from storage.datasets.dataset import Dataset
 from storage.datasets.merge import merge as merge_datasets
 from storage.datasets.merged_statistics import merged_statistics, write_merged_statistics
+from storage.datasets.selection import SelectionPolicy
 from storage.datasets.split import split as split_dataset
 from storage.datasets.verify import verify as verify_dataset
 from storage.errors import CorruptFileError, InputError
@@ -28,22 +29,25 @@ from workflows.commands.options import (
 )
 from workflows.dataset_info import dataset_info, episode_info, info_text, statistics_text
 from workflows.export import ExportFormat, export_dataset
+from workflows.selecting import select_episodes, selection_info, selection_text, share_of, thresholds_of
 from workflows.steps.import_data import ImportStep, import_job, run_import
 
 app = typer.Typer(
     help="Look at data sets, check them, join and part them, bring them in and out.", no_args_is_help=True
 )
 Folder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="DATASET")]
+Chosen = Annotated[str, typer.Option(help="Only the episodes of this selection.")]
 
 
 @app.command()
 def info(
     dataset: Folder,
     episode: Annotated[str, typer.Option(help="Show everything about one episode.")] = "",
+    selection: Chosen = "",
     as_json: AsJson = False,
 ) -> None:
     """What a data set holds, by layer and embodiment; or one episode with its provenance."""
-    opened = Dataset.open(dataset)
+    opened = Dataset.open(dataset, selection=selection)
     found = episode_info(opened, episode) if episode else dataset_info(opened)
     print(json.dumps(found) if as_json else info_text(found))
 
@@ -118,12 +122,39 @@ def export(
     format: Annotated[ExportFormat, typer.Option(help="lerobot: GR00T LeRobot v2.1; robomimic: HDF5.")] = "lerobot",
     labels: Annotated[list[str] | None, typer.Option("--labels", help="Sidecars to export too; repeat.")] = None,
     embodiment: Annotated[str, typer.Option(help="Only episodes of this embodiment.")] = "",
+    selection: Chosen = "",
 ) -> None:
     """Write a data set in a foreign format."""
-    report = export_dataset(dataset, output, kind=format, labels=tuple(labels or ()), embodiment=embodiment)
+    joined = tuple(labels or ())
+    report = export_dataset(dataset, output, kind=format, labels=joined, embodiment=embodiment, selection=selection)
     print(f"exported {report.episodes} episodes, {report.steps} steps to {', '.join(map(str, report.paths))}")
     for name, count in report.left_out.items():
         print(f"left out, for the format has no place for it: {name} ({count})")
+
+
+@app.command()
+def select(
+    dataset: Folder,
+    name: Annotated[str, typer.Option(help="Name of the selection; one of that name is replaced.")] = "good",
+    judge: Annotated[list[str] | None, typer.Option(help="Only this judge counts; repeat. All by default.")] = None,
+    threshold: Annotated[list[str] | None, typer.Option(help="JUDGE=NUMBER in place of its own; repeat.")] = None,
+    unsure: Annotated[Literal["keep", "reject"], typer.Option(help="What becomes of an unsure verdict.")] = "reject",
+    keep_best: Annotated[str, typer.Option(help="At most this share of the data set, such as 10%.")] = "100%",
+    best_by: Annotated[str, typer.Option(help="The judge whose score ranks for --keep-best.")] = "",
+    labels: Annotated[list[str] | None, typer.Option(help="Sidecars that go with it, such as recaption.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Choose episodes by the verdicts there are: thresholds move, no model runs, nothing is lost."""
+    policy = SelectionPolicy(
+        judges=tuple(judge or ()),
+        thresholds=thresholds_of(threshold or []),
+        unsure=unsure,
+        keep_best=share_of(keep_best),
+        best_by=best_by,
+        labels=tuple(labels or ()),
+    )
+    selection = select_episodes(dataset, name, policy)
+    print(json.dumps(selection_info(selection)) if as_json else selection_text(selection))
 
 
 @app.command("import")

@@ -23,6 +23,7 @@ Steps = Annotated[int, typer.Option(help="Training steps; 0: the preset's.")]
 Settings = Annotated[Path | None, typer.Option("--config", help="YAML file with further settings.")]
 Model = Annotated[str, typer.Option(help='Folder of the model, or "starter" for the one that ships.')]
 LabelName = Annotated[str, typer.Option(help="Name of the sidecar; the labeller's by default.")]
+Chosen = Annotated[str, typer.Option("--selection", help="Only the episodes of this selection.")]
 Body = Annotated[list[str] | None, typer.Option("--embodiment", help="Only units of this body; repeat.")]
 
 
@@ -40,11 +41,18 @@ def _show_progress() -> None:
 
 @fit.command("idm")
 def fit_idm(
-    datasets: Datasets, output: ModelOutput, preset: Preset = "starter", steps: Steps = 0, config: Settings = None
+    datasets: Datasets,
+    output: ModelOutput,
+    preset: Preset = "starter",
+    steps: Steps = 0,
+    selection: Chosen = "",
+    config: Settings = None,
 ) -> None:
     """Fit an inverse dynamics model. A fit that was stopped goes on from OUTPUT/training."""
     settings = fit_and_evaluate.settings_from(config)
-    print(fit_and_evaluate.fit_idm(datasets, output, preset=preset, steps=steps, settings=settings))
+    print(
+        fit_and_evaluate.fit_idm(datasets, output, preset=preset, steps=steps, settings=settings, selection=selection)
+    )
 
 
 @fit.command("lapa")

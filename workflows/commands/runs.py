@@ -119,9 +119,10 @@ def report(
         str, typer.Option("--output", "-o", help="The page to write; report.html in RUN by default.")
     ] = "",
     gallery: Annotated[int, typer.Option(help="How many episodes to show as clips.")] = 12,
+    selection: Annotated[str, typer.Option(help="Only the episodes of this selection.")] = "",
 ) -> None:
     """Write one self-contained page about a data set."""
     from workflows.report.build import write_report  # what draws takes a second to import
 
-    settings: dict[str, Any] = {"output": output, "gallery": gallery}
+    settings: dict[str, Any] = {"output": output, "gallery": gallery, "selection": selection}
     print(write_report(run, ReportConfig(**settings)))

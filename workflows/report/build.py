@@ -28,9 +28,8 @@ def write_report(root: Path, config: ReportConfig | None = None) -> Path:
     """Write the page for the data set in `root` and return its path (`report.html` in the data set by default)."""
     config = config or ReportConfig()
     dataset = Dataset.open(root)
-    joined = Dataset.open(
-        root, labels=tuple(sink.name.removeprefix("labels/") for sink in sinks_of(root) if sink.is_labels)
-    )
+    labels = tuple(sink.name.removeprefix("labels/") for sink in sinks_of(root) if sink.is_labels)
+    joined = Dataset.open(root, labels=labels, selection=config.selection)
     page = _template().render(r=_page(joined, collect(joined), config))
     target = Path(config.output) if config.output else dataset.root / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,10 +89,14 @@ def _spread(dataset: Dataset, count: int) -> Iterator[Episode]:
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     table = dataset.index.table
     keys = ("layer", "embodiment", "instruction")
-    for key, episode_id in zip(
-        zip(*(table[name].to_pylist() for name in keys), strict=True), table["episode_id"].to_pylist(), strict=True
+    for key, episode_id, wanted in zip(
+        zip(*(table[name].to_pylist() for name in keys), strict=True),
+        table["episode_id"].to_pylist(),
+        dataset.selected_rows(),
+        strict=True,
     ):
-        groups[key].append(episode_id)
+        if wanted:
+            groups[key].append(episode_id)
     queues = [ids for _, ids in sorted(groups.items())]
     turns = max((len(ids) for ids in queues), default=0)
     order = [ids[turn] for turn in range(turns) for ids in queues if turn < len(ids)]

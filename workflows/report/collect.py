@@ -120,8 +120,10 @@ def composition(dataset: Dataset) -> list[Composition]:
     lengths, rates = index.numbers("length"), index.numbers("rate_hz")
     units = [index.units[code] for code in index.unit_of_row]
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    wanted = dataset.selected_rows()
     for row, key in enumerate(zip(layers, bodies, strict=True)):
-        groups[key].append(row)
+        if wanted[row]:
+            groups[key].append(row)
     found = []
     for (layer, body), rows in sorted(groups.items()):
         names = frozenset[str]().union(*(dataset.fields(unit) for unit in {units[row] for row in rows}))

@@ -22,8 +22,10 @@ class ReadBatchesStep:
     """Windows of one frame for each view, the state and a chunk of `horizon_steps` actions, over every embodiment.
 
     `cameras` maps a view to the cameras that may fill it; empty: one view from each episode's first camera.
+    `selection` names the episodes to read from, "" for all.
     """
 
+    selection: str = ""
     batches: int = 20
     batch_size: int = 32
     horizon_steps: int = 16
@@ -36,7 +38,7 @@ class ReadBatchesStep:
 
 def run_read_batches(context: RunContext, step: ReadBatchesStep) -> str:
     """Read the batches and write what they were to `training_read.json`, which the report shows."""
-    dataset = Dataset.open(context.root)
+    dataset = Dataset.open(context.root, selection=step.selection)
     first_cameras = sorted({sorted(layout["cameras"])[0] for layout in dataset.index.layouts if layout.get("cameras")})
     config = WindowConfig(
         cameras={"view": tuple(first_cameras)} if first_cameras else {},

@@ -110,3 +110,14 @@ def test_labels_of_another_data_set_are_refused(tmp_path: Path) -> None:
     write_unit(dataset.root, [label_of(tiny_episode(77))], unit_id=dataset.units()[0], sink="labels/lapa")
     with pytest.raises(CorruptFileError, match=r"has 1 episodes of unit .*, which has 3; it was made for another"):
         Dataset.open(dataset.root, labels=("lapa",))
+
+
+def test_a_new_instruction_stays_whatever_is_joined_after_it(labelled: Path) -> None:
+    dataset = Dataset.open(labelled)
+    for unit_id in dataset.units():
+        shard = dataset.shard(unit_id)
+        told = [label_of(shard.episode(place), arrays={}, instruction="lift") for place in range(len(shard.episodes))]
+        write_unit(labelled, told, unit_id=unit_id, sink="labels/caption")
+    joined = Dataset.open(labelled, labels=("caption", "lapa"))
+    assert {episode.instruction for episode in joined.episodes()} == {"lift"}
+    assert set(joined.instructions()) == {"lift"}
