@@ -125,13 +125,13 @@ class CameraFrames:
 def generate(source: Source, seed: int) -> None:
     """Make the data set of `source` (of its `episodes`), and note how its camera stands."""
     from workflows.run_context import RunContext
-    from workflows.steps.generate import GenerateStep, run_generate
+    from workflows.steps.generate import STEP, GenerateStep
 
     folder = folder_of(source, source.episodes, seed)
     step = GenerateStep(
         task=source.task, placement=source.placement, keep=source.episodes, size_px=SIZE_PX, cameras=source.cameras
     )
-    print(run_generate(RunContext(root=folder, seed=seed), step), flush=True)
+    print(STEP.run(RunContext(root=folder, seed=seed), step), flush=True)
     _write_geometry(folder, source)
 
 

@@ -62,7 +62,7 @@ CATALOG: dict[str, Stage] = {
         config="pipelines.read_unit:ReadUnitConfig",
         writes=EVERYTHING,
         source=True,
-        # It only maps files; the stage behind it looks at them, so both share a process.
+        # It only maps files; the stage after it looks at them, so both share a process.
         resources=Resources(cpus=0),
     ),
 }

@@ -49,31 +49,22 @@ class Driver:
         waiting: Open = {unit.unit_id: unit for unit in units}
         attempts = self._job.policy.attempts
         while waiting:
-            failed = self._attempt(waiting, waiting.keys(), alone=False)
-            for number in range(2, attempts + 1):
-                if failed:
-                    _LOG.info("job %s: attempt %d of %d at %d units", self._job.name, number, attempts, len(failed))
-                    failed = self._attempt(waiting, failed.keys(), alone=number == attempts)
+            trying: tuple[str, ...] = tuple(waiting)
+            failed: Failed = {}
+            for number in range(1, attempts + 1):
+                alone, failed = number == attempts > 1, {}
+                with closing(self._engine.attempt([waiting[each] for each in trying], alone=alone)) as results:
+                    for ended, result in enumerate(results, start=1):
+                        self._take(result, waiting, failed)
+                        if not alone and self._looks_sick(len(failed), ended):
+                            break  # the rest had better wait until this is settled
+                if not failed:
+                    break
+                _LOG.info("job %s: %d units failed in attempt %d of %d", self._job.name, len(failed), number, attempts)
+                trying = tuple(failed)
             for unit_id, result in failed.items():
                 self._give_up(waiting.pop(unit_id), result)
             self._judge(ended=not waiting)
-
-    def _attempt(self, waiting: Open, unit_ids: Iterable[str], *, alone: bool) -> Failed:
-        """One attempt; what gets committed leaves `waiting`, what fails is returned. Ends early when so much fails that
-        the rest had better wait until that is settled."""
-        units = [waiting[unit_id] for unit_id in unit_ids]
-        failed: Failed = {}
-        missing = {unit.unit_id for unit in units}
-        with closing(self._engine.attempt(units, alone=alone)) as results:
-            for result in results:
-                if result.unit_id in missing:
-                    missing.discard(result.unit_id)
-                    self._take(result, waiting, failed)
-                if not alone and self._looks_sick(len(failed), len(units) - len(missing)):
-                    return failed
-        for unit_id in sorted(missing):
-            self._take(self._engine.explain(waiting[unit_id]), waiting, failed)
-        return failed
 
     def _take(self, result: UnitResult, waiting: Open, failed: Failed) -> None:
         failure = result.failure

@@ -9,6 +9,7 @@ from pipelines.former_names import current_name
 from pipelines.stage import Stage, StageCall
 from storage.datasets.plan import check_job_name
 from storage.datasets.unit_paths import SHARDS, Sink
+from storage.embodiment import Embodiment
 from storage.errors import ConfigError
 from storage.ids import canonical_json
 
@@ -69,7 +70,8 @@ class Job:
     """Stages over units into a sink: `stages` is a list of (name in the catalog, settings), the first a source.
 
     Either `units` are given, or `until` says how many episodes are wanted. `provides` names the fields that the
-    source will give where that depends on its input; it is what the check of reads goes by.
+    source will give where that depends on its input; it is what the check of reads goes by. `embodiments` are declared
+    in the data set before anything runs.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Job:
     sink: str = SHARDS
     seed: int = 0
     provides: frozenset[str] = frozenset()
+    embodiments: tuple[Embodiment, ...] = ()
     policy: Policy = Policy()
 
     def __post_init__(self) -> None:

@@ -87,6 +87,12 @@ def grouped(
     return tuple(UnitItems(items=tuple(items[at : at + items_per_unit]), inputs=inputs or {}) for at in starts)
 
 
+def described(job: Job) -> str:
+    """The plan of a job that was not planned yet, for people."""
+    settled = planned(job)
+    return describe(settled, units_of(settled, job.units))
+
+
 def describe(job: PlannedJob, units: Sequence[WorkUnit], *, done: int = 0) -> str:
     """What the job would do, for people (`--dry-run`)."""
     items = sum(len(unit.items) for unit in units)

@@ -1,50 +1,72 @@
-"""Running a new job: check it, plan it, do it. The three doors of this package are `run_job`, `resume` and `status`."""
+"""The public face of this package: `run_job` does a job, `resume` what is left of those of a folder, `status` looks on.
+
+Downwards from here: run_job -> run_rounds -> Driver.work_through -> Engine.attempt -> UnitWorker -> the stage.
+"""
 
 from pathlib import Path
 
-from pipelines.engines.engine import EngineName
+from pipelines.engines.options import EngineOptions
 from pipelines.job import Job, PlannedJob
 from pipelines.job_counts import JobResult
-from pipelines.job_file import job_names, read_job, write_job
+from pipelines.job_file import check_versions, job_names, read_job, write_job
 from pipelines.plan import planned, units_of
-from pipelines.progress import Progress
-from pipelines.resume import resume
-from pipelines.run_plan import How, check_output, run_rounds
-from pipelines.status import status
+from pipelines.run_rounds import run_rounds
+from pipelines.status import JobStatus, status
+from pipelines.unit.failure import can_write
 from storage.datasets.dataset import Dataset
 from storage.datasets.plan import write_plan
 from storage.datasets.unit_paths import Sink
-from storage.errors import AlreadyWrittenError
+from storage.errors import AlreadyWrittenError, WorldError
 
-__all__ = ["resume", "run_job", "status"]
+__all__ = ["EngineOptions", "JobResult", "JobStatus", "resume", "run_job", "status"]
 
 
-def run_job(
-    dataset_root: Path,
-    job: Job,
-    *,
-    engine: EngineName = "local",
-    address: str | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> JobResult:
+def run_job(dataset_root: Path, job: Job, options: EngineOptions = EngineOptions()) -> JobResult:  # noqa: B008
     """Plan `job` in the data set at `dataset_root` (made when missing) and run it to its end.
 
-    `workers` and `address` are the Ray engine's: processes at a time, and the cluster ("auto", "host:port", "ray://...";
-    none: one of its own on this machine). Running again a job that ran before does what is left of it. Raises
-    WorkFailedError when too much failed, ConfigError before anything starts when the job cannot work.
+    Running again a job that ran before does what is left of it. Raises ConfigError before anything starts when the job
+    cannot work, WorkFailedError when too much of it failed.
     """
     root = Path(dataset_root).absolute()
-    how = How(engine=engine, address=address, workers=workers, progress=progress)
     settled = planned(job)
     units = units_of(settled, job.units)
-    Dataset.create_or_open(root, name=root.name)
-    check_output(root)
+    dataset = Dataset.create_or_open(root, name=root.name)
+    _check_output(root)
     _check_labels(root, settled)
+    dataset.declare(*job.embodiments)
     settled = write_job(root, settled)
     if units:
         write_plan(root, units)
-    return run_rounds(root, settled, how)
+    return run_rounds(root, settled, options)
+
+
+def resume(
+    dataset_root: Path,
+    job: str | None = None,
+    options: EngineOptions = EngineOptions(),  # noqa: B008
+    *,
+    retry_failed: bool = True,
+) -> tuple[JobResult, ...]:
+    """Do what is left of every job of a data set, or of `job`, in the order in which they were planned.
+
+    What is left is the plan minus the manifests; units that were given up are tried again unless `retry_failed` is off.
+    The folder is all it takes, and the engine may be another than the one that began.
+    """
+    root = Path(dataset_root).absolute()
+    Dataset.open(root)
+    _check_output(root)
+    jobs = [read_job(root, name) for name in (job_names(root) if job is None else [job])]
+    for each in jobs:
+        check_versions(each)
+    return tuple(run_rounds(root, each, options, retry_failed=retry_failed) for each in jobs)
+
+
+def _check_output(root: Path) -> None:
+    """Raise WorldError when nothing can be written into the data set in `root`."""
+    if not can_write(root):
+        raise WorldError(
+            f"{root} cannot be written: read-only, or the disk is full; choose another folder or make room"
+        )
 
 
 def _check_labels(root: Path, job: PlannedJob) -> None:

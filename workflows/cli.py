@@ -17,7 +17,6 @@ app = typer.Typer(
     help="The data pyramid factory: multiply, label, join and filter trajectories for robot foundation models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 runs.add_to(app)
 app.add_typer(data.app, name="data")
@@ -46,8 +45,11 @@ def main() -> None:
     except PyramidError as error:
         print(f"pyramid: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, _WRONG_USE) else 1)
+    except ImportError as error:
+        print(f"pyramid: {error}. `pyramid doctor` says what is missing here, and how to install it.", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:
-        print(f"pyramid: the machine said no: {error}. Mend it, then go on with `pyramid resume`.", file=sys.stderr)
+        print(f"pyramid: I/O error: {error}. Fix it, then go on with `pyramid resume`.", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("pyramid: stopped; `pyramid resume` goes on from here", file=sys.stderr)

@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from pipelines.engines.engine import EngineName
-from workflows.commands.options import context_for
+from pipelines.engines.options import EngineOptions
 from workflows.recipe import find_recipe, load_recipe
+from workflows.run_context import RunContext
 from workflows.run_recipe import run_recipe
 
 
-def run_demo(output: str, *, engine: EngineName = "local", workers: int | None = None) -> Iterator[str]:
+def run_demo(output: str, options: EngineOptions) -> Iterator[str]:
     """Run `demo.yaml` into `output`; lines for people."""
     recipe = load_recipe(find_recipe("demo"), output=output)
-    context = context_for(output, seed=recipe.seed, engine=engine, workers=workers)
+    context = RunContext(root=Path(output), seed=recipe.seed, options=options)
     began_s = time.monotonic()
     yield from run_recipe(recipe, context)
     yield f"done in {time.monotonic() - began_s:.0f} s; open {output}/report.html in a browser"

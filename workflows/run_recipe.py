@@ -6,12 +6,13 @@ from pathlib import Path
 import yaml
 
 from pipelines.catalog import load_stages
-from pipelines.plan import describe, planned, units_of
+from pipelines.plan import described
 from storage.atomic_files import write_whole
 from storage.datasets.dataset import Dataset
 from workflows.recipe import Recipe, Step
 from workflows.run_context import RunContext
 from workflows.steps import STEPS
+from workflows.steps.step_kind import JobStep
 
 RECIPE_FILE = "recipe.yaml"
 
@@ -42,11 +43,9 @@ def _wanted(recipe: Recipe) -> Iterator[Step]:
 
 
 def _described(step: Step, context: RunContext) -> str:
-    job_of = STEPS[step.kind].job
-    if job_of is None:
+    kind = STEPS[step.kind]
+    if not isinstance(kind, JobStep):
         return f"{step.config}"
     if step.kind == "label" and not (context.root / "dataset.json").exists():
         return f"planned when the steps before it have run: {step.config}"
-    job = job_of(context, step.config)
-    settled = planned(job)
-    return describe(settled, units_of(settled, job.units))
+    return described(kind.job(context, step.config))

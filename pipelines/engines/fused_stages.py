@@ -11,10 +11,10 @@ from storage.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Stages `first` to `behind` of a job, and what one process for them needs."""
+    """Stages [first, end) of a job, and what one process for them needs."""
 
     first: int
-    behind: int
+    end: int
     process: Process
     resources: Resources
 
@@ -27,7 +27,7 @@ def segments_of(stages: Sequence[PlannedStage]) -> tuple[Segment, ...]:
     """The segments of a job, in order. A stage with `cpus=0` does no work to speak of and joins what follows."""
     found: list[Segment] = []
     for place, stage in enumerate(stages):
-        alone = Segment(first=place, behind=place + 1, process=stage.row.process, resources=stage.row.resources)
+        alone = Segment(first=place, end=place + 1, process=stage.row.process, resources=stage.row.resources)
         if found and _fit(found[-1], alone):
             found[-1] = _joined(found[-1], alone)
         else:
@@ -65,7 +65,7 @@ def _joined(one: Segment, other: Segment) -> Segment:
     mine, its = one.resources, other.resources
     return Segment(
         first=one.first,
-        behind=other.behind,
+        end=other.end,
         process=other.process if one.process == "any" else one.process,
         resources=Resources(
             cpus=max(mine.cpus, its.cpus),

@@ -27,8 +27,5 @@ class LocalEngine:
             assert isinstance(result, UnitResult), "a worker that has all stages commits"
             yield result
 
-    def explain(self, unit: WorkUnit) -> UnitResult:
-        raise AssertionError("no unit gets lost in one process")
-
     def close(self) -> None:
         self._worker.close()

@@ -36,9 +36,6 @@ class EngineHost:
         result = next(self._results, None)
         return result.to_text() if result is not None else None
 
-    def explain(self, unit: str) -> str:
-        return self._engine.explain(WorkUnit.from_text(unit)).to_text()
-
     def close(self) -> None:
         self._engine.close()
 
@@ -62,15 +59,12 @@ class RayClientEngine:
         try:
             _answer(host.begin.remote([unit.to_text() for unit in units], alone))
             while (text := _answer(host.next_result.remote())) is not None:
-                yield UnitResult.from_text(text)
+                result = UnitResult.from_text(text)
+                self._processes_died |= result.failure is not None and result.failure.kind == "process"
+                yield result
         except GeneratorExit:
             self._drop_host()
             raise
-
-    def explain(self, unit: WorkUnit) -> UnitResult:
-        result = UnitResult.from_text(_answer(self._host.explain.remote(unit.to_text())))
-        self._processes_died = result.failure is not None
-        return result
 
     def close(self) -> None:
         if self._host is not None:

@@ -52,13 +52,15 @@ class RayEngine:
         self._actors_died = False
 
     def attempt(self, units: Sequence[WorkUnit], *, alone: bool) -> Generator[UnitResult, None, None]:
-        if not alone:
-            yield from self._execute(units, alone=False)
-            return
-        for unit in units:
-            yield from self._execute([unit], alone=True)
+        for group in [[unit] for unit in units] if alone else [list(units)]:
+            silent = {unit.unit_id: unit for unit in group}
+            for result in self._execute(group, alone=alone):
+                if silent.pop(result.unit_id, None):
+                    yield result
+            yield from map(self._explain, silent.values())
 
-    def explain(self, unit: WorkUnit) -> UnitResult:
+    def _explain(self, unit: WorkUnit) -> UnitResult:
+        """What can be said about a unit whose process died before it could say anything."""
         manifest = Sink(self._root, unit.sink).manifest(unit.unit_id)
         if manifest.exists():
             # Committed by a process that died before it could say so.
@@ -99,8 +101,8 @@ class RayEngine:
             raise WorldError(f"Ray stopped under job {self._job.name!r}; resume it: {error}") from error
 
     def _through(self, dataset: Any, segment: Segment, *, units: int, alone: bool) -> Any:
-        """`dataset` behind one segment."""
-        about = (str(self._root), canonical_json(self._job.to_json()), segment.first, segment.behind)
+        """`dataset` after one segment."""
+        about = (str(self._root), canonical_json(self._job.to_json()), segment.first, segment.end)
         retries = 0 if alone else 1
         size = 1 if alone else self._workers
         common: dict[str, Any] = {
@@ -137,7 +139,7 @@ class RayEngine:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
-        # A process that dies takes its unit with it and nothing else; `explain` asks after the unit.
+        # A process that dies takes its unit with it and nothing else; `_explain` asks after the unit.
         context.max_errored_blocks = -1
         context.max_consecutive_actor_init_deaths = _INIT_DEATHS
         # Ray ends what has not moved for 30 minutes, which one unit may well take. Units have their own clock.

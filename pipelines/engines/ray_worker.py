@@ -1,7 +1,7 @@
 """What runs inside Ray's processes: one row in, one row out, and never an exception.
 
 A row is {"unit": JSON, "state": pickled UnitState or empty, "result": JSON or empty}. A unit that failed in one segment
-passes through those behind it.
+passes through those after it.
 """
 
 import json
@@ -19,7 +19,7 @@ from pipelines.unit.unit_state import UnitState
 from storage.datasets.plan import WorkUnit
 
 About = tuple[str, str, int, int]
-"""Folder of the data set, the planned job as JSON, first stage, stage behind the last."""
+"""Folder of the data set, the planned job as JSON, first stage, end of the range of stages (exclusive)."""
 
 _SCHEMA = pyarrow.schema(
     [("unit", pyarrow.large_string()), ("state", pyarrow.large_binary()), ("result", pyarrow.large_string())]
@@ -51,8 +51,8 @@ class SegmentActor:
 
 
 def _make(about: About) -> UnitWorker:
-    root, job, first, behind = about
-    return UnitWorker(Path(root), PlannedJob.from_json(json.loads(job)), first=first, behind=behind)
+    root, job, first, end = about
+    return UnitWorker(Path(root), PlannedJob.from_json(json.loads(job)), first=first, end=end)
 
 
 def _through(about: About, worker: UnitWorker, row: pyarrow.Table) -> pyarrow.Table:

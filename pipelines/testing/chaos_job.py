@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.catalog import CATALOG
 from pipelines.config import config_from
 from pipelines.engines import ray_session
-from pipelines.engines.engine import EngineName
+from pipelines.engines.options import EngineName, EngineOptions
 from pipelines.job import Job, Policy
 from pipelines.job_counts import JobResult
 from pipelines.run_job import resume, run_job
@@ -51,9 +51,8 @@ class Chaos:
         """Run it, or go on with it. Pretended GPUs are in Ray's books only."""
         if self.pretended_gpus:
             ray_session.PRETENDED["num_gpus"] = self.pretended_gpus
-        if self.resume:
-            return resume(root, engine=self.engine, workers=self.workers, address=self.address)
-        return (run_job(root, self.job(), engine=self.engine, workers=self.workers, address=self.address),)
+        options = EngineOptions(engine=self.engine, workers=self.workers, address=self.address)
+        return resume(root, options=options) if self.resume else (run_job(root, self.job(), options),)
 
 
 def load_chaos_stages() -> None:

@@ -1,4 +1,4 @@
-"""Cheap stages for tests, and what tests ask of a data set that a run left behind.
+"""Cheap stages for tests, and assertions about the data set of a run.
 
 `load_test_stages` makes the stages known by name; `wild` is one for every way in which a stage can misbehave.
 """
@@ -105,8 +105,8 @@ class TinyLabel:
 
 def burn(seconds: float) -> None:
     """Spend `seconds` of CPU time."""
-    behind = time.process_time() + seconds
-    while time.process_time() < behind:
+    end_s = time.process_time() + seconds
+    while time.process_time() < end_s:
         pass
 
 

@@ -4,23 +4,23 @@ import logging
 import resource
 import socket
 import sys
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipelines.job import PlannedJob, PlannedStage
 from pipelines.stage import StageCall
 from pipelines.unit.failure import Failure
+from pipelines.unit.one_by_one import one_by_one
 from pipelines.unit.outcome_check import check_outcomes
 from pipelines.unit.sidecar import sidecar_episodes
-from pipelines.unit.unit_result import BAD_INPUT, UnitResult
-from pipelines.unit.unit_state import UnitState, added_bytes, name_of
+from pipelines.unit.stopwatch import Stopwatch
+from pipelines.unit.unit_result import UnitResult
+from pipelines.unit.unit_state import UnitState, added_bytes
 from storage.datasets.commit import Attempt, is_committed
 from storage.datasets.manifest import Manifest, StageRecord, read_manifest
 from storage.datasets.plan import WorkUnit
-from storage.datasets.unit_paths import Sink
+from storage.datasets.unit_paths import SHARDS, Sink
 from storage.embodiment import embodiment
 from storage.errors import InputError, StageContractError
 from storage.ids import Randomness
@@ -34,22 +34,22 @@ _RSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 class UnitWorker:
-    """Takes units through stages `first` to `behind` of a job, and commits them behind the last stage.
+    """Takes units through stages [first, end) of a job, and commits them after the last stage.
 
     Stages are made when the first unit needs them, and made anew after a failure: what one unit broke, a simulator
     or a connection, must not reach the next.
     """
 
-    def __init__(self, root: Path, job: PlannedJob, *, first: int = 0, behind: int | None = None) -> None:
+    def __init__(self, root: Path, job: PlannedJob, *, first: int = 0, end: int | None = None) -> None:
         self._root, self.job = root, job
-        self._chain = job.stages[first:behind]
+        self._chain = job.stages[first:end]
         self._commits = first + len(self._chain) == len(job.stages)
-        self._made: dict[str, StageCall] = {}
+        self._calls: dict[str, StageCall] = {}
         self._at = ""
         self._making = False
 
     def __call__(self, start: WorkUnit | UnitState) -> UnitState | UnitResult:
-        """The unit behind the stages, or its result: committed, or failed for whatever reason."""
+        """The unit after the stages, or its result: committed, or failed for whatever reason."""
         state = start if isinstance(start, UnitState) else UnitState.start(start)
         unit = state.unit
         sink = Sink(self._root, unit.sink)
@@ -57,7 +57,12 @@ class UnitWorker:
             if is_committed(sink, unit.unit_id):
                 return UnitResult.of(read_manifest(sink.manifest(unit.unit_id)), items=len(unit.items))
             for stage in self._chain:
-                state = self._through(stage, state)
+                call, randomness, clock = self._made(stage), Randomness(unit.seed, stage.name), Stopwatch()
+                try:
+                    outcomes = call(state.inputs, randomness) if state.inputs else []
+                except InputError as error:
+                    outcomes = one_by_one(call, state.inputs, randomness, error)
+                state = _after(stage, state, outcomes, clock)
             return self._commit(state) if self._commits else state
         except (KeyboardInterrupt, GeneratorExit):
             raise
@@ -69,7 +74,7 @@ class UnitWorker:
 
     def close(self) -> None:
         """Let go of the stages; those that have a `close` are told."""
-        made, self._made = self._made, {}
+        made, self._calls = self._calls, {}
         for name, call in made.items():
             close = getattr(call, "close", None)
             try:
@@ -78,28 +83,13 @@ class UnitWorker:
             except Exception:  # noqa: BLE001 - the stage is given up; what it says about that changes nothing
                 _LOG.warning("stage %s does not close", name, exc_info=True)
 
-    def _through(self, stage: PlannedStage, state: UnitState) -> UnitState:
+    def _made(self, stage: PlannedStage) -> StageCall:
         self._at, self._making = stage.name, True
-        call = self._made.get(stage.name)
+        call = self._calls.get(stage.name)
         if call is None:
-            call = self._made[stage.name] = stage.make(self._root)
+            call = self._calls[stage.name] = stage.make(self._root)
         self._making = False
-        wall_s, cpu_s = time.perf_counter(), time.process_time()
-        outcomes = _guarded(call, state.inputs, Randomness(state.unit.seed, stage.name))
-        labelling = not stage.row.source and Sink(self._root, state.unit.sink).is_labels
-        check_outcomes(stage.name, state.inputs, outcomes, writes=stage.row.writes, labelling=labelling)
-        dropped = Counter(each.reason for found in outcomes for each in found if isinstance(each, Dropped))
-        record = StageRecord(
-            name=stage.name,
-            version=stage.row.version,
-            wall_s=time.perf_counter() - wall_s,
-            cpu_s=time.process_time() - cpu_s,
-            inputs=len(state.inputs),
-            kept=sum(map(len, outcomes)) - dropped.total(),
-            dropped=dict(dropped),
-            bytes=added_bytes(state.inputs, outcomes),
-        )
-        return state.after(record, outcomes, source=stage.row.source)
+        return call
 
     def _commit(self, state: UnitState) -> UnitResult:
         self._at = COMMIT
@@ -109,14 +99,14 @@ class UnitWorker:
         if len(set(ids)) != len(ids):
             twice = [name for name, times in Counter(ids).items() if times > 1]
             raise StageContractError(f"episode ids must differ; given more than once: {twice[:3]}")
-        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        clock = Stopwatch()
         with Attempt(sink, unit.unit_id) as attempt:
             shard = _write(attempt.path, state, labelling=sink.is_labels)
             record = StageRecord(
                 name=COMMIT,
                 version=1,
-                wall_s=time.perf_counter() - wall_s,
-                cpu_s=time.process_time() - cpu_s,
+                wall_s=clock.wall_s,
+                cpu_s=clock.cpu_s,
                 inputs=len(state.inputs),
                 kept=len(shard.episodes) if shard else 0,
                 bytes=shard.bytes if shard else 0,
@@ -144,31 +134,23 @@ class UnitWorker:
         )
 
 
-def _guarded(call: StageCall, inputs: Sequence[Any], randomness: Randomness) -> list[list[Outcome]]:
-    """The stage's outcomes. Where it cannot take all inputs together it gets them one by one, and those that it cannot
-    take at all are dropped; when it can take none, that is the unit's failure."""
-    if not inputs:
-        return []
-    try:
-        return call(inputs, randomness)
-    except InputError as error:
-        if len(inputs) == 1:
-            raise
-        _LOG.warning(
-            "stage %s refused a unit of %d inputs, trying them one by one: %s", randomness.stage, len(inputs), error
-        )
-    outcomes: list[list[Outcome]] = []
-    refusals: list[InputError] = []
-    for thing in inputs:
-        try:
-            outcomes += call([thing], randomness)
-        except InputError as error:
-            refusals.append(error)
-            detail = {"stage": randomness.stage, "error": type(error).__name__, "message": str(error)}
-            outcomes.append([Dropped(episode_id=name_of(thing), reason=BAD_INPUT, detail=detail)])
-    if len(refusals) == len(inputs):
-        raise refusals[0]
-    return outcomes
+def _after(stage: PlannedStage, state: UnitState, outcomes: list[list[Outcome]], clock: Stopwatch) -> UnitState:
+    """The unit after a stage that gave `outcomes`, which are checked."""
+    wall_s, cpu_s = clock.wall_s, clock.cpu_s
+    labelling = not stage.row.source and state.unit.sink != SHARDS
+    check_outcomes(stage.name, state.inputs, outcomes, writes=stage.row.writes, labelling=labelling)
+    dropped = Counter(each.reason for found in outcomes for each in found if isinstance(each, Dropped))
+    record = StageRecord(
+        name=stage.name,
+        version=stage.row.version,
+        wall_s=wall_s,
+        cpu_s=cpu_s,
+        inputs=len(state.inputs),
+        kept=sum(map(len, outcomes)) - dropped.total(),
+        dropped=dict(dropped),
+        bytes=added_bytes(state.inputs, outcomes),
+    )
+    return state.after(record, outcomes, source=stage.row.source)
 
 
 def _write(path: Path, state: UnitState, *, labelling: bool) -> ShardRecord | None:

@@ -31,7 +31,7 @@ class UnitState:
         return cls(unit=unit, inputs=unit.items)
 
     def after(self, record: StageRecord, outcomes: Sequence[Sequence[Outcome]], *, source: bool) -> "UnitState":
-        """This unit behind a stage that gave `outcomes`."""
+        """This unit after a stage that gave `outcomes`."""
         flat = [outcome for each in outcomes for outcome in each]
         episodes = tuple(outcome.episode for outcome in flat if isinstance(outcome, Kept))
         base = tuple(BaseEpisode.of(episode) for episode in episodes) if source and self.unit.sink != SHARDS else ()

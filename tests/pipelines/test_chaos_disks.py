@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.job_counts import Tally
-from pipelines.run_job import resume, run_job
+from pipelines.run_job import EngineOptions, resume, run_job
 from pipelines.testing.chaos_job import Chaos
 from pipelines.testing.tiny_jobs import check_run, content_of
 from storage.datasets.unit_paths import Sink
@@ -49,7 +49,7 @@ def test_a_full_disk_ends_the_run_with_one_message_and_resume_goes_on(
     assert 0 < len(Sink(root).committed()) < 24
     assert not Sink(root).dead(), "no unit is to blame for a full disk"
     _remount(disk, "size=64m")
-    (result,) = resume(root, engine=engine)
+    (result,) = resume(root, options=EngineOptions(engine=engine))
     check_run(root)
     assert result.complete
     assert content_of(root) == undisturbed(chaos)
@@ -67,7 +67,7 @@ def test_an_output_that_turns_read_only_ends_the_run_and_resume_goes_on(disk: Pa
     _remount(disk, "size=64m")
     root, chaos = disk / "data", Chaos(units=8)
     with pytest.raises(WorldError, match="its data set cannot be written"):
-        run_job(root, chaos.job(), progress=TurnsReadOnly())
+        run_job(root, chaos.job(), EngineOptions(progress=TurnsReadOnly()))
     with pytest.raises(WorldError, match="cannot be written: read-only, or the disk is full"):
         resume(root)
     check_run(root, ended=False)

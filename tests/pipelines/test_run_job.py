@@ -9,7 +9,7 @@ import pytest
 from pipelines.job import Job, Policy, UnitItems, Until
 from pipelines.job_counts import Tally
 from pipelines.read_unit import copy_units, fields_of, label_units
-from pipelines.run_job import resume, run_job
+from pipelines.run_job import EngineOptions, resume, run_job
 from pipelines.testing.tiny_jobs import check_run, content_of, tiny_job
 from storage.atomic_files import json_bytes, read_json, write_whole
 from storage.datasets.dataset import Dataset
@@ -278,7 +278,7 @@ def test_a_data_set_may_be_moved_between_run_and_labels(tmp_path: Path) -> None:
 
 def test_the_local_engine_refuses_what_only_ray_can_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the local engine is one process"):
-        run_job(tmp_path / "data", tiny_job(), workers=2)
+        run_job(tmp_path / "data", tiny_job(), EngineOptions(workers=2))
 
 
 def test_progress_hears_of_every_unit(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_progress_hears_of_every_unit(tmp_path: Path) -> None:
 
         def end(self, tally: Tally) -> None: ...
 
-    run_job(tmp_path / "data", tiny_job(), progress=Listener())
+    run_job(tmp_path / "data", tiny_job(), EngineOptions(progress=Listener()))
     assert heard == [0, 1, 2, 3, 4]
 
 

@@ -1,7 +1,6 @@
 """The command line: exit status, one clear message, and the whole road on tiny data."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -119,9 +118,3 @@ def test_a_dry_run_of_the_demo_prints_every_step_and_writes_nothing(tmp_path: Pa
     assert "multiply" in shown
     assert "until 40 episodes are kept" in shown
     assert not (tmp_path / "demo").exists()
-
-
-def test_the_console_script_starts_without_anything_heavy() -> None:
-    heavy = {"torch", "ray", "mujoco", "matplotlib", "scipy.stats"}
-    probe = f"import sys; import workflows.cli; print(sorted({heavy!r} & sys.modules.keys()))"
-    assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout == "[]\n"

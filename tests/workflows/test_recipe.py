@@ -8,6 +8,7 @@ import yaml
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
 from workflows.recipe import find_recipe, load_recipe
 from workflows.steps import STEPS
+from workflows.steps.step_kind import JobStep
 
 
 def write(path: Path, text: str) -> Path:
@@ -74,4 +75,4 @@ def test_variables_have_defaults_and_conditions(tmp_path: Path, monkeypatch: pyt
 
 def test_every_step_says_what_it_does() -> None:
     for kind in STEPS.values():
-        assert kind.run.__doc__
+        assert (kind.job if isinstance(kind, JobStep) else kind.work).__doc__

@@ -7,35 +7,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from storage.datasets.clean import clean as clean_dataset
-from storage.datasets.dataset import Dataset
-from storage.datasets.merge import merge as merge_datasets
-from storage.datasets.merged_statistics import merged_statistics, write_merged_statistics
-from storage.datasets.selection import SelectionPolicy
-from storage.datasets.split import split as split_dataset
-from storage.datasets.verify import verify as verify_dataset
-from storage.errors import CorruptFileError, InputError
-from workflows.commands.options import (
-    Address,
-    AsJson,
-    DatasetOutput,
-    DryRun,
-    EngineOption,
-    Workers,
-    context_for,
-    describe_job,
-    folder_for,
-    name_of,
-)
-from workflows.dataset_info import dataset_info, episode_info, info_text, statistics_text
-from workflows.export import ExportFormat, export_dataset
-from workflows.selecting import select_episodes, selection_info, selection_text, share_of, thresholds_of
-from workflows.steps.import_data import ImportStep, import_job, run_import
+from pipelines.engines.options import EngineOptions
+from workflows.commands.options import AsJson, DatasetOutput, DryRun, Folder, folder_for, name_of, with_engine
+from workflows.run_context import RunContext
 
 app = typer.Typer(
     help="Look at data sets, check them, join and part them, bring them in and out.", no_args_is_help=True
 )
-Folder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="DATASET")]
 Chosen = Annotated[str, typer.Option(help="Only the episodes of this selection.")]
 
 
@@ -47,6 +25,9 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """What a data set holds, by layer and embodiment; or one episode with its provenance."""
+    from storage.datasets.dataset import Dataset
+    from workflows.dataset_info import dataset_info, episode_info, info_text
+
     opened = Dataset.open(dataset, selection=selection)
     found = episode_info(opened, episode) if episode else dataset_info(opened)
     print(json.dumps(found) if as_json else info_text(found))
@@ -55,6 +36,9 @@ def info(
 @app.command()
 def verify(dataset: Folder, as_json: AsJson = False) -> None:
     """Check every checksum and every count: flipped bytes, truncated files, missing shards, orphans."""
+    from storage.datasets.verify import verify as verify_dataset
+    from storage.errors import CorruptFileError
+
     findings = verify_dataset(dataset)
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], default=str))
@@ -73,6 +57,8 @@ def merge(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new data set.")],
 ) -> None:
     """Join data sets: the union of their manifests; shards are linked or copied, never rewritten."""
+    from storage.datasets.merge import merge as merge_datasets
+
     merged = merge_datasets(sources, output, name=output.name)
     print(f"{output}: {len(merged)} episodes in {len(merged.units())} shards")
 
@@ -85,6 +71,8 @@ def split(
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
     """Part a data set by episode, the same way every time."""
+    from storage.datasets.split import split as split_dataset
+
     shares = {output / name: share for name, share in _shares(parts).items()}
     for folder, episodes in split_dataset(dataset, shares, seed=seed).items():
         print(f"{folder}: {episodes} episodes")
@@ -102,6 +90,8 @@ def clean(
     dataset: Folder, older_than_s: Annotated[float, typer.Option(help="Leave what is younger.")] = 3600.0
 ) -> None:
     """Remove what dead attempts left behind. Committed units are never touched."""
+    from storage.datasets.clean import clean as clean_dataset
+
     removed = clean_dataset(dataset, older_than_s=older_than_s)
     print(*(f"removed {path}" for path in removed), sep="\n")
     print(f"{len(removed)} leftovers removed")
@@ -110,6 +100,10 @@ def clean(
 @app.command()
 def stats(dataset: Folder, as_json: AsJson = False) -> None:
     """Merge the statistics of all shards and write them to statistics/merged.json."""
+    from storage.datasets.dataset import Dataset
+    from storage.datasets.merged_statistics import merged_statistics, write_merged_statistics
+    from workflows.dataset_info import statistics_text
+
     opened = Dataset.open(dataset)
     written = write_merged_statistics(opened)
     print(written.read_text() if as_json else statistics_text(merged_statistics(opened)))
@@ -119,12 +113,16 @@ def stats(dataset: Folder, as_json: AsJson = False) -> None:
 def export(
     dataset: Folder,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder or file to write; must not exist.")],
-    format: Annotated[ExportFormat, typer.Option(help="lerobot: GR00T LeRobot v2.1; robomimic: HDF5.")] = "lerobot",
+    format: Annotated[
+        Literal["lerobot", "robomimic"], typer.Option(help="lerobot: GR00T LeRobot v2.1; robomimic: HDF5.")
+    ] = "lerobot",
     labels: Annotated[list[str] | None, typer.Option("--labels", help="Sidecars to export too; repeat.")] = None,
     embodiment: Annotated[str, typer.Option(help="Only episodes of this embodiment.")] = "",
     selection: Chosen = "",
 ) -> None:
     """Write a data set in a foreign format."""
+    from workflows.export import export_dataset
+
     joined = tuple(labels or ())
     report = export_dataset(dataset, output, kind=format, labels=joined, embodiment=embodiment, selection=selection)
     print(f"exported {report.episodes} episodes, {report.steps} steps to {', '.join(map(str, report.paths))}")
@@ -145,6 +143,9 @@ def select(
     as_json: AsJson = False,
 ) -> None:
     """Choose episodes by the verdicts there are: thresholds move, no model runs, nothing is lost."""
+    from storage.datasets.selection import SelectionPolicy
+    from workflows.selecting import select_episodes, selection_info, selection_text, share_of, thresholds_of
+
     policy = SelectionPolicy(
         judges=tuple(judge or ()),
         thresholds=thresholds_of(threshold or []),
@@ -158,8 +159,10 @@ def select(
 
 
 @app.command("import")
+@with_engine
 def import_(
     path: Annotated[str, typer.Argument(help="A LeRobot folder, a robomimic HDF5 file, or a folder of videos.")],
+    options: EngineOptions,
     output: DatasetOutput = "",
     name: Annotated[str, typer.Option(help="Name of the job; that of what is imported by default.")] = "",
     format: Annotated[Literal["auto", "lerobot", "robomimic", "videos"], typer.Option()] = "auto",
@@ -169,16 +172,19 @@ def import_(
     limit: Annotated[int, typer.Option(help="Only the first so many episodes.")] = 0,
     height_px: Annotated[int, typer.Option(help="Resize frames; needs --width-px too.")] = 0,
     width_px: Annotated[int, typer.Option(help="Resize frames; needs --height-px too.")] = 0,
-    engine: EngineOption = "local",
-    address: Address = None,
-    workers: Workers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Bring foreign recordings in: GR00T LeRobot v2/v2.1, robomimic HDF5, folders of mp4."""
+    from pipelines.plan import described
+    from pipelines.run_job import run_job
+    from storage.errors import InputError
+    from workflows.steps.import_data import ImportStep, import_job, imported
+
     settings: dict[str, Any] = {"format": format, "embodiment": embodiment, "layer": layer, "limit": limit}
     if bool(height_px) != bool(width_px):
         raise InputError(f"--height-px and --width-px go together; got {height_px} and {width_px}")
     size_px = (height_px, width_px) if height_px else None
     step = ImportStep(name=name or name_of(path), path=path, cameras=tuple(camera or ()), size_px=size_px, **settings)
-    context = context_for(folder_for(output, path), engine=engine, address=address, workers=workers)
-    print(describe_job(import_job(context, step)) if dry_run else run_import(context, step))
+    root = folder_for(output, path)
+    job = import_job(RunContext(root=root), step)
+    print(described(job) if dry_run else imported(step, run_job(root, job, options)))

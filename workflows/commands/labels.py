@@ -2,21 +2,19 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from idm.labelling.label_config import model_folder
-from workflows import fit_and_evaluate
-from workflows.commands.options import Address, DryRun, EngineOption, Workers, context_for, describe_job
-from workflows.steps.label import LabelStep, label_job, run_label
+from pipelines.engines.options import EngineOptions
+from workflows.commands.options import DryRun, Folder, with_engine
+from workflows.run_context import RunContext
 
 fit = typer.Typer(help="Fit a labeller to data sets.", no_args_is_help=True)
 label = typer.Typer(help="Add labels to a data set, as a sidecar.", no_args_is_help=True)
 evaluate = typer.Typer(help="Measure a labeller on data whose actions are known.", no_args_is_help=True)
 
 Datasets = Annotated[list[Path], typer.Argument(help="Data sets to learn from.", metavar="DATASET...")]
-Folder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="DATASET")]
 ModelOutput = Annotated[Path, typer.Option("--output", "-o", help="Folder for weights and card.")]
 Preset = Annotated[str, typer.Option(help="Size of the model: tiny, starter, or one of the published ones.")]
 Steps = Annotated[int, typer.Option(help="Training steps; 0: the preset's.")]
@@ -24,7 +22,9 @@ Settings = Annotated[Path | None, typer.Option("--config", help="YAML file with 
 Model = Annotated[str, typer.Option(help='Folder of the model, or "starter" for the one that ships.')]
 LabelName = Annotated[str, typer.Option(help="Name of the sidecar; the labeller's by default.")]
 Chosen = Annotated[str, typer.Option("--selection", help="Only the episodes of this selection.")]
-Body = Annotated[list[str] | None, typer.Option("--embodiment", help="Only units of this body; repeat.")]
+EmbodimentNames = Annotated[
+    list[str] | None, typer.Option("--embodiment", help="Only units of this embodiment; repeat.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +49,8 @@ def fit_idm(
     config: Settings = None,
 ) -> None:
     """Fit an inverse dynamics model. A fit that was stopped goes on from OUTPUT/training."""
+    from workflows import fit_and_evaluate
+
     settings = fit_and_evaluate.settings_from(config)
     print(
         fit_and_evaluate.fit_idm(datasets, output, preset=preset, steps=steps, settings=settings, selection=selection)
@@ -60,50 +62,63 @@ def fit_lapa(
     datasets: Datasets, output: ModelOutput, preset: Preset = "starter", steps: Steps = 0, config: Settings = None
 ) -> None:
     """Fit a latent action model; its health is watched, a collapsed run stops early."""
+    from workflows import fit_and_evaluate
+
     settings = fit_and_evaluate.settings_from(config)
     print(fit_and_evaluate.fit_lapa(datasets, output, preset=preset, steps=steps, settings=settings))
 
 
-def _label(step: LabelStep, dataset: Path, dry_run: bool, **engine: Any) -> None:
-    context = context_for(dataset, **engine)
-    print(describe_job(label_job(context, step)) if dry_run else run_label(context, step))
+def _label(
+    dataset: Path,
+    options: EngineOptions,
+    *,
+    kind: Literal["idm", "lapa"],
+    config: Path | None,
+    dry_run: bool,
+    settings: dict[str, Any] | None = None,
+    **step: Any,
+) -> None:
+    from pipelines.plan import described
+    from pipelines.run_job import run_job
+    from workflows.fit_and_evaluate import settings_from
+    from workflows.steps.label import LabelStep, label_job, labelled
+
+    chosen = LabelStep(kind=kind, settings={**settings_from(config), **(settings or {})}, **step)
+    job = label_job(RunContext(root=dataset), chosen)
+    print(described(job) if dry_run else labelled(chosen, run_job(dataset, job, options)))
 
 
 @label.command("idm")
+@with_engine
 def label_idm(
     dataset: Folder,
+    options: EngineOptions,
     model: Model = "starter",
     name: LabelName = "idm",
-    embodiment: Body = None,
+    embodiment: EmbodimentNames = None,
     config: Settings = None,
-    engine: EngineOption = "local",
-    address: Address = None,
-    workers: Workers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Add predicted actions with a confidence, an interval and flags for every step."""
-    settings = fit_and_evaluate.settings_from(config)
-    step = LabelStep(kind="idm", model=model, name=name, embodiments=tuple(embodiment or ()), settings=settings)
-    _label(step, dataset, dry_run, engine=engine, address=address, workers=workers)
+    chosen: dict[str, Any] = {"model": model, "name": name, "embodiments": tuple(embodiment or ())}
+    _label(dataset, options, kind="idm", config=config, dry_run=dry_run, **chosen)
 
 
 @label.command("lapa")
+@with_engine
 def label_lapa(
     dataset: Folder,
+    options: EngineOptions,
     model: Model = "starter",
     name: LabelName = "lapa",
     force: Annotated[bool, typer.Option(help="Label even with a model that fails its gates.")] = False,
-    embodiment: Body = None,
+    embodiment: EmbodimentNames = None,
     config: Settings = None,
-    engine: EngineOption = "local",
-    address: Address = None,
-    workers: Workers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Add latent actions, one for every step that has a later frame to look at."""
-    settings = {**fit_and_evaluate.settings_from(config), "force": force}
-    step = LabelStep(kind="lapa", model=model, name=name, embodiments=tuple(embodiment or ()), settings=settings)
-    _label(step, dataset, dry_run, engine=engine, address=address, workers=workers)
+    chosen: dict[str, Any] = {"model": model, "name": name, "embodiments": tuple(embodiment or ())}
+    _label(dataset, options, kind="lapa", config=config, dry_run=dry_run, settings={"force": force}, **chosen)
 
 
 @evaluate.command("idm")
@@ -113,6 +128,9 @@ def evaluate_idm(
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the figures.")] = Path("idm.json"),
 ) -> None:
     """Figures by part of the action, calibration, error against confidence."""
+    from idm.labelling.label_config import model_folder
+    from workflows import fit_and_evaluate
+
     print(fit_and_evaluate.evaluate_idm(dataset, model_folder(model), output=output))
 
 
@@ -123,4 +141,6 @@ def evaluate_lapa(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("lapa.html"),
 ) -> None:
     """Probes, health, code use, and pictures of neighbours and transfers, on one page."""
+    from workflows import fit_and_evaluate
+
     print(fit_and_evaluate.evaluate_lapa(datasets, model, output=output))

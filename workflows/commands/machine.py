@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from workflows.doctor import examine
-
 _MARKS = {"good": "ok  ", "warning": "warn", "bad": "BAD "}
 
 
@@ -17,6 +15,8 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print for machines.")] = False) -> None:
     """Look at the machine and the environment, and say how to mend what is wrong."""
+    from workflows.doctor import examine
+
     findings = examine()
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings]))

@@ -1,26 +1,56 @@
-"""Options that many commands share."""
+"""Options that many commands share. Like all of `workflows.commands`, light: `pyramid --help` imports it."""
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pipelines.engines.engine import EngineName
-from pipelines.job import Job
-from pipelines.plan import describe, planned, units_of
-from pipelines.progress import ProgressLines
-from workflows.run_context import RunContext
+from pipelines.engines.options import EngineName, EngineOptions
 
-EngineOption = Annotated[EngineName, typer.Option(help="One process here, or Ray workers.")]
-Address = Annotated[
-    str | None, typer.Option(help="A Ray cluster: auto, host:port or ray://host:port. None: one of its own here.")
-]
-Workers = Annotated[int | None, typer.Option(help="Ray workers at a time; as many as fit by default.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")]
 DatasetOutput = Annotated[
     str, typer.Option("--output", "-o", help="Folder of the data set, made or added to; runs/NAME by default.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print for machines.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="DATASET")]
+
+_ENGINE = {
+    "engine": (Annotated[EngineName, typer.Option(help="One process here, or Ray workers.")], "local"),
+    "address": (
+        Annotated[
+            str | None,
+            typer.Option(help="A Ray cluster: auto, host:port or ray://host:port. None: one of its own here."),
+        ],
+        None,
+    ),
+    "workers": (Annotated[int | None, typer.Option(help="Ray workers at a time; as many as fit by default.")], None),
+}
+
+
+def with_engine(command: Callable[..., None]) -> Callable[..., None]:
+    """`command(..., options: EngineOptions)` as a command with --engine, --address and --workers in place of `options`.
+    Progress goes to standard error."""
+    own = inspect.signature(command).parameters.values()
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in _ENGINE.items()
+    ]
+
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        from pipelines.progress import ProgressLines
+
+        chosen = {name: values.pop(name) for name in _ENGINE}
+        command(**values, options=EngineOptions(progress=ProgressLines(), **chosen))
+
+    kept = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own if each.name != "options"]
+    typed = {each.name: each.annotation for each in (*kept, *added)}
+    vars(with_options).update(__signature__=inspect.Signature([*kept, *added]), __annotations__=typed)
+    del with_options.__wrapped__  # typer would look at the command itself
+    return with_options
 
 
 def name_of(source: str) -> str:
@@ -28,26 +58,6 @@ def name_of(source: str) -> str:
     return Path(source).resolve().stem
 
 
-def folder_for(output: str, source: str) -> str:
+def folder_for(output: str, source: str) -> Path:
     """Where a data set goes that is made from `source`: `output`, or runs/<its name>."""
-    return output or f"runs/{name_of(source)}"
-
-
-def context_for(
-    output: str | Path,
-    *,
-    seed: int = 0,
-    engine: EngineName = "local",
-    address: str | None = None,
-    workers: int | None = None,
-) -> RunContext:
-    """The context of a run that was started from the command line: progress goes to standard error."""
-    return RunContext(
-        root=Path(output), seed=seed, engine=engine, address=address, workers=workers, progress=ProgressLines()
-    )
-
-
-def describe_job(job: Job) -> str:
-    """The plan of `job` for people."""
-    settled = planned(job)
-    return describe(settled, units_of(settled, job.units))
+    return Path(output or f"runs/{name_of(source)}")

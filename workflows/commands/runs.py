@@ -6,25 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.resume import resume as resume_jobs
-from storage.errors import WorkFailedError
-from workflows.commands.options import (
-    Address,
-    AsJson,
-    DatasetOutput,
-    DryRun,
-    EngineOption,
-    Workers,
-    context_for,
-    describe_job,
-    folder_for,
-)
-from workflows.demo import run_demo
-from workflows.recipe import find_recipe, load_recipe
-from workflows.report.config import ReportConfig
-from workflows.run_recipe import describe_recipe, run_recipe
-from workflows.status import status_of, status_text
-from workflows.steps.generate import GenerateStep, generate_job, run_generate
+from pipelines.engines.options import EngineOptions
+from workflows.commands.options import AsJson, DatasetOutput, DryRun, folder_for, with_engine
+from workflows.run_context import RunContext
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the data set; the recipe's own by default.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="RUN")]
@@ -35,17 +19,19 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@with_engine
 def run(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    options: EngineOptions,
     output: Output = "",
-    engine: EngineOption = "local",
-    address: Address = None,
-    workers: Workers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run a recipe. Running it again goes on where it stopped."""
+    from workflows.recipe import find_recipe, load_recipe
+    from workflows.run_recipe import describe_recipe, run_recipe
+
     loaded = load_recipe(find_recipe(recipe), output=output)
-    context = context_for(loaded.output, seed=loaded.seed, engine=engine, address=address, workers=workers)
+    context = RunContext(root=Path(loaded.output), seed=loaded.seed, options=options)
     if dry_run:
         print(describe_recipe(loaded, context))
         return
@@ -53,15 +39,20 @@ def run(
         print(line, flush=True)
 
 
-def demo(output: Output = "runs/demo", engine: EngineOption = "local", workers: Workers = None) -> None:
+@with_engine
+def demo(options: EngineOptions, output: Output = "runs/demo") -> None:
     """The main job in small: multiply, join, label, read back, and show the report."""
-    for line in run_demo(output, engine=engine, workers=workers):
+    from workflows.demo import run_demo
+
+    for line in run_demo(output, options):
         print(line, flush=True)
 
 
+@with_engine
 def generate(
     task: Annotated[str, typer.Argument(help="A task of `pyramid sim list`, or a Python file that declares one.")],
     keep: Annotated[int, typer.Option(help="How many successful trajectories to make.")],
+    options: EngineOptions,
     output: DatasetOutput = "",
     name: Annotated[str, typer.Option(help="Name of the job; the task's by default.")] = "",
     sources: Annotated[int, typer.Option(help="Use the first so many source demonstrations; 0: all.")] = 0,
@@ -70,12 +61,13 @@ def generate(
     full_quality: Annotated[bool, typer.Option(help="Render with reflections, antialiasing and whole meshes.")] = False,
     keep_failed: Annotated[bool, typer.Option(help="Keep failed attempts too, labelled as failures.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the job.")] = 0,
-    engine: EngineOption = "local",
-    address: Address = None,
-    workers: Workers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Multiply the demonstrations of one task in simulation."""
+    from pipelines.plan import described
+    from pipelines.run_job import run_job
+    from workflows.steps.generate import GenerateStep, generate_job, generated
+
     step = GenerateStep(
         name=name,
         task=task,
@@ -87,20 +79,21 @@ def generate(
         keep_failed=keep_failed,
     )
     root = folder_for(output, task)
-    context = context_for(root, seed=seed, engine=engine, address=address, workers=workers)
-    print(describe_job(generate_job(context, step)) if dry_run else run_generate(context, step))
+    job = generate_job(RunContext(root=root, seed=seed), step)
+    print(described(job) if dry_run else generated(step, run_job(root, job, options)))
 
 
+@with_engine
 def resume(
     run: RunFolder,
+    options: EngineOptions,
     job: Annotated[str | None, typer.Option(help="Only this job.")] = None,
-    engine: EngineOption = "local",
-    address: Address = None,
-    workers: Workers = None,
 ) -> None:
     """Do what is left of every job of a data set."""
-    context = context_for(str(run), engine=engine, address=address, workers=workers)
-    results = resume_jobs(run, job, engine=engine, address=address, workers=workers, progress=context.progress)
+    from pipelines.run_job import resume as resume_jobs
+    from storage.errors import WorkFailedError
+
+    results = resume_jobs(run, job, options)
     for result in results:
         print(f"{result.tally.job}: kept {result.tally.kept}, {len(result.dead_letters)} units given up")
     if any(result.dead_letters for result in results):
@@ -109,6 +102,8 @@ def resume(
 
 def status(run: RunFolder, as_json: AsJson = False) -> None:
     """How far every job of a data set is, from its manifests alone; also while it runs."""
+    from workflows.status import status_of, status_text
+
     found = status_of(run)
     print(json.dumps(found) if as_json else status_text(found))
 
@@ -122,7 +117,8 @@ def report(
     selection: Annotated[str, typer.Option(help="Only the episodes of this selection.")] = "",
 ) -> None:
     """Write one self-contained page about a data set."""
-    from workflows.report.build import write_report  # what draws takes a second to import
+    from workflows.report.build import write_report
+    from workflows.report.config import ReportConfig
 
     settings: dict[str, Any] = {"output": output, "gallery": gallery, "selection": selection}
     print(write_report(run, ReportConfig(**settings)))

@@ -1,4 +1,4 @@
-"""`pyramid sim ...`: the tasks of the simulation generator. What loads MuJoCo is imported where it is needed."""
+"""`pyramid sim ...`: the tasks of the simulation generator."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,6 @@ from typing import Annotated
 
 import typer
 
-from generators.simulation.inspection.listing import list_tasks, listing_text
-from generators.simulation.task.registry import find_task
-from storage.errors import WorkFailedError
 from workflows.commands.options import AsJson
 
 app = typer.Typer(help="The tasks of the simulation generator.", no_args_is_help=True)
@@ -18,6 +15,8 @@ TaskName = Annotated[str, typer.Argument(help="A task's name, or a Python file t
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Every task with its robots, constraints, source demonstrations and measured success rate."""
+    from generators.simulation.inspection.listing import list_tasks, listing_text
+
     rows = list_tasks()
     print(json.dumps(rows) if as_json else listing_text(rows))
 
@@ -30,6 +29,8 @@ def check(
 ) -> None:
     """Replay a task's source demonstrations, show how they split into subtasks, and say what is wrong."""
     from generators.simulation.inspection.check import check_task
+    from generators.simulation.task.registry import find_task
+    from storage.errors import WorkFailedError
 
     found = check_task(find_task(task), output, video=video)
     print(found.text)
@@ -49,6 +50,7 @@ def collect(
     """Collect source demonstrations with a task's scripted expert."""
     from generators.simulation.demonstrations.collect import collect as collect_sources
     from generators.simulation.demonstrations.recordings import SOURCES_FOLDER, write_recordings
+    from generators.simulation.task.registry import find_task
 
     found = find_task(task)
     recordings = collect_sources(found, episodes=episodes, placement=placement)

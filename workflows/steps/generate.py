@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from generators.simulation.multiply_config import MultiplyConfig
 from generators.simulation.task.registry import find_task
 from pipelines.job import Job, Until
+from pipelines.run_job import JobResult
 from storage.embodiment import embodiment
 from storage.errors import ConfigError
 from workflows.run_context import RunContext
-from workflows.steps.step_kind import StepKind
+from workflows.steps.step_kind import JobStep
 
 KEPT_PER_UNIT = 8
 
@@ -51,18 +52,20 @@ def generate_job(context: RunContext, step: GenerateStep) -> Job:
         inputs=step.multiply.inputs(),
     )
     stages = (("multiply", asdict(step.multiply)),)
-    return Job(name=step.name or task.name, stages=stages, until=until, seed=context.seed)
+    return Job(
+        name=step.name or task.name,
+        stages=stages,
+        until=until,
+        seed=context.seed,
+        embodiments=(embodiment(task.body.embodiment),),
+    )
 
 
-def run_generate(context: RunContext, step: GenerateStep) -> str:
-    """Run the job; the task's embodiment is declared in the data set first."""
-    task = find_task(step.task)
-    context.dataset(embodiment(task.body.embodiment))
-    result = context.run(generate_job(context, step))
-    tally = result.tally
-    attempts = tally.kept + tally.dropped.total()
-    rate = 100 * tally.kept / max(1, attempts)
-    return f"generated {tally.kept} trajectories of {task.name} in {attempts} attempts ({rate:.0f} % succeed)"
+def generated(step: GenerateStep, result: JobResult) -> str:
+    """How many trajectories there are, and how many attempts they took."""
+    kept, attempts = result.tally.kept, result.tally.kept + result.tally.dropped.total()
+    rate = 100 * kept / max(1, attempts)
+    return f"generated {kept} trajectories of {find_task(step.task).name} in {attempts} attempts ({rate:.0f} % succeed)"
 
 
-STEP = StepKind(config=GenerateStep, run=run_generate, job=generate_job)
+STEP = JobStep(config=GenerateStep, job=generate_job, summary=generated)

@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass
 
 from pipelines.job import Job, UnitItems
+from pipelines.run_job import JobResult
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import embodiments_of, inputs_of, list_items, provides_of
 from workflows.run_context import RunContext
-from workflows.steps.step_kind import StepKind
+from workflows.steps.step_kind import JobStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ def import_job(context: RunContext, step: ImportStep) -> Job:
     """The job of an import: one item an episode, grouped into units that fit into one shard each."""
     settings = {key: value for key, value in asdict(step).items() if key != "name"}
     units = list_items(ImportConfig(**{**settings, "videos": step.videos}))
+    embodiments = embodiments_of([[dict(item) for item in unit] for unit in units])
     groups = tuple(UnitItems(items=tuple(unit), inputs=inputs_of(unit)) for unit in units)
     return Job(
         name=step.name,
@@ -27,16 +29,13 @@ def import_job(context: RunContext, step: ImportStep) -> Job:
         units=groups,
         seed=context.seed,
         provides=provides_of(units),
+        embodiments=tuple(embodiments.values()),
     )
 
 
-def run_import(context: RunContext, step: ImportStep) -> str:
-    """Run the import; the embodiments of the recordings are declared in the data set first."""
-    job = import_job(context, step)
-    items = [[dict(item) for item in unit.items] for unit in job.units]
-    context.dataset(*embodiments_of(items).values())
-    result = context.run(job)
+def imported(step: ImportStep, result: JobResult) -> str:
+    """How many episodes came in."""
     return f"imported {result.tally.kept} episodes from {step.path}"
 
 
-STEP = StepKind(config=ImportStep, run=run_import, job=import_job)
+STEP = JobStep(config=ImportStep, job=import_job, summary=imported)

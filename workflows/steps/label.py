@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pipelines.job import Job
 from pipelines.read_unit import fields_of, label_units
+from pipelines.run_job import JobResult
 from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError
 from workflows.run_context import RunContext
-from workflows.steps.step_kind import StepKind
+from workflows.steps.step_kind import JobStep
 
 LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label"}
 """Kind of label -> its stage in the catalog."""
@@ -19,7 +20,7 @@ LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label"}
 class LabelStep:
     """Label with `model`, a folder of weights, as the sidecar `labels/<name>`. `settings` go to the labeller.
 
-    `embodiments` limits the labels to units of these bodies; empty means all that have video.
+    `embodiments` limits the labels to units of these; empty means all that have video.
     """
 
     kind: Literal["idm", "lapa"]
@@ -57,10 +58,9 @@ def _wanted(dataset: Dataset, unit: str, step: LabelStep) -> bool:
     return not step.embodiments or dataset.index.table["embodiment"][first].as_py() in step.embodiments
 
 
-def run_label(context: RunContext, step: LabelStep) -> str:
-    """Run the labelling job."""
-    result = context.run(label_job(context, step))
+def labelled(step: LabelStep, result: JobResult) -> str:
+    """How many episodes got labels, and where they are."""
     return f"labelled {result.tally.kept} episodes with {step.model} as labels/{step.sidecar}"
 
 
-STEP = StepKind(config=LabelStep, run=run_label, job=label_job)
+STEP = JobStep(config=LabelStep, job=label_job, summary=labelled)

@@ -12,7 +12,7 @@ from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.sampler import WindowSampler
 from storage.training_reader.windows import Windows
 from workflows.run_context import RunContext
-from workflows.steps.step_kind import StepKind
+from workflows.steps.step_kind import PlainStep
 
 FILE = "training_read.json"
 
@@ -72,4 +72,4 @@ def run_read_batches(context: RunContext, step: ReadBatchesStep) -> str:
     return f"read {read} training windows of {len(windows)}, {cpu_ms:.2f} ms CPU each"
 
 
-STEP = StepKind(config=ReadBatchesStep, run=run_read_batches)
+STEP = PlainStep(config=ReadBatchesStep, work=run_read_batches)

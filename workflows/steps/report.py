@@ -2,7 +2,7 @@
 
 from workflows.report.config import ReportConfig
 from workflows.run_context import RunContext
-from workflows.steps.step_kind import StepKind
+from workflows.steps.step_kind import PlainStep
 
 
 def run_report(context: RunContext, config: ReportConfig) -> str:
@@ -12,4 +12,4 @@ def run_report(context: RunContext, config: ReportConfig) -> str:
     return f"report: {write_report(context.root, config)}"
 
 
-STEP = StepKind(config=ReportConfig, run=run_report)
+STEP = PlainStep(config=ReportConfig, work=run_report)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from storage.datasets.merged_statistics import write_merged_statistics
 from workflows.run_context import RunContext
-from workflows.steps.step_kind import StepKind
+from workflows.steps.step_kind import PlainStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,4 +17,4 @@ def run_statistics(context: RunContext, step: StatisticsStep) -> str:
     return f"statistics: {write_merged_statistics(context.dataset())}"
 
 
-STEP = StepKind(config=StatisticsStep, run=run_statistics)
+STEP = PlainStep(config=StatisticsStep, work=run_statistics)

@@ -16,20 +16,20 @@ STAGE = st.tuples(st.sampled_from(["any", "simulation", "torch"]), st.sampled_fr
 @given(st.lists(STAGE, min_size=1, max_size=8))
 def test_segments_cover_every_stage_once_and_in_order(stages: list[tuple[Process, float, int]]) -> None:
     segments = segments_of(_chain(*stages))
-    assert (segments[0].first, segments[-1].behind) == (0, len(stages))
-    assert all(one.behind == other.first for one, other in pairwise(segments))
+    assert (segments[0].first, segments[-1].end) == (0, len(stages))
+    assert all(one.end == other.first for one, other in pairwise(segments))
 
 
 @given(st.lists(STAGE, min_size=1, max_size=8))
 def test_a_simulator_and_torch_never_share_a_segment(stages: list[tuple[Process, float, int]]) -> None:
     for segment in segments_of(_chain(*stages)):
-        kinds = {process for process, _, _ in stages[segment.first : segment.behind]}
+        kinds = {process for process, _, _ in stages[segment.first : segment.end]}
         assert kinds - {"any"} <= {segment.process}
 
 
 def test_what_can_share_a_process_does() -> None:
     chain = _chain(("any", 0, 1), ("simulation", 0, 1), ("any", 0, 1), ("torch", 0.5, 1), ("any", 0, 1))
-    assert [(each.first, each.behind, each.process) for each in segments_of(chain)] == [
+    assert [(each.first, each.end, each.process) for each in segments_of(chain)] == [
         (0, 3, "simulation"),
         (3, 4, "torch"),
         (4, 5, "any"),
@@ -53,7 +53,7 @@ def test_pools_that_do_not_fit_on_the_cards_together_share_a_process() -> None:
     segments = segments_of(_chain(("torch", 0.75, 1), ("any", 0, 1), ("torch", 0.75, 1), ("any", 0, 1)))
     assert with_gpus(segments, shares=(0.75, 0.75), gpus=2) == segments
     short = with_gpus(segments, shares=(0.75, 0.75), gpus=1)
-    assert [(each.first, each.behind) for each in short] == [(0, 3), (3, 4)]
+    assert [(each.first, each.end) for each in short] == [(0, 3), (3, 4)]
     with pytest.raises(ConfigError, match="run them as two jobs"):
         with_gpus(segments_of(_chain(("torch", 1, 1), ("simulation", 1, 1))), shares=(1, 1), gpus=1)
 

@@ -8,7 +8,7 @@ import pytest
 from pipelines.catalog import CATALOG
 from pipelines.job import Job, Policy
 from pipelines.read_unit import fields_of, label_units
-from pipelines.run_job import run_job
+from pipelines.run_job import EngineOptions, run_job
 from pipelines.stage import Resources
 from pipelines.testing.tiny_jobs import STAGES, check_run, content_of, tiny_job
 from storage.datasets.dataset import Dataset
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 def test_both_engines_write_equal_bytes(tmp_path: Path) -> None:
     for name, engine in (("local", "local"), ("ray", "ray")):
         root = tmp_path / name
-        run_job(root, tiny_job(("tiny_judge", {}), ("wild", {})), engine=engine)
+        run_job(root, tiny_job(("tiny_judge", {}), ("wild", {})), EngineOptions(engine=engine))
         dataset = Dataset.open(root)
         label = Job(
             name="label",
@@ -30,7 +30,7 @@ def test_both_engines_write_equal_bytes(tmp_path: Path) -> None:
             sink="labels/tiny",
             provides=fields_of(dataset),
         )
-        run_job(root, label, engine=engine)
+        run_job(root, label, EngineOptions(engine=engine))
         check_run(root)
     assert content_of(tmp_path / "local") == content_of(tmp_path / "ray")
 
@@ -46,14 +46,16 @@ def test_segments_in_several_processes_and_an_actor_pool_write_equal_bytes(
         monkeypatch.setitem(CATALOG, name, row)
     job = tiny_job(("simulated", {}), ("on_gpu", {}), ("tiny_judge", {}))
     for engine in ("local", "ray"):
-        run_job(tmp_path / engine, job, engine=engine)
+        run_job(tmp_path / engine, job, EngineOptions(engine=engine))
     check_run(tmp_path / "ray")
     assert content_of(tmp_path / "local") == content_of(tmp_path / "ray")
 
 
 def test_a_failing_unit_becomes_a_dead_letter_with_its_traceback(tmp_path: Path) -> None:
     wild = ("wild", {"fault": "strange", "seeds": [4]})
-    result = run_job(tmp_path / "data", tiny_job(wild, policy=Policy(max_failed_fraction=0.5)), engine="ray")
+    result = run_job(
+        tmp_path / "data", tiny_job(wild, policy=Policy(max_failed_fraction=0.5)), EngineOptions(engine="ray")
+    )
     check_run(tmp_path / "data")
     (letter,) = result.dead_letters
     assert (letter.stage, letter.error, letter.attempts) == ("wild", "StrangeError", 3)
@@ -66,18 +68,18 @@ def test_a_stage_that_fits_on_no_node_is_refused_and_not_waited_for(
 ) -> None:
     monkeypatch.setitem(CATALOG, "huge", replace(STAGES["wild"], resources=Resources(cpus=512)))
     with pytest.raises(ConfigError, match="no node has all that"):
-        run_job(tmp_path / "data", tiny_job(("huge", {})), engine="ray")
+        run_job(tmp_path / "data", tiny_job(("huge", {})), EngineOptions(engine="ray"))
 
 
 @pytest.mark.slow
 def test_a_sick_run_ends_early_on_ray_too(tmp_path: Path) -> None:
     wild = ("wild", {"fault": "value", "seeds": list(range(120))})
     with pytest.raises(WorkFailedError, match="more than the 10% that max_failed_fraction allows"):
-        run_job(tmp_path / "data", tiny_job(wild, units=60, items_per_unit=2), engine="ray")
+        run_job(tmp_path / "data", tiny_job(wild, units=60, items_per_unit=2), EngineOptions(engine="ray"))
     check_run(tmp_path / "data", ended=False)
     assert len(Sink(tmp_path / "data").dead()) < 30
 
 
 def test_an_address_where_nobody_listens_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(WorldError, match=r"nobody answers at ray://127\.0\.0\.1:9"):
-        run_job(tmp_path / "data", tiny_job(), engine="ray", address="ray://127.0.0.1:9")
+        run_job(tmp_path / "data", tiny_job(), EngineOptions(engine="ray", address="ray://127.0.0.1:9"))

@@ -3,77 +3,40 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines.driver import Driver
-from pipelines.engines.engine import Engine, EngineName
-from pipelines.engines.local import LocalEngine
+from pipelines.engines.engine import Engine, start_engine
+from pipelines.engines.options import EngineOptions
 from pipelines.job import PlannedJob
 from pipelines.job_counts import JobResult, Tally, dead_letters_of, tally_of
 from pipelines.plan_rounds import next_round
-from pipelines.progress import Progress, Silent
-from pipelines.unit.failure import can_write
+from pipelines.progress import Silent
 from pipelines.versions import versions
 from storage.datasets.dataset import Dataset
 from storage.datasets.dead_letters import bury
 from storage.datasets.plan import WorkUnit, plan_path, read_plan, read_plans, write_plan
 from storage.datasets.unit_paths import Sink
 from storage.embodiment import EMBODIMENTS
-from storage.errors import ConfigError, WorldError
 
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class How:
-    """With what a job is run. `workers` (processes at a time) and `address` (of a cluster) are the Ray engine's."""
-
-    engine: EngineName = "local"
-    address: str | None = None
-    workers: int | None = None
-    progress: Progress | None = None
-    retry_failed: bool = True
-
-    def __post_init__(self) -> None:
-        if self.engine not in ("local", "ray"):
-            raise ConfigError(f"engine is local or ray; got {self.engine!r}")
-        if self.engine == "local" and (self.address or self.workers not in (None, 1)):
-            raise ConfigError(
-                f"the local engine is one process on this machine; for workers={self.workers} and"
-                f" address={self.address} take engine ray"
-            )
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"workers must be at least 1; got {self.workers}")
-
-    def start(self, root: Path, job: PlannedJob) -> Engine:
-        """The engine, started."""
-        if self.engine == "local":
-            return LocalEngine(root, job)
-        from pipelines.engines.ray_client import (
-            RayClientEngine,  # Ray costs a second to import and is not always wanted
-        )
-        from pipelines.engines.ray_engine import RayEngine
-
-        if self.address and self.address.startswith("ray://"):
-            return RayClientEngine(root, job, address=self.address, workers=self.workers)
-        return RayEngine(root, job, address=self.address, workers=self.workers)
-
-
-def run_rounds(root: Path, job: PlannedJob, how: How) -> JobResult:
-    """Everything of `job` that is left to do. The data set's index is brought up to date behind it."""
+def run_rounds(root: Path, job: PlannedJob, options: EngineOptions, *, retry_failed: bool = True) -> JobResult:
+    """Everything of `job` that is left to do. The data set's index is brought up to date afterwards."""
     began_s = time.monotonic()
-    progress = how.progress or Silent()
+    progress = options.progress or Silent()
     job = replace(job, versions=versions())
     tally = Tally(job=job.name, target=job.until.kept if job.until else 0)
     engine: Engine | None = None
     progress.begin(tally)
     try:
         for units in _rounds(root, job, tally):
-            left = _left(root, units, tally, retry_failed=how.retry_failed)
+            left = _left(root, units, tally, retry_failed=retry_failed)
             progress.changed(tally)
             if left:
-                engine = engine or how.start(root, job)
+                engine = engine or start_engine(root, job, options)
                 Driver(root, job, engine, tally=tally, progress=progress).work_through(left)
     finally:
         if engine is not None:
@@ -121,11 +84,3 @@ def _tidy(dataset: Dataset) -> None:
         _LOG.warning("%s holds episodes of %r, which nobody here declares", dataset.root, name)
     if found := [EMBODIMENTS[name] for name in sorted(missing & EMBODIMENTS.keys())]:
         dataset.declare(*found)
-
-
-def check_output(root: Path) -> None:
-    """Raise WorldError when nothing can be written into the data set in `root`."""
-    if not can_write(root):
-        raise WorldError(
-            f"{root} cannot be written: read-only, or the disk is full; choose another folder or make room"
-        )
