@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipelines.catalog import find_stage
 from pipelines.job import PlannedJob
-from storage.atomic_files import json_bytes, read_json, write_whole
+from storage.atomic_files import read_json, sealed_json_bytes, write_whole
 from storage.datasets.plan import FOLDER
 from storage.errors import AlreadyWrittenError, ConfigError, CorruptFileError, UnknownNameError
 
@@ -31,7 +31,7 @@ def write_job(root: Path, job: PlannedJob) -> PlannedJob:
                 " differently"
             )
     job = replace(job, number=number)
-    write_whole(path, json_bytes({"job_version": JOB_VERSION, **job.to_json()}))
+    write_whole(path, sealed_json_bytes({"job_version": JOB_VERSION, **job.to_json()}))
     return job
 
 

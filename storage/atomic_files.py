@@ -3,12 +3,16 @@
 import errno
 import json
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from storage.errors import CorruptFileError, MissingFileError
+from storage.seals import KEY, PLACEHOLDER, check_seal, sealed
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -74,14 +78,27 @@ def json_bytes(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
 
 
+def sealed_json_bytes(record: Mapping[str, Any]) -> bytes:
+    """`json_bytes` of `record` with a checksum over all of it, which `read_json` checks."""
+    return sealed(json_bytes({**record, KEY: PLACEHOLDER}))
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether `path` is named as a file that is being written; one that stays was left by a process that was killed."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`; raises MissingFileError or CorruptFileError."""
+    """The JSON object in `path`; raises MissingFileError, or CorruptFileError where its checksum does not match."""
     try:
-        record = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        record = json.loads(content)
     except FileNotFoundError:
         raise MissingFileError(f"{path} is not there") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptFileError(f"{path} is not valid JSON ({error}); it was not written by this project") from error
     if not isinstance(record, dict):
         raise CorruptFileError(f"{path} must hold a JSON object; got {type(record).__name__}")
+    if record.pop(KEY, None) is not None:
+        check_seal(content, path)
     return record

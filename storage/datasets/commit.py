@@ -10,8 +10,6 @@ A process that dies between two lines leaves garbage that `leftovers` finds and 
 publishing (it is the kernel's and dies with its holder) lets an attempt replace what a dead one left half published.
 """
 
-import errno
-import fcntl
 import logging
 import os
 import shutil
@@ -19,20 +17,19 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import google_crc32c
 
-from storage.atomic_files import sync_folder
+from storage.atomic_files import is_temporary, sync_folder
+from storage.datasets.locks import holding
 from storage.datasets.manifest import Manifest, write_manifest
 from storage.datasets.unit_paths import STAGING, Sink, sinks_of
-from storage.errors import WorldError
 from storage.shards.reader import Shard
 from storage.shards.record import ShardRecord
 
 _LOG = logging.getLogger(__name__)
-_LOCK_WAIT_S = 60.0
 
 
 def is_committed(sink: Sink, unit_id: str) -> bool:
@@ -72,7 +69,7 @@ class Attempt:
         if manifest.shard is not None:
             Shard(self.path).check()
             sync_folder(self._folder)
-        with _publishing(self._sink, self._unit_id):
+        with publishing(self._sink, self._unit_id):
             if is_committed(self._sink, self._unit_id):
                 return False
             if manifest.shard is not None:
@@ -108,42 +105,13 @@ def _checksum(path: Path) -> tuple[int, int]:
     return size, int.from_bytes(total.digest(), "big")
 
 
-@contextmanager
-def _publishing(sink: Sink, unit_id: str) -> Iterator[None]:
-    """Hold the right to publish one unit. A dead holder's right ends with it."""
-    path = sink.root / STAGING / f"{sink.name.replace('/', '-')}.{unit_id}.lock"
-    handle = _lock(path)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _lock(path: Path) -> int:
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(handle).st_nlink:  # else its last holder removed it, and this is a lock on nothing
-                return handle
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(handle)
-                raise WorldError(f"another process has held {path} for {_LOCK_WAIT_S:.0f} s; is it stopped?") from None
-            time.sleep(0.02)
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-                os.close(handle)
-                raise
-            # A file system without locks: renaming and linking still let only the first attempt win.
-            return handle
-        os.close(handle)
+def publishing(sink: Sink, unit_id: str) -> AbstractContextManager[None]:
+    """Hold the right to publish one unit, or to take it away. A dead holder's right ends with it."""
+    return holding(sink.root / STAGING / f"{sink.name.replace('/', '-')}.{unit_id}.lock")
 
 
 def leftovers(root: Path, *, older_than_s: float = 3600.0) -> list[Path]:
-    """What dead attempts left behind: everything staged, and shards that no manifest speaks of.
+    """What dead attempts left behind: everything staged, files half written, and shards that no manifest speaks of.
 
     Only what has not changed for `older_than_s` is named, so that a run that is going on is left alone.
     """
@@ -155,7 +123,13 @@ def leftovers(root: Path, *, older_than_s: float = 3600.0) -> list[Path]:
         for shard in sink.shards.glob("*.zarr")
         if not is_committed(sink, shard.stem)
     ]
-    return sorted(path for path in (*staged, *orphans) if _age_s(path) >= older_than_s)
+    return sorted(path for path in (*staged, *half_written(root), *orphans) if _age_s(path) >= older_than_s)
+
+
+def half_written(root: Path) -> Iterator[Path]:
+    """Small files that a process was writing when it was killed."""
+    homes = (root, root / "plan", *(folder for sink in sinks_of(root) for folder in sink.folders))
+    yield from (path for home in homes if home.is_dir() for path in home.iterdir() if is_temporary(path))
 
 
 def _age_s(path: Path) -> float:

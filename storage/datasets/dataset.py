@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.atomic_files import json_bytes, read_json, write_once, write_whole
+from storage.atomic_files import is_temporary, read_json, sealed_json_bytes, write_once, write_whole
 from storage.datasets.index import Index, load_index, write_index
+from storage.datasets.locks import holding
 from storage.datasets.manifest import Manifest, read_manifest
 from storage.datasets.selection import check_selection, read_selection
 from storage.datasets.sidecars import label_sinks, labelled_rows
-from storage.datasets.unit_paths import Sink, sinks_of
+from storage.datasets.unit_paths import STAGING, Sink, sinks_of
 from storage.embodiment import Embodiment, register
 from storage.episode import Episode
 from storage.errors import (
@@ -48,7 +49,7 @@ class Dataset:
         self.root = Path(root)
         chosen = read_selection(self.root, selection) if selection and (self.root / FILE).exists() else None
         self.labels = tuple(dict.fromkeys((*labels, *(chosen.policy.labels if chosen else ()))))
-        about = _read_about(self.root)
+        about = read_about(self.root)
         self.name: str = about["name"]
         self.embodiments = {name: Embodiment.from_json(record) for name, record in about["embodiments"].items()}
         for body in self.embodiments.values():
@@ -71,11 +72,11 @@ class Dataset:
         root = Path(root)
         if (root / FILE).exists():
             raise AlreadyWrittenError(f"{root} holds a data set already; choose another folder, or resume it")
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        if root.exists() and (not root.is_dir() or not all(is_temporary(path) for path in root.iterdir())):
             raise NotADatasetError(f"{root} is not empty and not a data set; choose a new or an empty folder")
         about = {"schema_version": SCHEMA_VERSION, "name": name, "created_by": _created_by(), "embodiments": {}}
         with disk_errors(root):
-            write_once(root / FILE, json_bytes(about))
+            write_once(root / FILE, sealed_json_bytes(about))
         return cls(root)
 
     @classmethod
@@ -92,13 +93,13 @@ class Dataset:
             return cls.open(root)
 
     def declare(self, *bodies: Embodiment) -> None:
-        """Write the declarations of embodiments into the data set. For drivers only: one process at a time."""
-        with disk_errors(self.root / FILE):
-            about = _read_about(self.root)
+        """Write the declarations of embodiments into the data set; several drivers may do so at once."""
+        with disk_errors(self.root / FILE), holding(self.root / STAGING / "declare.lock"):
+            about = read_about(self.root)
             for body in bodies:
                 about["embodiments"].setdefault(register(body).name, asdict(body))
             self.embodiments = {name: Embodiment.from_json(record) for name, record in about["embodiments"].items()}
-            write_whole(self.root / FILE, json_bytes(about))
+            write_whole(self.root / FILE, sealed_json_bytes(about))
 
     def compact(self) -> None:
         """Write the index of everything that is committed now, labels included. For drivers only."""
@@ -224,7 +225,8 @@ def _refuse_twice(labels: Mapping[str, Index]) -> None:
             seen[name] = label
 
 
-def _read_about(root: Path) -> Mapping[str, Any]:
+def read_about(root: Path) -> Mapping[str, Any]:
+    """What dataset.json of `root` says; raises NotADatasetError or SchemaVersionError."""
     try:
         about = read_json(root / FILE)
     except MissingFileError:
@@ -232,6 +234,8 @@ def _read_about(root: Path) -> Mapping[str, Any]:
         raise NotADatasetError(f"{root} {what}; a data set is a folder that `pyramid run` or `import` wrote") from None
     except CorruptFileError as error:
         raise NotADatasetError(f"{root} is not a data set: {error}") from error
+    if strange := about.keys() - {"schema_version", "name", "created_by", "embodiments"}:
+        raise NotADatasetError(f"{root / FILE} holds {sorted(strange)}, which no version of this program writes")
     came = about.get("schema_version")
     if came != SCHEMA_VERSION:
         raise SchemaVersionError(

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.atomic_files import json_bytes, read_json, write_whole
+from storage.atomic_files import read_json, sealed_json_bytes, write_whole
 from storage.datasets.unit_paths import SHARDS, Sink
 from storage.errors import CorruptFileError
 
@@ -35,7 +35,7 @@ class DeadLetter:
 
 def write_dead_letter(root: Path, letter: DeadLetter) -> None:
     """Record that a unit was given up, in place of an earlier record about it."""
-    write_whole(Sink(root, letter.sink).dead_letter(letter.unit_id), json_bytes(asdict(letter)))
+    write_whole(Sink(root, letter.sink).dead_letter(letter.unit_id), sealed_json_bytes(asdict(letter)))
 
 
 def read_dead_letters(sink: Sink) -> list[DeadLetter]:

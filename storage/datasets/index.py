@@ -9,6 +9,7 @@ manifest is gone are left out. Label sinks have an index of their own, in `label
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +27,7 @@ from storage.datasets.manifest import Manifest, read_manifest
 from storage.datasets.unit_paths import Sink
 from storage.errors import CorruptFileError, SchemaVersionError
 from storage.ids import content_id
+from storage.seals import KEY, PLACEHOLDER, sealed
 
 INDEX_VERSION = 1
 _REPEATED = ("unit_id", "layer", "embodiment", "instruction", "original_instruction")
@@ -43,6 +45,7 @@ _SCHEMA = pyarrow.schema(
     ]
 )
 _META = b"data_pyramid"
+_TABLE = re.compile(r"episodes-[0-9a-f]+\.parquet")
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,10 @@ def index_of(manifests: Sequence[Manifest]) -> Index:
 def write_index(sink: Sink, index: Index) -> Path:
     """Make `index` the current one of `sink`. Who reads meanwhile sees the old one or this one."""
     about = {"version": INDEX_VERSION, "layouts": index.layouts, "layout_of_unit": index.layout_of_unit}
-    table = index.table.replace_schema_metadata({_META: json.dumps(about, sort_keys=True)})
+    table = index.table.replace_schema_metadata({_META: json.dumps(about, sort_keys=True), KEY: PLACEHOLDER})
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(table, buffer, compression="zstd")
-    content = buffer.getvalue()
+    content = sealed(buffer.getvalue(), last=True)
     path = _folder(sink) / f"episodes-{content_id(content.hex())[:16]}.parquet"
     write_whole(path, content)
     write_whole(_folder(sink) / "CURRENT", f"{path.name}\n".encode())
@@ -142,10 +145,10 @@ def current_index(sink: Sink) -> Path | None:
     """The table that `CURRENT` names, or None; raises CorruptFileError where it names what cannot be one."""
     pointer = _folder(sink) / "CURRENT"
     try:
-        name = pointer.read_text().strip()
+        name = pointer.read_bytes().decode(errors="replace").strip()
     except FileNotFoundError:
         return None
-    if not name.startswith("episodes-") or "/" in name:
+    if not _TABLE.fullmatch(name):
         raise CorruptFileError(f"{pointer} names {name!r}, which is no index; remove the folder {_folder(sink)}")
     return _folder(sink) / name
 
@@ -161,11 +164,14 @@ def read_index(sink: Sink) -> Index | None:
         with pyarrow.parquet.ParquetFile(path, read_dictionary=list(_REPEATED)) as file:
             table = file.read(use_threads=False)
         about = json.loads(table.schema.metadata[_META])
-    except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
+        if (came := about.get("version")) != INDEX_VERSION:
+            raise SchemaVersionError(f"{path}: expected an index of version {INDEX_VERSION}, got {came}; {advice}")
+        plain = table.replace_schema_metadata(None).cast(_SCHEMA)
+        return Index(plain, tuple(about["layouts"]), dict(about["layout_of_unit"]))
+    except SchemaVersionError:
+        raise
+    except (OSError, pyarrow.ArrowException, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} is not a readable index ({error}); {advice}") from error
-    if (came := about.get("version")) != INDEX_VERSION:
-        raise SchemaVersionError(f"{path}: expected an index of version {INDEX_VERSION}, got {came}; {advice}")
-    return Index(table.replace_schema_metadata(None).cast(_SCHEMA), tuple(about["layouts"]), about["layout_of_unit"])
 
 
 def old_indices(sink: Sink) -> list[Path]:
@@ -186,7 +192,7 @@ def _as_numpy(column: pyarrow.Array) -> NDArray[Any]:
 
 
 def _folder(sink: Sink) -> Path:
-    return sink.manifests.parent / "index"
+    return sink.index
 
 
 def _without(index: Index, gone: set[str]) -> Index:

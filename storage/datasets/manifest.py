@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from storage.atomic_files import json_bytes, read_json, write_once
+from storage.atomic_files import read_json, sealed_json_bytes, write_once
 from storage.datasets.unit_paths import SHARDS, Sink
 from storage.errors import CorruptFileError, SchemaVersionError
 from storage.outcomes import Dropped
@@ -80,7 +80,7 @@ class Manifest:
 
 def write_manifest(root: Path, manifest: Manifest) -> bool:
     """Commit a unit. Returns False where it was committed already; the first manifest stays."""
-    return write_once(Sink(root, manifest.sink).manifest(manifest.unit_id), json_bytes(manifest.to_json()))
+    return write_once(Sink(root, manifest.sink).manifest(manifest.unit_id), sealed_json_bytes(manifest.to_json()))
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -18,6 +18,7 @@ from storage.atomic_files import write_once
 from storage.datasets.unit_paths import SHARDS
 from storage.errors import AlreadyWrittenError, ConfigError, CorruptFileError
 from storage.ids import canonical_json
+from storage.seals import KEY, PLACEHOLDER, check_seal, sealed
 
 FOLDER = "plan"
 JOB_NAME = re.compile(r"[a-z0-9][a-z0-9_.]*(-[a-z0-9_.]+)*")
@@ -88,8 +89,9 @@ def write_plan(root: Path, units: Sequence[WorkUnit]) -> Path:
     path = plan_path(root, check_job_name(job), round_number)
     rows = {name: [_cell(unit, name) for unit in units] for name in _SCHEMA.names}
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(rows, schema=_SCHEMA), buffer, compression="zstd")
-    if not write_once(path, buffer.getvalue()) and read_plan(path) != tuple(units):
+    table = pyarrow.table(rows, schema=_SCHEMA.with_metadata({KEY: PLACEHOLDER}))
+    pyarrow.parquet.write_table(table, buffer, compression="zstd")
+    if not write_once(path, sealed(buffer.getvalue(), last=True)) and read_plan(path) != tuple(units):
         raise AlreadyWrittenError(f"{path} holds another plan; a plan never changes, so give the job a new name")
     return path
 
@@ -101,15 +103,22 @@ def _cell(unit: WorkUnit, name: str) -> Any:
 
 def read_plan(path: Path) -> tuple[WorkUnit, ...]:
     """The units of one plan file, in order; raises CorruptFileError."""
+    content = path.read_bytes()
     try:
         # read_table would import pandas.
-        rows = pyarrow.parquet.ParquetFile(path).read().select(_SCHEMA.names).to_pylist()
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as file:
+            table = file.read(use_threads=False)
+        if table.schema.metadata:  # plans of older programs have none
+            check_seal(content, path, last=True)
+        return tuple(_unit(row) for row in table.select(_SCHEMA.names).to_pylist())
+    except CorruptFileError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptFileError(f"{path} is not a readable plan: {error}") from error
-    return tuple(
-        WorkUnit(**{**row, "items": tuple(json.loads(row["items"])), "inputs": json.loads(row["inputs"])})
-        for row in rows
-    )
+
+
+def _unit(row: Mapping[str, Any]) -> WorkUnit:
+    return WorkUnit(**{**row, "items": tuple(json.loads(row["items"])), "inputs": json.loads(row["inputs"])})
 
 
 def plan_files(root: Path, job: str | None = None) -> list[Path]:

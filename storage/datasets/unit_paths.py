@@ -47,6 +47,15 @@ class Sink:
     def dead_letters(self) -> Path:
         return self._home / "failed"
 
+    @property
+    def index(self) -> Path:
+        return self._home / "index"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders of small files that belong to this sink."""
+        return (self.manifests, self.dead_letters, self.index)
+
     def shard(self, unit_id: str) -> Path:
         """The folder of a unit's shard."""
         return self.shards / f"{unit_id}.zarr"

@@ -1,7 +1,7 @@
 """Checking a data set: every checksum, every count, and that plan = manifests + dead letters, exactly.
 
-What is found is told, never mended: `storage.datasets.clean.clean` removes what is mere garbage; a damaged
-unit is made again by removing its manifest and its shard and resuming the job that made it.
+What is found is told, never mended here: `storage.datasets.clean` removes what is mere garbage,
+`storage.datasets.repair` takes out what is damaged, so that the job that made it makes it again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import google_crc32c
+import pyarrow.parquet
 
+from storage.atomic_files import read_json
 from storage.datasets.commit import leftovers
-from storage.datasets.dataset import Dataset
+from storage.datasets.dataset import read_about
 from storage.datasets.index import current_index, index_of, read_index
 from storage.datasets.manifest import Manifest, read_manifest
 from storage.datasets.plan import plan_files, read_plan
 from storage.datasets.unit_paths import Sink, sinks_of
 from storage.errors import CorruptFileError, InputError, PyramidError, SchemaVersionError
+from storage.seals import KEY, check_seal
 from storage.shards.reader import Shard
 from storage.shards.record import ShardRecord
 
@@ -40,11 +43,14 @@ GARBAGE: frozenset[Kind] = frozenset({"orphan", "leftover"})
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is not as it must be. `path` is relative to the data set."""
+    """One thing that is not as it must be. `path` is relative to the data set; `sink` and `unit_id` say whose it is,
+    where it belongs to one unit."""
 
     kind: Kind
     path: str
     text: str
+    sink: str = ""
+    unit_id: str = ""
 
     def __post_init__(self) -> None:
         assert self.kind in get_args(Kind)
@@ -54,8 +60,17 @@ class Finding:
         """Whether it touches what readers see."""
         return self.kind not in GARBAGE
 
+    @property
+    def mend(self) -> str:
+        """The command that mends it, with DATASET in the place of the folder."""
+        if not self.is_damage:
+            return "pyramid data clean DATASET"
+        return {"plan": "pyramid resume DATASET", "duplicate": "pyramid data subset DATASET --help"}.get(
+            self.kind, "pyramid data repair DATASET"
+        )
+
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path}: {self.text}"
+        return f"{self.kind}: {self.path}: {self.text} ({self.mend})"
 
 
 def verify(root: Path) -> list[Finding]:
@@ -67,10 +82,7 @@ def verify(root: Path) -> list[Finding]:
 def findings(root: Path) -> Iterator[Finding]:
     """As `verify`, one by one while it goes on."""
     root = Path(root)
-    try:
-        Dataset(root)
-    except CorruptFileError as error:
-        yield Finding(kind="unreadable", path=".", text=str(error))
+    read_about(root)
     base: dict[str, Manifest] = {}
     for sink in sinks_of(root):
         manifests: dict[str, Manifest] = {}
@@ -91,36 +103,46 @@ def _check_unit(sink: Sink, unit_id: str, manifests: dict[str, Manifest]) -> Ite
     try:
         manifest = read_manifest(sink.manifest(unit_id))
     except (InputError, SchemaVersionError) as error:
-        yield Finding(kind="unreadable", path=path, text=str(error))
+        yield _of(sink, unit_id, kind="unreadable", path=path, text=str(error))
         return
     manifests[unit_id] = manifest
     if manifest.unit_id != unit_id:
-        yield Finding(kind="count", path=path, text=f"is the manifest of unit {manifest.unit_id}")
+        yield _of(sink, unit_id, kind="count", path=path, text=f"is the manifest of unit {manifest.unit_id}")
     if manifest.shard is not None:
         found = list(_check_files(sink, unit_id, manifest.shard))
         yield from found or _check_content(sink, unit_id, manifest.shard)
 
 
+def _of(sink: Sink, unit_id: str, *, kind: Kind, path: str, text: str) -> Finding:
+    return Finding(kind=kind, path=path, text=text, sink=sink.name, unit_id=unit_id)
+
+
 def _check_files(sink: Sink, unit_id: str, record: ShardRecord) -> Iterator[Finding]:
     folder = sink.shard(unit_id)
     if not folder.is_dir():
-        yield Finding(kind="missing", path=_relative(sink.root, folder), text="the manifest is there, the shard is not")
+        yield _of(
+            sink,
+            unit_id,
+            kind="missing",
+            path=_relative(sink.root, folder),
+            text="the manifest is there, the shard is not",
+        )
         return
     for file in record.files:
         path = folder / file.path
         where = _relative(sink.root, path)
         if not path.is_file():
-            yield Finding(kind="missing", path=where, text="the manifest names this file")
+            yield _of(sink, unit_id, kind="missing", path=where, text="the manifest names this file")
         elif (size := path.stat().st_size) != file.bytes:
-            yield Finding(kind="truncated", path=where, text=f"expected {file.bytes} bytes; got {size}")
+            yield _of(sink, unit_id, kind="truncated", path=where, text=f"expected {file.bytes} bytes; got {size}")
         elif (came := _crc32c(path)) != file.crc32c:
             text = f"expected crc32c {file.crc32c:08x}; got {came:08x}: at least one byte has changed"
-            yield Finding(kind="damaged", path=where, text=text)
+            yield _of(sink, unit_id, kind="damaged", path=where, text=text)
     known = {file.path for file in record.files}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path.relative_to(folder).as_posix() not in known:
             text = "lies in a shard whose manifest does not name it"
-            yield Finding(kind="orphan", path=_relative(sink.root, path), text=text)
+            yield _of(sink, unit_id, kind="orphan", path=_relative(sink.root, path), text=text)
 
 
 def _check_content(sink: Sink, unit_id: str, record: ShardRecord) -> Iterator[Finding]:
@@ -130,7 +152,7 @@ def _check_content(sink: Sink, unit_id: str, record: ShardRecord) -> Iterator[Fi
         shard = Shard(sink.shard(unit_id))
         shard.check()
     except PyramidError as error:
-        yield Finding(kind="unreadable", path=where, text=str(error))
+        yield _of(sink, unit_id, kind="unreadable", path=where, text=str(error))
         return
     compared = {
         "unit": (unit_id, shard.unit_id),
@@ -142,7 +164,13 @@ def _check_content(sink: Sink, unit_id: str, record: ShardRecord) -> Iterator[Fi
     for what, (expected, came) in compared.items():
         if expected != came:
             text = f"manifest and shard disagree about the {what}"
-            yield Finding(kind="count", path=where, text=text if what == "episodes" else f"{text}: {expected}, {came}")
+            yield _of(
+                sink,
+                unit_id,
+                kind="count",
+                path=where,
+                text=text if what == "episodes" else f"{text}: {expected}, {came}",
+            )
 
 
 def _check_ids(sink: Sink, manifests: Mapping[str, Manifest]) -> Iterator[Finding]:
@@ -167,25 +195,30 @@ def _check_labels(sink: Sink, labels: Mapping[str, Manifest], base: Mapping[str,
         )
         if mine != theirs:
             text = "labels other episodes than the unit of this id has" if theirs else "labels a unit that is not there"
-            yield Finding(kind="label", path=_relative(sink.root, sink.manifest(unit_id)), text=text)
+            yield _of(sink, unit_id, kind="label", path=_relative(sink.root, sink.manifest(unit_id)), text=text)
 
 
 def _check_index(sink: Sink, manifests: Mapping[str, Manifest]) -> Iterator[Finding]:
-    """The index may lack what came later, but what it says must be so."""
+    """The index may lack what came later, but what it says must be so. The order of its layouts means nothing."""
     try:
         stored = read_index(sink)
+        path = current_index(sink)
+        if stored is None or path is None:
+            return
+        if pyarrow.parquet.read_schema(path).metadata.get(KEY.encode()):  # indices of older programs have none
+            check_seal(path.read_bytes(), path, last=True)
     except (CorruptFileError, SchemaVersionError) as error:
-        yield Finding(kind="index", path=_relative(sink.root, sink.manifests.parent / "index"), text=str(error))
+        yield Finding(kind="index", path=_relative(sink.root, sink.index), text=str(error), sink=sink.name)
         return
-    if stored is None:
-        return
-    where = _relative(sink.root, current_index(sink) or sink.root)
+    where = _relative(sink.root, path)
     if gone := sorted(set(stored.layout_of_unit) - set(manifests)):
-        yield Finding(kind="index", path=where, text=f"speaks of units without a readable manifest: {', '.join(gone)}")
+        text = f"speaks of units without a readable manifest: {', '.join(gone)}"
+        yield Finding(kind="index", path=where, text=text, sink=sink.name)
         return
     expected = index_of([manifests[unit_id] for unit_id in sorted(stored.layout_of_unit)])
-    if stored.table.to_pylist() != expected.table.to_pylist() or stored.layouts != expected.layouts:
-        yield Finding(kind="index", path=where, text="says other things than the manifests do; compact it again")
+    same = all(stored.layout(unit_id) == expected.layout(unit_id) for unit_id in stored.layout_of_unit)
+    if not same or stored.table.to_pylist() != expected.table.to_pylist():
+        yield Finding(kind="index", path=where, text="says other things than the manifests do", sink=sink.name)
 
 
 def _check_plan(root: Path) -> Iterator[Finding]:
@@ -198,6 +231,12 @@ def _check_plan(root: Path) -> Iterator[Finding]:
             yield Finding(kind="unreadable", path=where, text=str(error))
             continue
         planned |= {(unit.sink, unit.unit_id): where for unit in units}
+    small = [*(root / "plan").glob("*.json"), *(path for sink in sinks_of(root) for path in _letters(sink))]
+    for path in small:
+        try:
+            read_json(path)
+        except InputError as error:
+            yield Finding(kind="unreadable", path=_relative(root, path), text=str(error))
     sinks = {sink.name: sink for sink in sinks_of(root)}
     for (name, unit_id), where in planned.items():
         sink = sinks.get(name, Sink(root, name))
@@ -209,6 +248,10 @@ def _check_plan(root: Path) -> Iterator[Finding]:
             if (sink.name, unit_id) not in planned:
                 path = sink.manifest(unit_id) if unit_id in sink.committed() else sink.dead_letter(unit_id)
                 yield Finding(kind="plan", path=_relative(root, path), text="no plan speaks of this unit")
+
+
+def _letters(sink: Sink) -> list[Path]:
+    return [sink.dead_letter(unit_id) for unit_id in sorted(sink.dead())]
 
 
 def _crc32c(path: Path) -> int:

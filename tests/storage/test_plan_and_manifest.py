@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.atomic_files import read_json, write_once, write_whole
+from storage.atomic_files import read_json, sealed_json_bytes, write_once, write_whole
 from storage.datasets.dead_letters import DeadLetter, bury, read_dead_letters, write_dead_letter
 from storage.datasets.manifest import Manifest, StageRecord, read_manifest, write_manifest
 from storage.datasets.plan import WorkUnit, plan_files, plan_path, read_plan, read_plans, write_plan
@@ -86,11 +86,11 @@ def test_the_first_manifest_of_a_unit_stays(tmp_path: Path) -> None:
 def test_a_manifest_of_another_version_or_shape_is_refused_by_name(tmp_path: Path) -> None:
     write_manifest(tmp_path, _manifest())
     path = Sink(tmp_path, "labels/idm").manifest("u")
-    text = path.read_text()
-    path.write_text(text.replace('"manifest_version": 1', '"manifest_version": 9'))
+    record = read_json(path)
+    path.write_bytes(sealed_json_bytes({**record, "manifest_version": 9}))
     with pytest.raises(SchemaVersionError, match=rf"{path}.*version 1; got 9"):
         read_manifest(path)
-    path.write_text(text.replace('"host"', '"hosst"'))
+    path.write_bytes(sealed_json_bytes({**record, "hosst": "x"}))
     with pytest.raises(CorruptFileError, match="hosst"):
         read_manifest(path)
     path.write_text("{")

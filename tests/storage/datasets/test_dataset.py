@@ -1,10 +1,10 @@
-import json
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from storage.atomic_files import read_json, sealed_json_bytes
 from storage.datasets.dataset import Dataset
 from storage.embodiment import Embodiment, Layout, Part
 from storage.errors import (
@@ -24,7 +24,7 @@ def ids(dataset: Dataset) -> list[str]:
 
 
 def change_json(path: Path, **values: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    path.write_bytes(sealed_json_bytes({**read_json(path), **values}))
 
 
 def test_episodes_come_out_of_a_data_set_as_they_went_in(tmp_path: Path) -> None:
