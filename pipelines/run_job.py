@@ -10,6 +10,7 @@ from pipelines.job import Job, PlannedJob
 from pipelines.job_counts import JobResult
 from pipelines.job_file import check_versions, job_names, read_job, write_job
 from pipelines.plan import planned, units_of
+from pipelines.refuse_damage import refuse_damage
 from pipelines.run_rounds import run_rounds
 from pipelines.status import JobStatus, status
 from pipelines.unit.failure import can_write
@@ -50,9 +51,11 @@ def resume(
     """Do what is left of every job of a data set, or of `job`, in the order in which they were planned.
 
     What is left is the plan minus the manifests; units that were given up are tried again unless `retry_failed` is off.
-    The folder is all it takes, and the engine may be another than the one that began.
+    The folder is all it takes, and the engine may be another than the one that began. Raises CorruptFileError where
+    committed files are missing or too short.
     """
     root = Path(dataset_root).absolute()
+    refuse_damage(root)
     Dataset.open(root)
     _check_output(root)
     jobs = [read_job(root, name) for name in (job_names(root) if job is None else [job])]

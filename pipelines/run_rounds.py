@@ -19,6 +19,7 @@ from storage.datasets.dead_letters import bury
 from storage.datasets.plan import WorkUnit, plan_path, read_plan, read_plans, write_plan
 from storage.datasets.unit_paths import Sink
 from storage.embodiment import EMBODIMENTS
+from storage.errors import MissingFileError
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,6 +62,10 @@ def _round(root: Path, job: PlannedJob, tally: Tally, *, number: int) -> tuple[W
     if path.exists():
         return read_plan(path)
     if job.until is None:
+        if number == 0:
+            raise MissingFileError(
+                f"the plan of job {job.name!r} is missing ({path}); the command that started the job writes it again"
+            )
         return ()
     units = next_round(job, tally, number)
     if units:

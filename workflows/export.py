@@ -25,7 +25,7 @@ def export_dataset(
 ) -> ExportReport:
     """Export the data set in `root` with its sidecars `labels` joined; `embodiment` and `selection` choose episodes
     ("": all)."""
-    dataset = Dataset.open(root, labels=labels, selection=selection)
+    dataset = Dataset.open(root, labels=labels, selection=selection, checked=True)
     write = export_lerobot if kind == "lerobot" else export_robomimic
     return write(_chosen(dataset, embodiment), output)
 

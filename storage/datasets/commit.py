@@ -24,8 +24,9 @@ import google_crc32c
 
 from storage.atomic_files import is_temporary, sync_folder
 from storage.datasets.locks import holding
-from storage.datasets.manifest import Manifest, write_manifest
+from storage.datasets.manifest import Manifest, read_manifest, write_manifest
 from storage.datasets.unit_paths import STAGING, Sink, sinks_of
+from storage.errors import CorruptFileError
 from storage.shards.reader import Shard
 from storage.shards.record import ShardRecord
 
@@ -94,6 +95,16 @@ def holds(folder: Path, record: ShardRecord) -> bool:
     if present != {file.path for file in record.files}:
         return False
     return all(_checksum(folder / file.path) == (file.bytes, file.crc32c) for file in record.files)
+
+
+def check_committed(sink: Sink, unit_id: str) -> None:
+    """Raise CorruptFileError where the shard of a committed unit is not, to the byte, what was committed."""
+    record = read_manifest(sink.manifest(unit_id)).shard if is_committed(sink, unit_id) else None
+    if record is not None and not holds(sink.shard(unit_id), record):
+        raise CorruptFileError(
+            f"{sink.shard(unit_id)} is not what was committed; `pyramid data verify` says where, `pyramid data repair`"
+            " makes it again"
+        )
 
 
 def _checksum(path: Path) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.atomic_files import is_temporary, read_json, sealed_json_bytes, write_once, write_whole
+from storage.datasets.commit import check_committed
 from storage.datasets.index import Index, load_index, write_index
 from storage.datasets.locks import holding
 from storage.datasets.manifest import Manifest, read_manifest
@@ -41,12 +42,13 @@ class Dataset:
     """The data set in `root`, opened for reading.
 
     `labels` names the sidecars that are joined: their arrays then appear in every episode that has them. `selection`
-    names the episodes that are read ("": all, see `storage.datasets.selection`); its own labels are joined too. Raises
+    names the episodes that are read ("": all, see `storage.datasets.selection`); its own labels are joined too. With
+    `checked` every shard is compared with the checksums of its manifest when it is opened (CorruptFileError). Raises
     NotADatasetError, SchemaVersionError, UnknownNameError.
     """
 
-    def __init__(self, root: Path, *, labels: tuple[str, ...] = (), selection: str = "") -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path, *, labels: tuple[str, ...] = (), selection: str = "", checked: bool = False) -> None:
+        self.root, self.checked = Path(root), checked
         chosen = read_selection(self.root, selection) if selection and (self.root / FILE).exists() else None
         self.labels = tuple(dict.fromkeys((*labels, *(chosen.policy.labels if chosen else ()))))
         about = read_about(self.root)
@@ -80,9 +82,9 @@ class Dataset:
         return cls(root)
 
     @classmethod
-    def open(cls, root: Path, labels: tuple[str, ...] = (), *, selection: str = "") -> "Dataset":
+    def open(cls, root: Path, labels: tuple[str, ...] = (), *, selection: str = "", checked: bool = False) -> "Dataset":
         """The data set in `root` with the sidecars `labels` joined to it, or the part of it that is selected."""
-        return cls(root, labels=labels, selection=selection)
+        return cls(root, labels=labels, selection=selection, checked=checked)
 
     @classmethod
     def create_or_open(cls, root: Path, *, name: str) -> "Dataset":
@@ -163,6 +165,9 @@ class Dataset:
         """The shard of one unit with its sidecars, opened anew."""
         if unit_id not in self.index.layout_of_unit:
             raise UnknownNameError.among(f"unit of {self.root}", unit_id, self.index.units)
+        if self.checked:
+            for sink in (self.sink, *self.label_sinks):
+                check_committed(sink, unit_id)
         return Shard(self.sink.shard(unit_id), sidecars=tuple(self._sidecars(unit_id)))
 
     def fields(self, unit_id: str) -> frozenset[str]:

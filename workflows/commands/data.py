@@ -46,9 +46,30 @@ def verify(dataset: Folder, as_json: AsJson = False) -> None:
         for finding in findings:
             print(finding)
     if findings:
-        raise CorruptFileError(f"{dataset}: {len(findings)} findings; what is named above is not as it was committed")
+        raise CorruptFileError(
+            f"{dataset}: {len(findings)} findings; each is named above with the command that mends it"
+        )
     if not as_json:
         print(f"{dataset}: every checksum and every count holds")
+
+
+@app.command()
+@with_engine
+def repair(
+    dataset: Folder,
+    options: EngineOptions,
+    again: Annotated[bool, typer.Option(help="Make what was taken out again, as `pyramid resume` does.")] = True,
+) -> None:
+    """Take out what `verify` finds damaged, and make it again. What is taken out is kept in DATASET/damaged."""
+    from storage.errors import CorruptFileError
+    from workflows.repair import repair_and_resume
+
+    done, left = repair_and_resume(dataset, options, again=again)
+    print(f"{dataset}: took out {len(done.units)} units, {len(done.files)} small files and indices")
+    for finding in left:
+        print(finding)
+    if left:
+        raise CorruptFileError(f"{dataset}: {len(left)} findings are left; each is named above with what mends it")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from storage.datasets.repair import DAMAGED, repair
 from storage.datasets.split import split
 from storage.datasets.unit_paths import Sink
 from storage.datasets.verify import verify
-from storage.errors import DatasetError
+from storage.errors import CorruptFileError, DatasetError
 from storage.testing import assert_sound, tiny_dataset, tiny_episode, write_unit
 
 
@@ -125,3 +125,17 @@ def test_whatever_the_product_writes_verifies(tmp_path: Path, seed: int) -> None
     split(merged.root, {folder / "train": 0.5, folder / "test": 0.5}, seed=seed)
     for root in (merged.root, folder / "train", folder / "test", *parts):
         assert_sound(root)
+
+
+def test_a_checked_reader_refuses_a_flipped_byte(tmp_path: Path) -> None:
+    root = made(tmp_path / "data")
+    unit_id = Dataset.open(root).units()[0]
+    file = max(
+        (path for path in Sink(root).shard(unit_id).rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
+    )
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    list(Dataset.open(root).units())
+    with pytest.raises(CorruptFileError, match="is not what was committed"):
+        list(Dataset.open(root, checked=True).episodes())
