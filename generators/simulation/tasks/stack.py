@@ -1,10 +1,18 @@
-"""Stack: one Panda puts a red cube on a green one (robosuite's `Stack`)."""
+"""Stack: one Panda puts a red cube on a green one, or the green one on the red one (robosuite's `Stack`).
+
+Both tasks share one scene, its cameras and its placements: only the instruction tells them apart.
+"""
+
+from dataclasses import replace
 
 from generators.simulation.robots.panda import PANDA_BODY
 from generators.simulation.task.execution import Execution
 from generators.simulation.task.placements import with_ranges
 from generators.simulation.task.scene_poses import body_pose
 from generators.simulation.task.specification import Environment, Placement, Pose, Subtask, Task
+
+GREEN_RAISED_M = 0.05
+"""Height over the table that the centre of the green cube passes only off the table: 2.5 cm on it, 6.5 cm on the red one."""
 
 
 def object_poses(environment: Environment) -> dict[str, Pose]:
@@ -15,8 +23,40 @@ def object_poses(environment: Environment) -> dict[str, Pose]:
 
 
 def signals(environment: Environment) -> dict[str, bool]:
+    return {"grasped": _grasped(environment, environment.cubeA)}
+
+
+def signals_of_green(environment: Environment) -> dict[str, bool]:
+    return {"grasped": _grasped(environment, environment.cubeB)}
+
+
+def green_on_red(environment: Environment) -> bool:
+    """Whether the green cube rests on the red one and the gripper has let go, as robosuite checks red on green."""
+    green = body_pose(environment, environment.cubeB.root_body)
+    raised = green[2, 3] > environment.table_offset[2] + GREEN_RAISED_M
+    touching = environment.check_contact(environment.cubeA, environment.cubeB)
+    return bool(raised and touching and not _grasped(environment, environment.cubeB))
+
+
+def _grasped(environment: Environment, cube: object) -> bool:
     gripper = environment.robots[0].gripper["right"]
-    return {"grasped": environment._check_grasp(gripper=gripper, object_geoms=environment.cubeA)}
+    return bool(environment._check_grasp(gripper=gripper, object_geoms=cube))
+
+
+def _subtasks(cube: str, base: str) -> dict[str, tuple[Subtask, ...]]:
+    return {
+        "arm": (
+            Subtask(
+                name="grasp",
+                reference=cube,
+                end_signal="grasped",
+                end_offset=(5, 10),
+                check="grasped",
+                selection="nearest_object",
+            ),
+            Subtask(name="place", reference=base, selection="nearest_object"),
+        )
+    }
 
 
 STACK = Task(
@@ -24,19 +64,7 @@ STACK = Task(
     environment="Stack",
     body=PANDA_BODY,
     instruction="stack the red cube on the green cube",
-    subtasks={
-        "arm": (
-            Subtask(
-                name="grasp",
-                reference="cubeA",
-                end_signal="grasped",
-                end_offset=(5, 10),
-                check="grasped",
-                selection="nearest_object",
-            ),
-            Subtask(name="place", reference="cubeB", selection="nearest_object"),
-        )
-    },
+    subtasks=_subtasks("cubeA", "cubeB"),
     object_poses=object_poses,
     signals=signals,
     placements={
@@ -49,4 +77,15 @@ STACK = Task(
     execution=Execution(sources_per="subtask", retries=1),
 )
 
-TASKS = (STACK,)
+STACK_GREEN_ON_RED = replace(
+    STACK,
+    name="stack_green_on_red",
+    instruction="stack the green cube on the red cube",
+    subtasks=_subtasks("cubeB", "cubeA"),
+    signals=signals_of_green,
+    success=green_on_red,
+    expert="generators.simulation.experts.stack:expert_green_on_red",
+    sources="stack_green_on_red.hdf5",
+)
+
+TASKS = (STACK, STACK_GREEN_ON_RED)
