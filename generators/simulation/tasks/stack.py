@@ -12,7 +12,7 @@ from generators.simulation.task.scene_poses import body_pose
 from generators.simulation.task.specification import Environment, Placement, Pose, Subtask, Task
 
 GREEN_RAISED_M = 0.05
-"""Height over the table that the centre of the green cube passes only off the table: 2.5 cm on it, 6.5 cm on the red one."""
+"""Height of the green cube's centre over the table: 2.5 cm when it lies there, 6.5 cm when it lies on the red one."""
 
 
 def object_poses(environment: Environment) -> dict[str, Pose]:

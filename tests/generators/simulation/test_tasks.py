@@ -38,6 +38,17 @@ def test_the_list_of_tasks_has_a_row_for_each():
     assert len(listing_text(rows).splitlines()) == len(rows) + 1
 
 
+def test_stack_and_its_twin_share_a_scene_and_neither_counts_as_the_other():
+    red, green = find_task("stack"), find_task("stack_green_on_red")
+    assert (red.environment, red.cameras, red.placements) == (green.environment, green.cameras, green.placements)
+    assert red.instruction != green.instruction
+    for done, other in ((red, green), (green, red)):
+        scene = Scenes(done)("D0", 0)
+        list(replayed(scene, read_recordings(source_path(done))[0]))
+        assert done.success(scene.environment)
+        assert not other.success(scene.environment)
+
+
 ONE_OF_EACH_ROBOT = ("two_arm_peg_in_hole", "tray_lift", "apple_from_plate_to_bowl")
 """Stack, of one arm, is replayed among the tests of the stage."""
 
