@@ -65,6 +65,18 @@ CATALOG: dict[str, Stage] = {
         # It only maps files; the stage after it looks at them, so both share a process.
         resources=Resources(cpus=0),
     ),
+    "read_rejects": Stage(
+        call="pipelines.stages.read_rejects:ReadRejects",
+        config="pipelines.read_unit:ReadUnitConfig",
+        writes=EVERYTHING,
+        source=True,
+        resources=Resources(cpus=0),
+    ),
+    "where": Stage(
+        call="pipelines.stages.where:Where",
+        config="pipelines.stages.where:WhereConfig",
+        resources=Resources(memory_gb=0.5),
+    ),
 }
 
 _user_stages: dict[str, Stage] = {}

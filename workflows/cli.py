@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
-from workflows.commands import data, labels, machine, runs, simulation
+from workflows.commands import data, labels, machine, runs, simulation, subset
 
 app = typer.Typer(
     name="pyramid",
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 runs.add_to(app)
 app.add_typer(data.app, name="data")
+subset.add_to(data.app)
 app.add_typer(simulation.app, name="sim")
 labels.add_to(app)
 machine.add_to(app)

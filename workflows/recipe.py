@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A checked recipe. `plugins` are Python files that declare stages."""
+    """A checked recipe. `plugins` are Python files of stages, beside the recipe or from the current folder."""
 
     name: str
     output: str
@@ -92,7 +92,15 @@ def load_recipe(path: Path, *, output: str = "") -> Recipe:
     written: _Written = config_from(_Written, _with_variables(raw))
     steps = tuple(_step(entry, where=f"{path}, step {number}") for number, entry in enumerate(written.steps, start=1))
     output = output or written.output or f"runs/{written.name}"
-    return Recipe(name=written.name, output=output, seed=written.seed, plugins=written.plugins, steps=steps)
+    plugins = tuple(_plugin(path.parent, plugin) for plugin in written.plugins)
+    return Recipe(name=written.name, output=output, seed=written.seed, plugins=plugins, steps=steps)
+
+
+def _plugin(folder: Path, plugin: str) -> str:
+    """The file of stages that a recipe names: beside the recipe, or from here. Absolute, so that the resolved recipe
+    runs from anywhere."""
+    beside = folder / plugin
+    return str((beside if beside.is_file() else Path(plugin)).absolute())
 
 
 def _step(entry: Mapping[str, Mapping[str, Any] | None], *, where: str) -> Step:

@@ -12,7 +12,6 @@ from storage.datasets.dataset import Dataset
 from workflows.recipe import Recipe, Step
 from workflows.run_context import RunContext
 from workflows.steps import STEPS
-from workflows.steps.step_kind import JobStep
 
 RECIPE_FILE = "recipe.yaml"
 
@@ -44,8 +43,8 @@ def _wanted(recipe: Recipe) -> Iterator[Step]:
 
 def _described(step: Step, context: RunContext) -> str:
     kind = STEPS[step.kind]
-    if not isinstance(kind, JobStep):
+    if kind.job is None:
         return f"{step.config}"
-    if step.kind == "label" and not (context.root / "dataset.json").exists():
+    if kind.reads_data and not (context.root / "dataset.json").exists():
         return f"planned when the steps before it have run: {step.config}"
     return described(kind.job(context, step.config))

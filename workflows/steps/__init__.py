@@ -1,12 +1,13 @@
 """The steps that a recipe is made of: one file each, listed in `STEPS`."""
 
-from workflows.steps import generate, import_data, label, read_batches, report, statistics
+from workflows.steps import generate, import_data, label, read_batches, report, stages, statistics
 from workflows.steps.step_kind import StepKind
 
 STEPS: dict[str, StepKind] = {
     "generate": generate.STEP,
     "import": import_data.STEP,
     "label": label.STEP,
+    "stages": stages.STEP,
     "statistics": statistics.STEP,
     "read_batches": read_batches.STEP,
     "report": report.STEP,

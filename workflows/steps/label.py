@@ -63,4 +63,4 @@ def labelled(step: LabelStep, result: JobResult) -> str:
     return f"labelled {result.tally.kept} episodes with {step.model} as labels/{step.sidecar}"
 
 
-STEP = JobStep(config=LabelStep, job=label_job, summary=labelled)
+STEP = JobStep(config=LabelStep, job=label_job, summary=labelled, reads_data=True)

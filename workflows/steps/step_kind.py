@@ -1,4 +1,6 @@
-"""What a kind of step is: the dataclass of its settings, and how it is done. `run` returns one line for people."""
+"""What a kind of step is: the dataclass of its settings, and how it is done. `run` returns one line for people.
+
+The plan of a step that `reads_data` follows from what the steps before it left in the data set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ class JobStep:
     config: type
     job: Callable[[RunContext, Any], Job]
     summary: Callable[[Any, JobResult], str]
+    reads_data: bool = False
 
     def run(self, context: RunContext, step: Any) -> str:
         """Run the job to its end in the run's data set; what is committed already is not done again."""
@@ -24,10 +27,12 @@ class JobStep:
 
 @dataclass(frozen=True, kw_only=True)
 class PlainStep:
-    """A step that is no job: `work` does it at once and returns the line."""
+    """A step that is no single job: `work` does it and returns the line. `job` is what a dry run shows of it."""
 
     config: type
     work: Callable[[RunContext, Any], str]
+    job: Callable[[RunContext, Any], Job] | None = None
+    reads_data: bool = False
 
     def run(self, context: RunContext, step: Any) -> str:
         """Do the work."""
