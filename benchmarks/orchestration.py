@@ -19,7 +19,7 @@ from benchmarks import measure
 from pipelines.engines.ray_engine import RayEngine
 from pipelines.engines.ray_session import stop_ray
 from pipelines.job import Job, PlannedJob, UnitItems
-from pipelines.plan import planned, units_of
+from pipelines.planning.plan import planned, units_of
 from pipelines.testing.tiny_jobs import burn, load_test_stages
 from pipelines.unit.run_unit import UnitWorker
 from storage.datasets.manifest import read_manifests

@@ -27,6 +27,7 @@ CATALOG: dict[str, Stage] = {
         config="storage.formats.import_item:ImportConfig",
         writes=EVERYTHING,
         source=True,
+        at_once=1,
         resources=Resources(memory_gb=2.0),
     ),
     "idm_label": Stage(
@@ -37,6 +38,7 @@ CATALOG: dict[str, Stage] = {
             {"action/{}", "label/valid/{}", "label/confidence/{}", "label/interval/{}", "label/flags/{}", "provenance"}
         ),
         process="torch",
+        at_once=1,
         resources=Resources(gpu_memory_gb=4.0, memory_gb=2.0),
     ),
     "lapa_label": Stage(
@@ -45,6 +47,7 @@ CATALOG: dict[str, Stage] = {
         reads=frozenset({"video"}),
         writes=frozenset({"action/latent", "label/codes", "label/valid/latent", "label/flags/latent"}),
         process="torch",
+        at_once=1,
         resources=Resources(gpu_memory_gb=4.0, memory_gb=3.0),
     ),
     "multiply": Stage(
@@ -55,6 +58,7 @@ CATALOG: dict[str, Stage] = {
         ),
         source=True,
         process="simulation",
+        at_once=1,
         resources=Resources(memory_gb=1.5),
     ),
     "read_unit": Stage(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pipelines.engines.engine import Engine
 from pipelines.job import PlannedJob
-from pipelines.job_counts import Tally
-from pipelines.progress import Progress
+from pipelines.progress.job_counts import Tally
+from pipelines.progress.listener import Progress
 from pipelines.unit.failure import Failure
 from pipelines.unit.unit_result import UnitResult
 from storage.datasets.dataset import Dataset

@@ -6,7 +6,8 @@ FORMER_NAMES = {
     "idm.label_config:LabelConfig": "idm.labelling.label_config:LabelConfig",
     "lapa.label:LapaLabel": "lapa.labelling.label:LapaLabel",
     "lapa.label_config:LapaLabelConfig": "lapa.labelling.label_config:LapaLabelConfig",
-    "pipelines.top_up:numbered_items": "pipelines.plan_rounds:numbered_items",
+    "pipelines.plan_rounds:numbered_items": "pipelines.planning.plan_rounds:numbered_items",
+    "pipelines.top_up:numbered_items": "pipelines.planning.plan_rounds:numbered_items",
 }
 
 

@@ -32,14 +32,14 @@ class Until:
     """Plan in rounds until `kept` episodes are kept; each round follows from the yield of those before it.
 
     `next_items` names a function `(counts: Counts, settings: Mapping) -> sequence of items` (see
-    `pipelines.plan_rounds`), which `settings` are for. The job fails when `most_items` were not enough.
+    `pipelines.planning.plan_rounds`), which `settings` are for. The job fails when `most_items` were not enough.
     """
 
     kept: int
     items_per_unit: int = 16
     first_items: int = 0
     most_items: int = 0
-    next_items: str = "pipelines.plan_rounds:numbered_items"
+    next_items: str = "pipelines.planning.plan_rounds:numbered_items"
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
 

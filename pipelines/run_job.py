@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pipelines.engines.options import EngineOptions
 from pipelines.job import Job, PlannedJob
-from pipelines.job_counts import JobResult
-from pipelines.job_file import check_versions, job_names, read_job, write_job
-from pipelines.plan import planned, units_of
+from pipelines.planning.job_file import check_versions, job_names, read_job, write_job
+from pipelines.planning.plan import planned, units_of
+from pipelines.progress.job_counts import JobResult
+from pipelines.progress.status import JobStatus, status
 from pipelines.refuse_damage import refuse_damage
 from pipelines.run_rounds import run_rounds
-from pipelines.status import JobStatus, status
 from pipelines.unit.failure import can_write
 from storage.datasets.dataset import Dataset
 from storage.datasets.plan import write_plan

@@ -10,10 +10,10 @@ from pipelines.driver import Driver
 from pipelines.engines.engine import Engine, start_engine
 from pipelines.engines.options import EngineOptions
 from pipelines.job import PlannedJob
-from pipelines.job_counts import JobResult, Tally, dead_letters_of, tally_of
-from pipelines.plan_rounds import next_round
-from pipelines.progress import Silent
-from pipelines.versions import versions
+from pipelines.planning.plan_rounds import next_round
+from pipelines.planning.versions import versions
+from pipelines.progress.job_counts import JobResult, Tally, dead_letters_of, tally_of
+from pipelines.progress.listener import Silent
 from storage.datasets.dataset import Dataset
 from storage.datasets.dead_letters import bury
 from storage.datasets.plan import WorkUnit, plan_path, read_plan, read_plans, write_plan
@@ -29,7 +29,7 @@ def run_rounds(root: Path, job: PlannedJob, options: EngineOptions, *, retry_fai
     began_s = time.monotonic()
     progress = options.progress or Silent()
     job = replace(job, versions=versions())
-    tally = Tally(job=job.name, target=job.until.kept if job.until else 0)
+    tally = Tally(job=job.name, target=job.until.kept if job.until else 0, root=str(root))
     engine: Engine | None = None
     progress.begin(tally)
     try:

@@ -52,7 +52,8 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One row of the catalog. `call` and `config` are "module:name", imported only where the stage runs."""
+    """One row of the catalog. `call` and `config` are "module:name", imported only where the stage runs. A call gets at
+    most `at_once` inputs (0: all of the unit); between calls the run's progress is told."""
 
     call: str
     config: str
@@ -61,6 +62,7 @@ class Stage:
     version: int = 1
     source: bool = False
     process: Process = "any"
+    at_once: int = 0
     resources: Resources = Resources()
 
     def to_json(self) -> dict[str, Any]:

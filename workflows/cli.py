@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
+from workflows import watched
 from workflows.commands import data, labels, machine, runs, simulation, subset
+from workflows.current_run import current_root, how_to_go_on
 
 app = typer.Typer(
     name="pyramid",
@@ -41,6 +43,7 @@ def _settings(
 
 def main() -> None:
     """Run the command line; an error raised on purpose ends in its one message, not in a traceback."""
+    watched.want_watching()
     try:
         app()
     except PyramidError as error:
@@ -50,10 +53,11 @@ def main() -> None:
         print(f"pyramid: {error}. `pyramid doctor` says what is missing here, and how to install it.", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(f"pyramid: I/O error: {error}. Fix it, then go on with `pyramid resume`.", file=sys.stderr)
+        advice = f" Fix it; then {how_to_go_on()}." if current_root() else ""
+        print(f"pyramid: I/O error: {error}.{advice}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("pyramid: stopped; `pyramid resume` goes on from here", file=sys.stderr)
+        print("pyramid: stopped", file=sys.stderr)
         sys.exit(130)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from pipelines.catalog import load_stages
-from pipelines.plan import described
+from pipelines.planning.plan import described
 from storage.atomic_files import write_whole
 from storage.datasets.dataset import Dataset
 from workflows.recipe import Recipe, Step

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.progress import duration
-from pipelines.status import JobStatus, status
+from pipelines.progress.status import JobStatus, status
 
 
 def status_of(root: Path) -> list[dict[str, Any]]:
@@ -22,6 +21,4 @@ def status_text(found: list[dict[str, Any]]) -> str:
 
 
 def _line(job: JobStatus) -> str:
-    if not job.tally.open_units:
-        return f"{job.line}, done"
-    return f"{job.line}, about {duration(job.left_s)} left" if job.left_s else f"{job.line}, open"
+    return f"{job.line}, {'open' if job.tally.open_units else 'done'}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from storage.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipelines.progress import Progress
+    from pipelines.progress.listener import Progress
 
 EngineName = Literal["local", "ray"]
 

@@ -22,7 +22,7 @@ from pipelines.engines.ray_session import RaySession
 from pipelines.engines.ray_worker import SegmentActor, run_row
 from pipelines.job import PlannedJob
 from pipelines.unit.crash_recorder import discard_recording, read_recording
-from pipelines.unit.failure import Failure
+from pipelines.unit.process_death import result_of_death
 from pipelines.unit.unit_result import UnitResult
 from storage.datasets.manifest import read_manifest
 from storage.datasets.plan import WorkUnit
@@ -65,18 +65,9 @@ class RayEngine:
         if manifest.exists():
             # Committed by a process that died before it could say so.
             return UnitResult.of(read_manifest(manifest), items=len(unit.items))
-        recording = read_recording(self._root, unit.unit_id)
         self._explained.add(unit.unit_id)
         self._actors_died = bool(self._shares)
-        failure = Failure(
-            kind="process",
-            stage="unknown: the process died",
-            error="ProcessDied",
-            message=f"{_how_it_died(recording.stack)} ({recording.starts} processes began on this unit)",
-            traceback=recording.stack,
-            host=recording.host,
-        )
-        return UnitResult(unit_id=unit.unit_id, items=len(unit.items), failure=failure, attempts=recording.starts)
+        return result_of_death(unit, read_recording(self._root, unit.unit_id))
 
     def close(self) -> None:
         for unit_id in self._explained:
@@ -144,10 +135,3 @@ class RayEngine:
         context.max_consecutive_actor_init_deaths = _INIT_DEATHS
         # Ray ends what has not moved for 30 minutes, which one unit may well take. Units have their own clock.
         context.execution_no_progress_timeout_s = 2 * self._job.policy.unit_timeout_s + _PATIENCE_S
-
-
-def _how_it_died(stack: str) -> str:
-    first = next((line for line in stack.splitlines() if line.startswith(("Fatal Python error", "Timeout"))), "")
-    if first.startswith("Timeout"):
-        return "the unit took longer than unit_timeout_s"
-    return first or "the process was killed from outside (out of memory?), left without a word, or its node is gone"

@@ -11,11 +11,8 @@ from pathlib import Path
 import pyarrow
 
 from pipelines.job import PlannedJob
-from pipelines.unit.crash_recorder import recording
-from pipelines.unit.failure import Failure
 from pipelines.unit.run_unit import UnitWorker
 from pipelines.unit.unit_result import UnitResult
-from pipelines.unit.unit_state import UnitState
 from storage.datasets.plan import WorkUnit
 
 About = tuple[str, str, int, int]
@@ -34,7 +31,7 @@ def run_row(about: About, row: pyarrow.Table) -> pyarrow.Table:
         if _worker is not None:
             _worker[1].close()
         _worker = (about, _make(about))
-    return _through(about, _worker[1], row)
+    return _through(_worker[1], row)
 
 
 class SegmentActor:
@@ -47,7 +44,7 @@ class SegmentActor:
 
     def __call__(self, row: pyarrow.Table) -> pyarrow.Table:
         self._worker = self._worker or _make(self._about)
-        return _through(self._about, self._worker, row)
+        return _through(self._worker, row)
 
 
 def _make(about: About) -> UnitWorker:
@@ -55,26 +52,15 @@ def _make(about: About) -> UnitWorker:
     return UnitWorker(Path(root), PlannedJob.from_json(json.loads(job)), first=first, end=end)
 
 
-def _through(about: About, worker: UnitWorker, row: pyarrow.Table) -> pyarrow.Table:
+def _through(worker: UnitWorker, row: pyarrow.Table) -> pyarrow.Table:
     (record,) = row.to_pylist()
     if record["result"]:
         return _row(record["unit"], b"", record["result"])
     unit = WorkUnit.from_text(record["unit"])
-    after = _recorded(about, worker, pickle.loads(record["state"]) if record["state"] else unit)
+    after = worker(pickle.loads(record["state"]) if record["state"] else unit)
     if isinstance(after, UnitResult):
         return _row(record["unit"], b"", after.to_text())
     return _row(record["unit"], pickle.dumps(after, protocol=5), "")
-
-
-def _recorded(about: About, worker: UnitWorker, start: WorkUnit | UnitState) -> UnitState | UnitResult:
-    root, timeout_s = Path(about[0]), worker.job.policy.unit_timeout_s
-    unit = start.unit if isinstance(start, UnitState) else start
-    try:
-        with recording(root, unit.unit_id, part=about[2], timeout_s=timeout_s):
-            return worker(start)
-    except OSError as error:
-        failure = Failure.of(error, stage="start", making=False, root=root)
-        return UnitResult(unit_id=unit.unit_id, items=len(unit.items), failure=failure)
 
 
 def _row(unit: str, state: bytes, result: str) -> pyarrow.Table:

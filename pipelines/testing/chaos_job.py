@@ -17,7 +17,7 @@ from pipelines.config import config_from
 from pipelines.engines import ray_session
 from pipelines.engines.options import EngineName, EngineOptions
 from pipelines.job import Job, Policy
-from pipelines.job_counts import JobResult
+from pipelines.progress.job_counts import JobResult
 from pipelines.run_job import resume, run_job
 from pipelines.testing.tiny_jobs import STAGES, load_test_stages, tiny_job
 from storage.errors import PyramidError

@@ -121,6 +121,7 @@ STAGES: dict[str, Stage] = {
         config=f"{_HERE}:TinySourceConfig",
         writes=_TINY_FIELDS,
         source=True,
+        at_once=1,
         resources=_SMALL,
     ),
     "tiny_judge": Stage(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.field_check import gives
+from pipelines.planning.field_check import gives
 from pipelines.unit.unit_state import name_of
 from storage.episode import Episode
 from storage.errors import StageContractError

@@ -7,24 +7,23 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipelines.job import PlannedJob, PlannedStage
 from pipelines.stage import StageCall
+from pipelines.unit.crash_recorder import recording
 from pipelines.unit.failure import Failure
-from pipelines.unit.one_by_one import one_by_one
-from pipelines.unit.outcome_check import check_outcomes
+from pipelines.unit.outcomes import Meter, Outcomes
 from pipelines.unit.sidecar import sidecar_episodes
 from pipelines.unit.stopwatch import Stopwatch
 from pipelines.unit.unit_result import UnitResult
-from pipelines.unit.unit_state import UnitState, added_bytes
+from pipelines.unit.unit_state import UnitState
 from storage.datasets.commit import Attempt, is_committed
 from storage.datasets.manifest import Manifest, StageRecord, read_manifest
 from storage.datasets.plan import WorkUnit
-from storage.datasets.unit_paths import SHARDS, Sink
+from storage.datasets.unit_paths import Sink
 from storage.embodiment import embodiment
 from storage.errors import InputError, StageContractError
-from storage.ids import Randomness
-from storage.outcomes import Dropped, Outcome
 from storage.shards.record import ShardRecord
 from storage.shards.writer import ShardWriter
 
@@ -37,15 +36,18 @@ class UnitWorker:
     """Takes units through stages [first, end) of a job, and commits them after the last stage.
 
     Stages are made when the first unit needs them, and made anew after a failure: what one unit broke, a simulator
-    or a connection, must not reach the next.
+    or a connection, must not reach the next. While a unit runs it is recorded (`pipelines.unit.crash_recorder`); one
+    that takes too long is interrupted with `interrupt`, otherwise its process is ended.
     """
 
-    def __init__(self, root: Path, job: PlannedJob, *, first: int = 0, end: int | None = None) -> None:
-        self._root, self.job = root, job
+    def __init__(
+        self, root: Path, job: PlannedJob, *, first: int = 0, end: int | None = None, interrupt: bool = False
+    ) -> None:
+        self._root, self.job, self._first, self._interrupt = root, job, first, interrupt
         self._chain = job.stages[first:end]
         self._commits = first + len(self._chain) == len(job.stages)
         self._calls: dict[str, StageCall] = {}
-        self._at = ""
+        self._at = "start"
         self._making = False
 
     def __call__(self, start: WorkUnit | UnitState) -> UnitState | UnitResult:
@@ -53,17 +55,22 @@ class UnitWorker:
         state = start if isinstance(start, UnitState) else UnitState.start(start)
         unit = state.unit
         sink = Sink(self._root, unit.sink)
+        limits: Any = {"timeout_s": self.job.policy.unit_timeout_s, "interrupt": self._interrupt}
+        self._at = "start"
         try:
             if is_committed(sink, unit.unit_id):
                 return UnitResult.of(read_manifest(sink.manifest(unit.unit_id)), items=len(unit.items))
-            for stage in self._chain:
-                call, randomness, clock = self._made(stage), Randomness(unit.seed, stage.name), Stopwatch()
-                try:
-                    outcomes = call(state.inputs, randomness) if state.inputs else []
-                except InputError as error:
-                    outcomes = one_by_one(call, state.inputs, randomness, error)
-                state = _after(stage, state, outcomes, clock)
-            return self._commit(state) if self._commits else state
+            with recording(self._root, unit.unit_id, part=self._first, **limits) as recorder:
+                for place, stage in enumerate(self._chain, start=self._first):
+                    made = Outcomes(stage, state, Meter(self.job, place, recorder))
+                    call = self._made(stage)
+                    for inputs in made.chunks():
+                        try:
+                            made.take(inputs, call(inputs, made.randomness))
+                        except InputError as error:
+                            made.take_one_by_one(inputs, call, error)
+                    state = made.state_after()
+                return self._commit(state) if self._commits else state
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a stage raises, SystemExit too, becomes a record
@@ -132,25 +139,6 @@ class UnitWorker:
             versions=dict(self.job.versions),
             counters=_counters(),
         )
-
-
-def _after(stage: PlannedStage, state: UnitState, outcomes: list[list[Outcome]], clock: Stopwatch) -> UnitState:
-    """The unit after a stage that gave `outcomes`, which are checked."""
-    wall_s, cpu_s = clock.wall_s, clock.cpu_s
-    labelling = not stage.row.source and state.unit.sink != SHARDS
-    check_outcomes(stage.name, state.inputs, outcomes, writes=stage.row.writes, labelling=labelling)
-    dropped = Counter(each.reason for found in outcomes for each in found if isinstance(each, Dropped))
-    record = StageRecord(
-        name=stage.name,
-        version=stage.row.version,
-        wall_s=wall_s,
-        cpu_s=cpu_s,
-        inputs=len(state.inputs),
-        kept=sum(map(len, outcomes)) - dropped.total(),
-        dropped=dict(dropped),
-        bytes=added_bytes(state.inputs, outcomes),
-    )
-    return state.after(record, outcomes, source=stage.row.source)
 
 
 def _write(path: Path, state: UnitState, *, labelling: bool) -> ShardRecord | None:

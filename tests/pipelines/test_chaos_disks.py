@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.job_counts import Tally
+from pipelines.progress.job_counts import Tally
 from pipelines.run_job import EngineOptions, resume, run_job
 from pipelines.testing.chaos_job import Chaos
 from pipelines.testing.tiny_jobs import check_run, content_of

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipelines.catalog import CATALOG
 from pipelines.job import Job, UnitItems
-from pipelines.plan import describe, grouped, planned, units_of
+from pipelines.planning.plan import describe, grouped, planned, units_of
 from pipelines.testing.tiny_jobs import tiny_job
 from storage.errors import ConfigError, UnknownNameError
 

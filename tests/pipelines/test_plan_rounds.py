@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.job import Job, Until
-from pipelines.job_counts import Tally
-from pipelines.plan import planned
-from pipelines.plan_rounds import Counts, most_items, next_round, numbered_items, wanted_items
+from pipelines.planning.plan import planned
+from pipelines.planning.plan_rounds import Counts, most_items, next_round, numbered_items, wanted_items
+from pipelines.progress.job_counts import Tally
 from storage.errors import ConfigError
 
 

@@ -1,15 +1,19 @@
 import io
-import threading
+import re
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from pipelines.job import Policy
-from pipelines.job_counts import Tally
-from pipelines.progress import ProgressLines, duration, progress_line
-from pipelines.run_job import run_job, status
+from pipelines.progress.display import Lines, Pace, ProgressDisplay
+from pipelines.progress.in_flight import InFlight, in_flight
+from pipelines.progress.job_counts import Tally
+from pipelines.progress.line import Moment, duration, progress_line
+from pipelines.run_job import EngineOptions, run_job, status
 from pipelines.testing.tiny_jobs import tiny_job
+from pipelines.unit.crash_recorder import recording
 from storage.datasets.unit_paths import Sink
 
 HALF = Tally(
@@ -23,15 +27,23 @@ HALF = Tally(
 )
 
 
-def test_a_line_says_what_is_done_how_fast_how_long_still_and_what_was_dropped() -> None:
-    assert progress_line(HALF, rate_per_s=0.1) == (
-        "stack: 20/40 units, kept 96 of 200 wanted, 6.0 units/min, 3 min left;"
+def test_a_line_says_what_is_kept_how_fast_how_long_still_and_what_was_dropped() -> None:
+    assert progress_line(Moment(tally=HALF), kept_per_s=0.1, left_s=180) == (
+        "stack: 96 of 200 kept, 20/40 units, 6.0 kept/min, 3 min left;"
         " dropped 12 (8 fell, 3 not lifted, 1 slipped); gave up 2 units"
     )
 
 
 def test_without_a_rate_nothing_is_promised() -> None:
-    assert progress_line(Tally(job="a", planned_units=3), rate_per_s=0) == "a: 0/3 units, kept 0"
+    assert progress_line(Moment(tally=Tally(job="a", planned_units=3))) == "a: 0 kept, 0/3 units"
+
+
+def test_what_is_in_flight_counts_item_by_item() -> None:
+    flying = InFlight(units=0.75, kept=6)
+    assert Moment(tally=HALF, flying=flying).share == pytest.approx(102 / 200)
+    assert Moment(tally=Tally(job="a", planned_units=3, committed_units=1), flying=flying).share == pytest.approx(
+        1.75 / 3
+    )
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (360, "6 min"), (12_000, "3 h 20 min"), (90, "2 min")])
@@ -39,35 +51,65 @@ def test_durations_are_said_in_words(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_off_a_terminal_each_line_is_a_line_of_its_own() -> None:
-    class Listening(io.StringIO):
-        heard = threading.Event()
-
-        def write(self, text: str) -> int:
-            if text.count("\n") and "20/40" in self.getvalue():
-                self.heard.set()
-            return super().write(text)
-
-    stream = Listening()
-    lines = ProgressLines(stream, every_s=0.01)
-    lines.begin(HALF)
-    assert stream.heard.wait(10), "no line came by itself"
-    lines.end(HALF)
-    assert all(line.startswith("stack: 20/40 units") for line in stream.getvalue().splitlines())
-    assert "\r" not in stream.getvalue()
+def test_there_is_a_time_left_from_the_first_item_on() -> None:
+    tally = Tally(job="a", planned_units=2)
+    pace = Pace(Moment(tally=tally))
+    assert pace.of(Moment(tally=tally)) == (0.0, None)
+    kept_per_s, left_s = pace.of(Moment(tally=tally, flying=InFlight(units=0.125, kept=1)))
+    assert kept_per_s > 0
+    assert left_s is not None
 
 
-def test_on_a_terminal_the_line_is_redrawn_in_place() -> None:
+def test_a_log_gets_a_line_only_when_something_changed() -> None:
+    stream, tally = io.StringIO(), Tally(job="a", planned_units=2)
+    lines = Lines(stream, every_s=0.0)
+    for kept in (0, 0, 1, 1, 1, 2):
+        lines.show(Moment(tally=tally, flying=InFlight(units=kept / 8, kept=kept)))
+    assert [line.split(",")[0] for line in stream.getvalue().splitlines()] == ["a: 1 kept", "a: 2 kept"]
+
+
+def test_a_log_gets_no_more_lines_than_it_may() -> None:
+    stream, tally = io.StringIO(), Tally(job="a", planned_units=2)
+    lines = Lines(stream, every_s=1000.0)
+    for kept in range(1, 9):
+        lines.show(Moment(tally=tally, flying=InFlight(units=kept / 8, kept=kept)))
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_on_a_terminal_a_bar_is_drawn_with_the_same_numbers() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     stream = Terminal()
-    lines = ProgressLines(stream)
-    lines.begin(HALF)
-    lines.end(HALF)
-    assert stream.getvalue().startswith("\rstack: 20/40")
-    assert stream.getvalue().count("\n") == 1
+    display = ProgressDisplay(stream)
+    display.begin(HALF)
+    display.end(HALF)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    assert "stack" in plain
+    assert "96 of 200 kept" in plain
+    assert "━" in plain
+
+
+def test_a_run_is_seen_item_by_item_while_its_only_unit_runs(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    display = ProgressDisplay(stream, every_s=0.0, look_s=0.01)
+    job = tiny_job(("tiny_source", {"work_s": 0.1}), units=1, items_per_unit=5)
+    run_job(tmp_path / "data", job, EngineOptions(progress=display))
+    kept = [int(number) for number in re.findall(r"tiny: (\d) kept, 0/1 units", stream.getvalue())]
+    assert kept == sorted(kept)
+    assert set(kept) & {1, 2, 3, 4}, stream.getvalue()
+
+
+def test_only_units_that_are_worked_on_now_are_in_flight(tmp_path: Path) -> None:
+    began_s = time.time() - 1
+    with recording(tmp_path, "u", timeout_s=60) as recorder:
+        recorder.at("first", 0.25)
+        recorder.at("second", 0.5, kept=4)
+        assert in_flight(tmp_path, since_s=began_s) == InFlight(units=0.5, kept=4)
+        assert in_flight(tmp_path, since_s=began_s, among={"v"}) == InFlight()
+        assert in_flight(tmp_path, since_s=time.time() + 60) == InFlight()
+    assert in_flight(tmp_path, since_s=began_s) == InFlight()
 
 
 def test_status_reads_the_same_from_the_folder_as_the_run_said(tmp_path: Path) -> None:

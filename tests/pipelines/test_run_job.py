@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.job import Job, Policy, UnitItems, Until
-from pipelines.job_counts import Tally
+from pipelines.progress.job_counts import Tally
 from pipelines.read_unit import copy_units, fields_of, label_units
 from pipelines.run_job import EngineOptions, resume, run_job
 from pipelines.testing.tiny_jobs import check_run, content_of, tiny_job

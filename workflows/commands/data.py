@@ -196,7 +196,7 @@ def import_(
     dry_run: DryRun = False,
 ) -> None:
     """Bring foreign recordings in: GR00T LeRobot v2/v2.1, robomimic HDF5, folders of mp4."""
-    from pipelines.plan import described
+    from pipelines.planning.plan import described
     from pipelines.run_job import run_job
     from storage.errors import InputError
     from workflows.steps.import_data import ImportStep, import_job, imported

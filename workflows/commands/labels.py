@@ -78,7 +78,7 @@ def _label(
     settings: dict[str, Any] | None = None,
     **step: Any,
 ) -> None:
-    from pipelines.plan import described
+    from pipelines.planning.plan import described
     from pipelines.run_job import run_job
     from workflows.fit_and_evaluate import settings_from
     from workflows.steps.label import LabelStep, label_job, labelled

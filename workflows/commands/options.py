@@ -1,6 +1,7 @@
 """Options that many commands share. Like all of `workflows.commands`, light: `pyramid --help` imports it."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.engines.options import EngineName, EngineOptions
+from workflows import watched
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")]
 DatasetOutput = Annotated[
@@ -32,7 +34,7 @@ _ENGINE = {
 
 def with_engine(command: Callable[..., None]) -> Callable[..., None]:
     """`command(..., options: EngineOptions)` as a command with --engine, --address and --workers in place of `options`.
-    Progress goes to standard error."""
+    It runs in a process of its own that is watched (`workflows.watched`); progress goes to standard error."""
     own = inspect.signature(command).parameters.values()
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -41,10 +43,17 @@ def with_engine(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_options(**values: Any) -> None:
-        from pipelines.progress import ProgressLines
+        from pipelines.progress.display import ProgressDisplay
+        from workflows.current_run import NotedProgress, how_to_go_on
 
+        if watched.is_wanted() and not values.get("dry_run"):
+            raise typer.Exit(watched.run_watched(sys.argv[1:]))
         chosen = {name: values.pop(name) for name in _ENGINE}
-        command(**values, options=EngineOptions(progress=ProgressLines(), **chosen))
+        try:
+            command(**values, options=EngineOptions(progress=NotedProgress(ProgressDisplay()), **chosen))
+        except KeyboardInterrupt:
+            print(f"pyramid: stopped; {how_to_go_on()}", file=sys.stderr)
+            raise typer.Exit(130) from None
 
     kept = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own if each.name != "options"]
     typed = {each.name: each.annotation for each in (*kept, *added)}

@@ -64,7 +64,7 @@ def generate(
     dry_run: DryRun = False,
 ) -> None:
     """Multiply the demonstrations of one task in simulation."""
-    from pipelines.plan import described
+    from pipelines.planning.plan import described
     from pipelines.run_job import run_job
     from workflows.steps.generate import GenerateStep, generate_job, generated
 

@@ -37,7 +37,7 @@ def subset(
 ) -> None:
     """Make a new data set of the episodes that a condition and stages keep; rejects are kept beside their reasons."""
     from pipelines.catalog import load_stages
-    from pipelines.plan import described
+    from pipelines.planning.plan import described
     from storage.errors import ConfigError
     from workflows.steps.stages import StagesStep, run_stages, stages_job
 

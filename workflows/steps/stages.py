@@ -8,8 +8,8 @@ from typing import Any
 
 from pipelines.engines.options import EngineOptions
 from pipelines.job import Job, UnitItems
-from pipelines.job_counts import Tally
-from pipelines.progress import reasons
+from pipelines.progress.job_counts import Tally
+from pipelines.progress.line import reasons
 from pipelines.read_unit import copy_units, fields_of, label_units
 from pipelines.run_job import run_job
 from storage.atomic_files import write_whole

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.job_counts import Tally, dead_letters_of, tally_of
-from pipelines.job_file import job_names, read_job
-from pipelines.progress import progress_line
+from pipelines.planning.job_file import job_names, read_job
+from pipelines.progress.in_flight import InFlight, in_flight
+from pipelines.progress.job_counts import Tally, dead_letters_of, tally_of
+from pipelines.progress.line import Moment, progress_line
 from storage.datasets.dataset import Dataset
 from storage.datasets.dead_letters import DeadLetter
 from storage.datasets.plan import read_plans
@@ -18,21 +19,26 @@ _RECENT_S = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """One job. `rate_per_s` is of the commits of the last minutes; 0 when there were none."""
+    """One job. `rate_per_s` is of the commits of the last minutes, in units; 0 when there were none. `flying` is what
+    processes were working on in these minutes."""
 
     tally: Tally
     dead_letters: tuple[DeadLetter, ...]
     rate_per_s: float
+    flying: InFlight
 
     @property
     def line(self) -> str:
         """The state in one line."""
-        return progress_line(self.tally, rate_per_s=self.rate_per_s)
+        kept_per_unit = self.tally.kept / max(1, self.tally.committed_units)
+        moment = Moment(tally=self.tally, flying=self.flying)
+        return progress_line(moment, kept_per_s=self.rate_per_s * kept_per_unit, left_s=self.left_s)
 
     @property
     def left_s(self) -> float | None:
         """Seconds left at the present rate, when there is one."""
-        return self.tally.open_units / self.rate_per_s if self.rate_per_s else None
+        open_units = max(0.0, self.tally.open_units - self.flying.units)
+        return open_units / self.rate_per_s if self.rate_per_s else None
 
     def to_json(self) -> dict[str, Any]:
         tally = self.tally
@@ -66,7 +72,10 @@ def _status(root: Path, name: str) -> JobStatus:
     tally.target = job.until.kept if job.until else 0
     ids = {unit.unit_id for unit in units}
     rate = _recent_rate(Sink(root, job.sink), ids) if tally.open_units else 0.0
-    return JobStatus(tally=tally, dead_letters=dead_letters_of(root, units), rate_per_s=rate)
+    flying = InFlight()
+    if tally.open_units:
+        flying = in_flight(root, since_s=time.time() - _RECENT_S, among=ids - Sink(root, job.sink).committed())
+    return JobStatus(tally=tally, dead_letters=dead_letters_of(root, units), rate_per_s=rate, flying=flying)
 
 
 def _recent_rate(sink: Sink, ids: set[str]) -> float:

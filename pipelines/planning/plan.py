@@ -5,9 +5,9 @@ from typing import Any
 
 from pipelines.catalog import find_stage
 from pipelines.config import identity_of, settings_of
-from pipelines.field_check import check_fields
 from pipelines.job import Job, PlannedJob, PlannedStage, UnitItems
-from pipelines.versions import versions
+from pipelines.planning.field_check import check_fields
+from pipelines.planning.versions import versions
 from storage.datasets.plan import WorkUnit
 from storage.errors import ConfigError
 from storage.ids import content_id

@@ -13,7 +13,7 @@ from storage.datasets.unit_paths import Sink
 
 @dataclass(kw_only=True)
 class Tally:
-    """Counts of one job. Items are what sources take; episodes are what is kept."""
+    """Counts of one job of the data set in `root`. Items are what sources take; episodes are what is kept."""
 
     job: str
     planned_units: int = 0
@@ -27,6 +27,7 @@ class Tally:
     steps: int = 0
     bytes: int = 0
     target: int = 0
+    root: str = field(default="", compare=False)
 
     @property
     def open_units(self) -> int:

@@ -6,9 +6,9 @@ from math import ceil
 from typing import Any
 
 from pipelines.job import PlannedJob, Until
-from pipelines.job_counts import Tally
-from pipelines.plan import grouped, units_of
-from pipelines.progress import reasons
+from pipelines.planning.plan import grouped, units_of
+from pipelines.progress.job_counts import Tally
+from pipelines.progress.line import reasons
 from pipelines.stage import resolve
 from storage.datasets.plan import WorkUnit
 from storage.errors import ConfigError, WorkFailedError

@@ -1,0 +1,84 @@
+"""When a command dies or is stopped, somebody says of what, where, and how to go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.run_job import status
+from storage.testing import assert_sound, tiny_dataset
+
+FAULT = {"segfault": "SIGSEGV", "kill": "SIGKILL"}
+_PLUGIN = """
+from dataclasses import dataclass
+import ctypes, os, signal, sys, time
+from pathlib import Path
+from pipelines.stage import Resources, Stage
+from storage.outcomes import Kept
+
+@dataclass(frozen=True, kw_only=True)
+class FragileConfig:
+    pass
+
+class Fragile:
+    def __init__(self, config): pass
+    def __call__(self, episodes, randomness):
+        if not Path(__file__).with_name("mended").exists():
+            FAULT()
+        return [[Kept(episode)] for episode in episodes]
+
+FAULT = {"segfault": lambda: ctypes.string_at(0), "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+         "wait": lambda: (Path(__file__).with_name("waiting").touch(), time.sleep(60))}[%r]
+STAGES = {"fragile": Stage(call=f"{__file__}:Fragile", config=f"{__file__}:FragileConfig",
+                           resources=Resources(memory_gb=0.1))}
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
+    """`pyramid run` of a recipe whose stage has the fault that the test asks for."""
+    tiny_dataset(tmp_path / "data")
+    (tmp_path / "fragile.py").write_text(_PLUGIN % request.param)
+    steps = [{"stages": {"name": "x", "chain": ["fragile"], "sink": "labels/x"}}]
+    recipe = {"name": "r", "output": str(tmp_path / "data"), "plugins": ["fragile.py"], "steps": steps}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    return [sys.executable, "-m", "workflows", "run", str(tmp_path / "r.yaml"), "--engine", "local"]
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYRAMID_WATCH"}
+
+
+@pytest.mark.parametrize("command", ["segfault", "kill"], indirect=True)
+def test_a_crash_names_signal_stage_and_unit_and_the_run_goes_on(command: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    name = next(FAULT[fault] for fault in FAULT if repr(fault) + "]" in (tmp_path / "fragile.py").read_text())
+    assert done.returncode == 128 + getattr(signal, name)
+    (last,) = [line for line in done.stderr.splitlines() if line.startswith("pyramid: ended by")]
+    assert name in last
+    assert "in stage 'fragile' of unit " in last
+    assert f"`pyramid resume {tmp_path / 'data'}`" in last
+    (tmp_path / "mended").touch()
+    assert subprocess.run(command, capture_output=True, check=False, env=environment()).returncode == 0
+    assert_sound(tmp_path / "data")
+    assert [each.tally.open_units for each in status(tmp_path / "data") if each.tally.job == "x"] == [0]
+
+
+@pytest.mark.parametrize("command", ["wait"], indirect=True)
+def test_ctrl_c_says_how_to_go_on(command: list[str], tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+    )
+    while not (tmp_path / "waiting").exists():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert f"`pyramid resume {tmp_path / 'data'}`" in errors
+    assert "Traceback" not in errors

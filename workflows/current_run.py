@@ -1,0 +1,48 @@
+"""Which data set this command works into: for what is said when it is interrupted, or dies."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.progress.display import ProgressDisplay
+    from pipelines.progress.job_counts import Tally
+
+NOTE = "PYRAMID_RUN_NOTE"
+"""Environment variable: a file that gets the folder of the data set, for the process that watches over this one."""
+_roots: list[Path] = []
+
+
+def current_root() -> Path | None:
+    """The data set of the job that runs, or ran last."""
+    return _roots[-1] if _roots else None
+
+
+class NotedProgress:
+    """A progress display that also notes where the run is."""
+
+    def __init__(self, display: "ProgressDisplay") -> None:
+        self._display = display
+
+    def begin(self, tally: "Tally") -> None:
+        _roots.append(Path(tally.root))
+        if note := os.environ.get(NOTE):
+            Path(note).write_text(tally.root)
+        self._display.begin(tally)
+
+    def changed(self, tally: "Tally") -> None:
+        self._display.changed(tally)
+
+    def end(self, tally: "Tally") -> None:
+        self._display.end(tally)
+
+
+def how_to_go_on() -> str:
+    """What to do after a run ended early."""
+    root = current_root()
+    return f"{continuation(root)}" if root else "nothing had been started yet"
+
+
+def continuation(root: Path) -> str:
+    """How the run in `root` goes on."""
+    return f"the same command goes on from here, or `pyramid resume {root}` does what was planned"
