@@ -1,19 +1,21 @@
-"""System 2's face: images and text in, context tokens out, whatever model is behind it.
+"""Common interface of the context encoders (System 2): images and text in, context tokens out.
 
-Three kinds (see `BackboneConfig`): our own small encoder, an image tower, a vision-language model. Each takes a batch
+Kinds (see `BackboneConfig`): our own small encoders (attention over a grid, or keypoints), an image tower, a
+vision-language model. Each takes a batch
 (a mapping) and gives `Tokens`. B samples, V views, S tokens, C channels, L text positions.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groot.dit import SelfAttentionStack
+from groot.encoders.context_tokens import Tokens, as_pixels
 from groot.presets import BackboneConfig
 from storage.errors import ConfigError, SchemaError
 
@@ -21,32 +23,17 @@ TEXT_BYTES = 256
 """Our own encoder reads text as UTF-8 bytes, 0 = padding."""
 
 
-class Tokens(NamedTuple):
-    """Context tokens: values (B, S, C), which are real (B, S), which come from an image (B, S)."""
-
-    values_BSC: Tensor
-    mask_BS: Tensor
-    image_BS: Tensor
-
-
 def build_backbone(config: BackboneConfig) -> nn.Module:
     """The encoder that `config` names; reads weights when it is one of transformers'."""
     if config.kind == "own":
         return OwnEncoder(config)
+    if config.kind == "keypoints":
+        from groot.encoders.keypoint_encoder import KeypointEncoder
+
+        return KeypointEncoder(config)
     from groot.vision_language import ImageTower, VisionLanguageModel  # transformers takes seconds to import
 
     return ImageTower(config) if config.kind == "vision" else VisionLanguageModel(config)
-
-
-def as_pixels(images: Tensor, size_px: tuple[int, int]) -> Tensor:
-    """Images (N, H, W, 3), uint8 or float in 0..1, as float (N, 3, h, w) in 0..1; resized with antialiasing where the
-    size differs."""
-    if images.ndim != 4 or images.shape[-1] != 3 or not (images.dtype == torch.uint8 or images.is_floating_point()):
-        raise SchemaError(f"images must be uint8 or float (N, H, W, 3); got {images.dtype} {tuple(images.shape)}")
-    pixels = images.permute(0, 3, 1, 2).float() / (255 if images.dtype == torch.uint8 else 1)
-    if tuple(pixels.shape[-2:]) != tuple(size_px):
-        pixels = F.interpolate(pixels, size=size_px, mode="bilinear", antialias=True, align_corners=False)
-    return pixels
 
 
 class ConvolutionStem(nn.Module):

@@ -33,6 +33,7 @@ from groot.fit_config import (
     StopRule,
     Validation,
 )
+from groot.training.loader_clock import LoaderClock
 from groot.training_state import TrainingState, WeightAverage, load_training_state, save_training_state
 from storage.errors import ConfigError, WorkFailedError
 from storage.ids import content_id
@@ -125,6 +126,7 @@ class _Run:
         self.average = WeightAverage(model, config.average_decay) if config.average_decay else None
         self.history: list[Mapping[str, float]] = []
         self.findings: list[str] = []
+        self.clock = LoaderClock()
         self.step = self._resume()
 
     def _resume(self) -> int:
@@ -147,6 +149,7 @@ class _Run:
     ) -> FitResult:
         config, accelerator = self.config, self.accelerator
         started, stopped = time.perf_counter(), ""
+        self.clock.start(self.step)
         figures: Mapping[str, float] = {}
         position = Position(
             step=self.step * config.accumulate, process=accelerator.process_index, processes=accelerator.num_processes
@@ -187,7 +190,8 @@ class _Run:
         for part in range(config.accumulate):
             seed = content_id(config.seed, self.step, part, accelerator.process_index)
             torch.manual_seed(int(seed[:15], 16))
-            batch = next(stream)
+            with self.clock.waiting():
+                batch = next(stream)
             if inspect and self.step * config.accumulate + part < config.inspect_batches:
                 self._note(inspect(batch))
             with accelerator.accumulate(self.objective):
@@ -226,6 +230,7 @@ class _Run:
     def _record(self, scalars: Mapping[str, Tensor], seconds: float) -> None:
         record = {name: float(value.detach()) for name, value in scalars.items()}
         record |= {"step": float(self.step), "learning_rate": self.config.rate_at(self.step - 1)}
+        record |= self.clock.figures(self.step)
         self.history.append(record)
         self.accelerator.log({k: v for k, v in record.items() if k != "step"}, step=self.step)
         text = ", ".join(

@@ -19,18 +19,20 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class FlowConfig:
-    """`euler_steps` is K; `alpha`, `beta` and `cut` are the Beta distribution's and s."""
+    """`euler_steps` is K; `alpha`, `beta` and `cut` are the Beta distribution's and s. `draws` of noise are learned from
+    each sample in a step (ours): the context, which costs most in a small model, is computed once for all of them."""
 
     euler_steps: int = 4
     alpha: float = 1.5
     beta: float = 1.0
     cut: float = 0.999
+    draws: int = 1
 
     def __post_init__(self) -> None:
-        if self.euler_steps < 1 or min(self.alpha, self.beta) <= 0 or not 0 < self.cut <= 1:
+        if min(self.euler_steps, self.draws) < 1 or min(self.alpha, self.beta) <= 0 or not 0 < self.cut <= 1:
             raise ConfigError(
-                f"FlowConfig wants euler_steps >= 1, alpha and beta > 0, 0 < cut <= 1; got {self.euler_steps},"
-                f" {self.alpha}, {self.beta}, {self.cut}"
+                f"FlowConfig wants euler_steps and draws >= 1, alpha and beta > 0, 0 < cut <= 1; got {self.euler_steps},"
+                f" {self.draws}, {self.alpha}, {self.beta}, {self.cut}"
             )
 
 

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groot.backbone import Tokens, build_backbone
+from groot.backbone import build_backbone
 from groot.dit import DiT, SelfAttentionStack, masked_mean
 from groot.embodiment_layers import ActionEncoderBank, PerceptronBank
+from groot.encoders.context_tokens import Tokens
 from groot.flow_matching import flow_loss, integrate
 from groot.presets import GrootConfig, HeadConfig
 from storage.errors import SchemaError
@@ -105,6 +106,12 @@ class ActionHead(nn.Module):
         """The flow-matching loss, and the transformer's output at the future tokens."""
         context = self.context(tokens)
         future: list[Tensor | None] = [None]
+        if draws := self.config.flow.draws - 1:
+            tokens = Tokens(*(_repeated(part, draws) for part in tokens))
+            context, actions_BHD, mask_BHD, slot_B = (
+                _repeated(part, draws) for part in (context, actions_BHD, mask_BHD, slot_B)
+            )
+            state_BP = None if state_BP is None else _repeated(state_BP, draws)
 
         def velocity(noisy: Tensor, tau: Tensor) -> Tensor:
             predicted, future[0] = self.velocity(
@@ -118,7 +125,8 @@ class ActionHead(nn.Module):
             )
             return predicted
 
-        return flow_loss(velocity, actions_BHD, mask_BHD, self.config.flow), future[0]
+        loss = flow_loss(velocity, actions_BHD, mask_BHD, self.config.flow)
+        return loss, None if future[0] is None else future[0][: len(future[0]) // (draws + 1)]
 
     @torch.no_grad()
     def sample(
@@ -146,6 +154,11 @@ class ActionHead(nn.Module):
             )[0]
 
         return integrate(velocity, noise, mask_BHD, self.config.flow)
+
+
+def _repeated(part: Tensor, times: int) -> Tensor:
+    """`part` (B, ...) and `times` copies of it, one after the other."""
+    return part.repeat(times + 1, *(1 for _ in part.shape[1:]))
 
 
 class Groot(nn.Module):

@@ -24,7 +24,7 @@ class BackboneConfig:
     `tune_vision` say what is trained, all else is frozen.
     """
 
-    kind: Literal["own", "vision", "vlm"] = "own"
+    kind: Literal["own", "keypoints", "vision", "vlm"] = "own"
     source: str = ""
     revision: str = ""
     width: int = 64
@@ -33,6 +33,8 @@ class BackboneConfig:
     tune_top: int = 0
     tune_vision: bool = False
     depth: int = 3
+    keypoints: int = 32
+    views: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from groot.backbone import Tokens, as_pixels
+from groot.encoders.context_tokens import Tokens, as_pixels
 from groot.presets import BackboneConfig
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
 

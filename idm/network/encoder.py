@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from groot.backbone import as_pixels, build_backbone
+from groot.backbone import build_backbone
 from groot.presets import BackboneConfig
 from storage.errors import ConfigError
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groot.backbone import Tokens
+from groot.encoders.context_tokens import Tokens
 from groot.dit import DiTConfig
 from groot.embodiment_layers import LinearBank
 from groot.flow_matching import FlowConfig

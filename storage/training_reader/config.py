@@ -48,7 +48,8 @@ class WindowConfig:
     Frames are given at `observation_offsets_s` and states at `state_offsets_s` from the present (negative: the past),
     each at the nearest step. The action chunk has `horizon_steps` steps from the present on: recorded ones, or with
     `horizon_s` steps of horizon_s / horizon_steps seconds resampled from them. `fields` names further arrays, given
-    at the present step. `size_px` (height, width) resizes every frame; None leaves them as they are.
+    at the present step. With `confidence` every number of the chunk comes with what its labeller said of it, 1 where
+    nobody said anything. `size_px` (height, width) resizes every frame; None leaves them as they are.
 
     What lies beyond an episode's ends repeats its first or last step and is masked out; with `pad_observations` or
     `pad_actions` off, no window reaches beyond them.
@@ -60,6 +61,7 @@ class WindowConfig:
     horizon_steps: int = 16
     horizon_s: float | None = None
     fields: tuple[str, ...] = ()
+    confidence: bool = False
     size_px: tuple[int, int] | None = None
     pad_observations: bool = True
     pad_actions: bool = True

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.embodiment import embodiment
+from storage.embodiment import Layout, embodiment
+from storage.errors import ConfigError
 from storage.frames import frame_codec
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.resampling import Chunk, chunk_of
@@ -29,7 +30,8 @@ class Camera:
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Offsets are in steps. `cameras` and `fields` lack the views and arrays that these units do not have; `masks` are
-    the arrays that say whether a step is valid; present steps lie `before` from the begin and `after` from the end."""
+    the arrays that say whether a step is valid, `confidence` the one that says how sure its action is, with the column
+    for each number of the action (see `_groups_of`); present steps lie `before` from the begin and `after` from the end."""
 
     source: int
     head: str
@@ -42,6 +44,8 @@ class Recipe:
     action_size: int
     chunk: Chunk
     masks: tuple[str, ...]
+    confidence: str
+    confidence_of_number: tuple[int, ...]
     fields: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
     before: int
     after: int
@@ -64,6 +68,8 @@ def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -
     )
     observation = tuple(round(offset * rate_hz) for offset in config.observation_offsets_s)
     state = tuple(round(offset * rate_hz) for offset in config.state_offsets_s)
+    confidence = f"label/confidence/{kind}"
+    groups = _groups_of(_width(arrays, confidence) if config.confidence else 0, action_size, body.action, confidence)
     before, after = _margins(config, (*observation, *state), int(chunk.needs[-1]) - 1 if action_size else 0)
     return Recipe(
         source=number,
@@ -77,6 +83,8 @@ def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -
         action_size=action_size,
         chunk=chunk,
         masks=tuple(name for name in ("valid", f"label/valid/{kind}") if name in arrays),
+        confidence=confidence if groups else "",
+        confidence_of_number=groups,
         fields={name: arrays[name] for name in config.fields if name in arrays},
         before=before,
         after=after,
@@ -85,6 +93,19 @@ def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -
 
 def _width(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], name: str) -> int:
     return arrays[name][0][0] if name in arrays else 0
+
+
+def _groups_of(groups: int, size: int, layout: Layout, name: str) -> tuple[int, ...]:
+    """Of each number of an action of `size`: the column of a confidence with `groups` columns that speaks of it. One
+    column is for all, `size` columns are one each, otherwise a column is a part of the embodiment's action."""
+    if groups in (0, 1, size):
+        return () if not groups else tuple(range(size)) if groups == size else (0,) * size
+    if groups == len(layout.parts) and layout.size == size:
+        return tuple(number for number, part in enumerate(layout.parts) for _ in range(part.size))
+    raise ConfigError(
+        f"{name!r} has {groups} columns for actions of {size} numbers in {len(layout.parts)} parts; expected one for"
+        " all, one a part, or one a number"
+    )
 
 
 def _margins(config: WindowConfig, offsets: tuple[int, ...], chunk: int) -> tuple[int, int]:

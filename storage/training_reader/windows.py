@@ -26,6 +26,7 @@ Batch = dict[str, Any]
 
     images {view: (B, T, height, width, 3) uint8}       image_mask {view: (B, T) bool}
     state (B, S, D) float32, state_mask (B, S, D) bool  action (B, H, D) float32, action_mask (B, H, D) bool
+    action_confidence (B, H, D) float32 in 0..1, if the config asks for it
     fields {name: (B, ...)}, field_mask {name: (B,)}    embodiment (B,) int64, position in `Windows.embodiments`
     source (B,) int64, episode (B,) int64 row of the source's index, step (B,) int64 the present step
     rate_hz (B,) float64, instruction: list of B texts
@@ -112,7 +113,9 @@ class Windows:
         observations, horizon = len(self.config.observation_offsets_s), self.config.horizon_steps
         states = (count, len(self.config.state_offsets_s), self.state_size)
         actions = (count, horizon, self.action_size)
+        sure = {"action_confidence": np.ones(actions, dtype=np.float32)} if self.config.confidence else {}
         return {
+            **sure,
             "images": {
                 view: np.zeros((count, observations, *shape), dtype=dtype)
                 for view, (shape, dtype) in self._views.items()
@@ -157,6 +160,8 @@ class _OpenShard:
         self._state = shard.array("state") if recipe.state_size else None
         self._action = shard.array(recipe.action) if recipe.action_size else None
         self._masks = [shard.array(name) for name in recipe.masks]
+        self._confidence = shard.array(recipe.confidence) if recipe.confidence else None
+        self._confidence_of_number = np.asarray(recipe.confidence_of_number, dtype=np.int64)
         self._fields = {name: shard.array(name) for name in recipe.fields}
         self._videos = {view: (camera, shard.video(camera.name)) for view, camera in recipe.cameras.items()}
         self._scratch: dict[tuple[int, ...], NDArray[Any]] = {}
@@ -174,6 +179,8 @@ class _OpenShard:
             self._fill_state(batch["state"][number], batch["state_mask"][number], place, step)
         if self._action is not None:
             self._fill_action(batch["action"][number], batch["action_mask"][number], place, step)
+        if self._confidence is not None:
+            self._fill_confidence(batch["action_confidence"][number], place, step)
         for name, rows in self._fields.items():
             batch["fields"][name][number] = rows[place.start + step]
             batch["field_mask"][name][number] = True
@@ -215,6 +222,13 @@ class _OpenShard:
             if count[-1]:
                 # A label that could not be given may be NaN, which would live through a product with its mask.
                 action[~mask] = 0.0
+
+    def _fill_confidence(self, confidence: NDArray[Any], place: Place, step: int) -> None:
+        """The confidence of the recorded step that each step of the chunk begins on."""
+        assert self._confidence is not None
+        chunk = self._recipe.chunk
+        rows = place.start + np.minimum(step + chunk.begins, place.length - 1)
+        confidence[:, : self._recipe.action_size] = self._confidence[rows][:, self._confidence_of_number]
 
     def _valid(self, begin: int, end: int) -> NDArray[np.bool_]:
         if len(self._masks) == 1:

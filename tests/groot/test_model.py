@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from groot.backbone import Tokens, text_bytes
+from groot.backbone import text_bytes
+from groot.encoders.context_tokens import Tokens
 from groot.fit import FitConfig, fit
 from groot.model import ActionHead, Groot, groot_loss
 from groot.presets import preset

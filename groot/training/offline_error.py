@@ -1,0 +1,63 @@
+"""How far predicted chunks are from recorded ones on held-out windows, by head and by how far ahead."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from groot.fit import as_tensors
+from groot.model import Groot
+from groot.training.heads import Head
+from groot.training.prepare import Prepare, PrepareConfig
+from storage.training_reader.windows import Windows
+
+_BATCH = 64
+
+
+class OfflineError:
+    """Root mean square error in normalised units (1: half of the range) on at most `limit` windows, a `Validation`.
+
+    Gives `error/<head>` over the whole chunk and `error/<head>/<from>-<to>` for four stretches of it.
+    """
+
+    def __init__(
+        self, windows: Windows, prepare: PrepareConfig, heads: Mapping[str, Head], *, limit: int = 512
+    ) -> None:
+        self.windows, self.names = windows, windows.embodiments
+        self.prepare = Prepare(prepare, [heads[name] for name in windows.embodiments], training=False)
+        chosen = np.random.default_rng(0).permutation(len(windows))[:limit]
+        self.numbers = np.sort(chosen).tolist()
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, Groot)
+        device = next(model.parameters()).device
+        squares: dict[str, NDArray[np.float64]] = {}
+        counts: dict[str, NDArray[np.float64]] = {}
+        for start in range(0, len(self.numbers), _BATCH):
+            windows = self.windows.__getitems__(self.numbers[start : start + _BATCH])
+            batch = {name: value.to(device) for name, value in as_tensors(self.prepare(windows)).items()}
+            noise = torch.randn(batch["actions"].shape, generator=torch.Generator().manual_seed(start)).to(device)
+            predicted = model.act(batch, noise_BHD=noise)
+            wrong = ((predicted - batch["actions"]) ** 2 * (batch["mask"] > 0)).sum(dim=2).double().cpu().numpy()
+            there = (batch["mask"] > 0).sum(dim=2).double().cpu().numpy()
+            for number, name in enumerate(self.names):
+                rows = windows["embodiment"] == number
+                squares[name] = squares.get(name, 0) + wrong[rows].sum(axis=0)
+                counts[name] = counts.get(name, 0) + there[rows].sum(axis=0)
+        figures: dict[str, float] = {}
+        for name in squares:
+            figures |= _by_horizon(name, squares[name], counts[name])
+        return figures
+
+
+def _by_horizon(name: str, squares_H: NDArray[np.float64], counts_H: NDArray[np.float64]) -> dict[str, float]:
+    figures = {}
+    if counts_H.sum():
+        figures[f"error/{name}"] = float(np.sqrt(squares_H.sum() / counts_H.sum()))
+    for part in np.array_split(np.arange(len(squares_H)), min(4, len(squares_H))):
+        if counts_H[part].sum():
+            key = f"error/{name}/{part[0] + 1}-{part[-1] + 1}"
+            figures[key] = float(np.sqrt(squares_H[part].sum() / counts_H[part].sum()))
+    return figures
