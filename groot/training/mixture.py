@@ -72,7 +72,7 @@ def cells_of(mixture: Mixture, snapshot: Mapping[str, Sequence[str]] | None = No
     cells: list[Cell] = []
     left_out: list[str] = []
     for source in mixture.sources:
-        dataset = Dataset.open(Path(source.dataset), labels=source.labels)
+        dataset = Dataset.open(Path(source.dataset), labels=source.labels, selection=source.selection)
         units = None if snapshot is None else snapshot.get(source.dataset, ())
         found, missing = _cells_of_source(mixture, source, dataset, units)
         cells += found
@@ -136,15 +136,10 @@ def _cells_of_source(
 def _chosen(source: MixtureSource, dataset: Dataset, units: Sequence[str] | None) -> NDArray[np.bool_]:
     """Which rows of the index the source is about: of the units of the snapshot, of its selection, the first so many."""
     index = dataset.index
-    keep = np.ones(len(index), dtype=bool)
+    keep = dataset.selected_rows()
     if units is not None:
         known = set(units)
         keep &= np.array([index.units[unit] in known for unit in index.unit_of_row], dtype=bool)
-    if source.selection:
-        from storage.datasets.selection import read_selection
-
-        wanted = frozenset(read_selection(dataset.root, source.selection).episodes)
-        keep &= np.array([str(name) in wanted for name in index.table["episode_id"].to_pylist()], dtype=bool)
     if source.episodes:
         ranked = sorted(
             np.flatnonzero(keep), key=lambda row: content_id("few", str(index.table["episode_id"][int(row)].as_py()))
