@@ -17,8 +17,9 @@ ActionForm = Literal["absolute", "state_relative", "end_effector_relative"]
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
-    """The encoder of images (and text). `kind` "own" is trained from scratch; "vision" is an image tower,
-    "vlm" a vision-language model of transformers, read from `source`, a folder or a name on a hub.
+    """The encoder of images (and text). `kind` "own" and "keypoints" are trained from scratch ("keypoints" has a trunk
+    for each of `views` views); "vision" is an image tower, "vlm" a vision-language model of transformers, read from
+    `source`, a folder or a name on a hub.
 
     `layer` is the hidden layer whose features are used (0 = the last), those above are cut off; `tune_top` and
     `tune_vision` say what is trained, all else is frozen.
@@ -129,12 +130,19 @@ def n1_7() -> GrootConfig:
 
 
 def starter() -> GrootConfig:
-    """Ours: small enough to train on a few cores, with our own encoder."""
-    dit = DiTConfig(layers=4, heads=4, head_width=32, context_width=128, output_width=128, dropout=0.1)
+    """Ours: small enough to train on a laptop's cores; keypoints of each view and a DiT of four layers."""
+    dit = DiTConfig(layers=4, heads=4, head_width=32, context_width=128, output_width=128, dropout=0.0)
     return GrootConfig(
         name="starter",
-        backbone=BackboneConfig(width=128, image_px=(96, 128), depth=3),
-        head=HeadConfig(dit=dit, embodiments=8, state_size=64, action_size=44, hidden=128, positions=64),
+        backbone=BackboneConfig(kind="keypoints", width=128, image_px=(64, 64)),
+        head=HeadConfig(
+            dit=dit,
+            embodiments=1,
+            state_size=64,
+            action_size=44,
+            hidden=128,
+            positions=64,
+        ),
     )
 
 

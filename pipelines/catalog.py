@@ -61,6 +61,16 @@ CATALOG: dict[str, Stage] = {
         at_once=1,
         resources=Resources(memory_gb=1.5),
     ),
+    "roll_out": Stage(
+        call="generators.simulation.rollouts.roll_out:RollOut",
+        config="generators.simulation.rollouts.roll_out_config:RollOutConfig",
+        writes=frozenset(
+            {"state", "action/{}", "simulation/state", "video/{}", "instruction", "provenance", "verdicts"}
+        ),
+        source=True,
+        process="simulation",
+        resources=Resources(memory_gb=1.5),
+    ),
     "read_unit": Stage(
         call="pipelines.read_unit:ReadUnit",
         config="pipelines.read_unit:ReadUnitConfig",

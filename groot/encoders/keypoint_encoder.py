@@ -24,6 +24,8 @@ WORDS = 4096
 """Buckets that words are hashed into; 0 is padding."""
 LONGEST_WORDS = 32
 _SCENE_TOKENS = 4
+_PIXEL_SCALE = 4.0
+"""Pixels are -0.5..0.5; brought to about unit deviation."""
 
 
 class KeypointTrunk(nn.Module):
@@ -35,11 +37,12 @@ class KeypointTrunk(nn.Module):
         self.second = nn.Conv2d(channels // 2, channels, 3, stride=2, padding=1)
         self.third = nn.Conv2d(channels, channels, 3, padding=1)
         self.maps = nn.Conv2d(channels, keypoints, 1)
-        self.log_temperature = nn.Parameter(torch.zeros(()))
+        # Maps of fresh weights are almost flat, and their mean places all in the middle: start sharp.
+        self.sharpness = nn.Parameter(torch.tensor(10.0))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        features = F.relu(self.third(F.relu(self.second(F.relu(self.first(pixels))))))
-        maps = self.maps(features).float() * self.log_temperature.exp()
+        features = F.relu(self.third(F.relu(self.second(F.relu(self.first(pixels * _PIXEL_SCALE))))))
+        maps = self.maps(features).float() * self.sharpness
         share = maps.flatten(2).softmax(dim=-1).view_as(maps)
         rows = torch.linspace(-1, 1, maps.shape[2], device=maps.device)
         columns = torch.linspace(-1, 1, maps.shape[3], device=maps.device)

@@ -69,7 +69,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "starter": {
         "fit": STARTER_FIT,
         "batch_size": 64,
-        "augment": AugmentConfig(shift_share=0.06, state_noise=0.02),
+        "augment": AugmentConfig(shift_share=0.03, state_noise=0.02),
         "state_parts": {"panda": ("end_effector_position", "end_effector_rotation", "gripper")},
     },
     "tiny": {"fit": FitConfig(steps=20, learning_rate=3e-3, log_every=5), "batch_size": 8},

@@ -88,6 +88,21 @@ def _label(
     print(described(job) if dry_run else labelled(chosen, run_job(dataset, job, options)))
 
 
+@fit.command("groot")
+def fit_groot(
+    output: ModelOutput,
+    datasets: Annotated[list[Path] | None, typer.Argument(help="Data sets to learn from.", metavar="[DATASET]...")] = None,
+    preset: Preset = "starter",
+    recipe: Annotated[Path | None, typer.Option(help="YAML file: mixture, model, training.")] = None,
+    steps: Steps = 0,
+    selection: Chosen = "",
+) -> None:
+    """Fit the shared model, a policy, to a mixture. A fit that was stopped goes on from OUTPUT/training."""
+    from workflows.training import fit_groot as fit_policy
+
+    print(fit_policy(datasets or [], output, preset=preset, recipe=recipe, steps=steps, selection=selection))
+
+
 @label.command("idm")
 @with_engine
 def label_idm(

@@ -23,14 +23,17 @@ class EpisodeMaker:
     """Makes episodes of the attempts of one scene. Call it right after the attempt: fixtures that a reset moved are
     taken from the scene's model."""
 
-    def __init__(self, scene: Scene, pictures: Pictures | None, *, codec: str = "jpeg") -> None:
-        self._scene, self._pictures, self._codec = scene, pictures, codec
+    def __init__(
+        self, scene: Scene, pictures: Pictures | None, *, codec: str = "jpeg", instruction: str = ""
+    ) -> None:
+        """`instruction` replaces the task's where it is given."""
+        self._scene, self._pictures, self._codec, self._told = scene, pictures, codec, instruction
         self._renderer = Renderer(scene.model, pictures) if pictures else None
 
     def episode(self, attempt: Attempt, *, episode_id: str, about: Mapping[str, Any]) -> Episode:
         """The attempt as an episode; `about` goes into its provenance as "generation"."""
         scene, task = self._scene, self._scene.task
-        instruction = self._instruction(attempt)
+        instruction = self.instruction_of(attempt.seed)
         arrays: dict[str, NDArray[Any]] = {
             "state": self._states(attempt),
             "action/ground_truth": np.stack([scene.actuation.record(action) for action in attempt.actions]),
@@ -68,11 +71,12 @@ class EpisodeMaker:
             provenance=provenance,
         )
 
-    def _instruction(self, attempt: Attempt) -> str:
-        wanted = self._scene.task.instruction
+    def instruction_of(self, seed: int) -> str:
+        """What the arm is told to do in the scene of `seed`, as it is set now."""
+        wanted = self._told or self._scene.task.instruction
         if callable(wanted):
             return wanted(self._scene.environment)
-        return wanted if isinstance(wanted, str) else wanted[attempt.seed % len(wanted)]
+        return wanted if isinstance(wanted, str) else wanted[seed % len(wanted)]
 
     def _states(self, attempt: Attempt) -> NDArray[np.float32]:
         """The embodiment's state vector before every step, (T, D), read from the recorded states."""

@@ -1,0 +1,76 @@
+"""Fitting, evaluating and serving the shared model: what `pyramid fit | evaluate | serve groot` call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from groot.training.mixture_config import MixtureSource
+from groot.training.policy_config import GrootFitConfig
+from pipelines.config import config_from
+from storage.errors import ConfigError
+from workflows.fit_and_evaluate import merged, settings_from
+
+RESOLVED = "recipe.yaml"
+
+
+def fit_groot(
+    datasets: Sequence[Path], output: Path, *, preset: str, recipe: Path | None, steps: int, selection: str = ""
+) -> str:
+    """Fit the model to a mixture and save it in `output`, with a page about the run; stopped, it goes on from there."""
+    from groot.training.fit_policy import fit_policy
+    from workflows.training_report import write_training_page
+
+    config = fit_config(datasets, preset=preset, recipe=recipe, steps=steps, selection=selection)
+    output.mkdir(parents=True, exist_ok=True)
+    fitted = fit_policy(config, output)
+    page = write_training_page(output, fitted, config)
+    lines = [f"fitted {config.model.name} to {', '.join(fitted.policy.heads)} in {output}"]
+    lines += [f"left out: {line}" for line in fitted.left_out]
+    lines += [f"{name} {value:.4g}" for name, value in fitted.result.figures.items() if name.count("/") == 1]
+    return "\n".join([*lines, f"report: {page}"])
+
+
+def fit_config(
+    datasets: Sequence[Path], *, preset: str, recipe: Path | None, steps: int = 0, selection: str = ""
+) -> GrootFitConfig:
+    """The recipe of a preset, with the settings of a recipe file put in; unknown keys and values are refused.
+
+    Data sets that are named come in place of the recipe's sources.
+    """
+    settings = settings_from(recipe)
+    chosen = str(settings.pop("preset", preset))
+    sources = settings.get("mixture", {}).get("sources") if isinstance(settings.get("mixture"), Mapping) else None
+    if sources is not None:
+        settings["mixture"] = {
+            **settings["mixture"],
+            "sources": [_source(entry, number) for number, entry in enumerate(sources, start=1)],
+        }
+    config: GrootFitConfig = merged(GrootFitConfig.of_preset(chosen), settings)
+    if datasets:
+        named = tuple(MixtureSource(dataset=str(path), selection=selection) for path in datasets)
+        config = replace(config, mixture=replace(config.mixture, sources=named))
+    if not config.mixture.sources:
+        raise ConfigError("nothing to train on: name data sets, or a --recipe with mixture: {sources: [...]}")
+    return replace(config, fit=replace(config.fit, steps=steps)) if steps else config
+
+
+def _source(entry: Any, number: int) -> dict[str, Any]:
+    if not isinstance(entry, Mapping):
+        raise ConfigError(f"source {number} of the mixture is a map such as {{dataset: runs/lift}}; got {entry!r}")
+    from dataclasses import asdict
+
+    source: MixtureSource = config_from(MixtureSource, entry)
+    return asdict(source)
+
+
+def write_resolved(output: Path, config: GrootFitConfig) -> Path:
+    """The whole recipe, every default filled in; fitting it again gives the same run."""
+    from pipelines.config import settings_of
+
+    path = output / RESOLVED
+    settings = settings_of(config)
+    path.write_text(yaml.safe_dump({"preset": config.model.name, **settings}, sort_keys=False))
+    return path
