@@ -19,8 +19,8 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class FlowConfig:
-    """`euler_steps` is K; `alpha`, `beta` and `cut` are the Beta distribution's and s. `draws` of noise are learned from
-    each sample in a step (ours): the context, which costs most in a small model, is computed once for all of them."""
+    """`euler_steps` is K; `alpha`, `beta` and `cut` are the Beta distribution's and s. `draws` of noise are learned
+    from each sample in a step (ours): the context, which costs most in a small model, is computed once for them all."""
 
     euler_steps: int = 4
     alpha: float = 1.5
@@ -31,8 +31,8 @@ class FlowConfig:
     def __post_init__(self) -> None:
         if min(self.euler_steps, self.draws) < 1 or min(self.alpha, self.beta) <= 0 or not 0 < self.cut <= 1:
             raise ConfigError(
-                f"FlowConfig wants euler_steps and draws >= 1, alpha and beta > 0, 0 < cut <= 1; got {self.euler_steps},"
-                f" {self.draws}, {self.alpha}, {self.beta}, {self.cut}"
+                "FlowConfig wants euler_steps and draws >= 1, alpha and beta > 0, 0 < cut <= 1; got"
+                f" {self.euler_steps}, {self.draws}, {self.alpha}, {self.beta}, {self.cut}"
             )
 
 

@@ -11,7 +11,7 @@ import typer
 
 from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
 from workflows import watched
-from workflows.commands import data, labels, machine, runs, simulation, subset
+from workflows.commands import data, labels, machine, runs, serve, simulation, subset
 from workflows.current_run import current_root, how_to_go_on
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(data.app, name="data")
 subset.add_to(data.app)
 app.add_typer(simulation.app, name="sim")
 labels.add_to(app)
+serve.add_to(app)
 machine.add_to(app)
 
 _WRONG_USE = (ConfigError, UnknownNameError, MissingFileError)

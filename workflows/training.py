@@ -10,8 +10,14 @@ import yaml
 from groot.training.mixture_config import MixtureSource
 from groot.training.policy_config import GrootFitConfig
 from pipelines.config import config_from
+from pipelines.engines.options import EngineOptions
+from storage.atomic_files import json_bytes, write_whole
 from storage.errors import ConfigError
 from workflows.fit_and_evaluate import merged, settings_from
+from workflows.report.build import write_report
+from workflows.report.config import ReportConfig
+from workflows.roll_outs import RollOutPlan, roll_out
+from workflows.serving import served
 
 RESOLVED = "recipe.yaml"
 
@@ -74,3 +80,47 @@ def write_resolved(output: Path, config: GrootFitConfig) -> Path:
     settings = settings_of(config)
     path.write_text(yaml.safe_dump({"preset": config.model.name, **settings}, sort_keys=False))
     return path
+
+
+def evaluate_groot(
+    model: Path,
+    output: Path,
+    *,
+    datasets: Sequence[Path] = (),
+    plan: RollOutPlan | None = None,
+    head: str = "",
+    options: EngineOptions | None = None,
+) -> str:
+    """Measure a policy: the error of its chunks on `datasets`, and its success in the scenes of `plan`.
+
+    Figures go to OUTPUT/success.json and OUTPUT/offline.json, clips of roll-outs to OUTPUT/report.html.
+    """
+    from groot.card_hash import stated_hash
+
+    if not datasets and plan is None:
+        raise ConfigError("nothing to measure: name --data with recorded actions, or a --task to be done")
+    policy = stated_hash(model, command="pyramid fit groot")
+    lines: list[str] = []
+    if datasets:
+        lines += _offline(model, output, datasets)
+    if plan is not None:
+        with served(model, head=head) as address:
+            figures = roll_out(output, plan, policy=policy, address=address, options=options or EngineOptions())
+        low, high = figures["interval"]
+        lines.append(
+            f"{plan.task}, {plan.placement}: {figures['successes']} of {plan.scenes} scenes,"
+            f" success {figures['success']:.2f} ({low:.2f} to {high:.2f} with 95 %)"
+        )
+        lines += [f"also reached: {name} {count}" for name, count in figures["also_reached"].items()]
+        lines.append(f"report: {write_report(output, ReportConfig(gallery=12))}")
+    return "\n".join(lines)
+
+
+def _offline(model: Path, output: Path, datasets: Sequence[Path]) -> list[str]:
+    from groot.training.offline_error import offline_figures
+    from groot.training.saved_policy import load_policy
+
+    figures = offline_figures(load_policy(model), datasets)
+    output.mkdir(parents=True, exist_ok=True)
+    write_whole(output / "offline.json", json_bytes(figures))
+    return [f"{name} {value:.4g}" for name, value in figures.items()]

@@ -1,4 +1,4 @@
-"""The page of a training run: losses, errors by head and horizon, shares of the mixture, roll-outs where there are any."""
+"""The page of a training run: losses, errors by head and horizon, shares of the mixture."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -23,7 +23,12 @@ class GrootClient:
     """
 
     def __init__(
-        self, address: str = "tcp://127.0.0.1:5555", *, version: Version = "n1.7", token: str = "", timeout_s: float = 15.0
+        self,
+        address: str = "tcp://127.0.0.1:5555",
+        *,
+        version: Version = "n1.7",
+        token: str = "",
+        timeout_s: float = 15.0,
     ) -> None:
         self.address, self.version, self._token, self._timeout_s = address, version, token, timeout_s
         self._context = zmq.Context()

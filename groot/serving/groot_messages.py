@@ -46,9 +46,7 @@ def read_observation(data: Any) -> Request:
 def _read_flat(data: Mapping[str, Any]) -> Request:
     video = {key.removeprefix("video."): value for key, value in data.items() if key.startswith("video.")}
     state = {key.removeprefix("state."): value for key, value in data.items() if key.startswith("state.")}
-    text = {
-        key: value for key, value in data.items() if key.startswith(("annotation.", "task")) and value is not None
-    }
+    text = {key: value for key, value in data.items() if key.startswith(("annotation.", "task")) and value is not None}
     ranks = {np.ndim(value) for value in video.values()}
     batched = ranks == {5}
     if len(ranks) > 1:
@@ -93,9 +91,7 @@ def _frames(view: str, value: Any) -> NDArray[Any]:
 def _vectors(part: str, value: Any) -> NDArray[Any]:
     rows = np.asarray(value)
     if rows.ndim != 3 or rows.shape[1] != 1 or rows.dtype.kind not in "fiu":
-        raise SchemaError(
-            f"state {part!r} must be numbers (B, 1, D), or (1, D) in N1.5; got {rows.dtype} {rows.shape}"
-        )
+        raise SchemaError(f"state {part!r} must be numbers (B, 1, D), or (1, D) in N1.5; got {rows.dtype} {rows.shape}")
     found: NDArray[Any] = rows[:, 0]
     return found
 
@@ -145,9 +141,7 @@ def modality_configs(info: PolicyInfo) -> dict[str, dict[str, Any]]:
         "action": (list(info.action), list(range(info.horizon))),
         "language": ([LANGUAGE_KEY], [0]),
     }
-    return {
-        name: {"delta_indices": deltas, "modality_keys": modality} for name, (modality, deltas) in keys.items()
-    }
+    return {name: {"delta_indices": deltas, "modality_keys": modality} for name, (modality, deltas) in keys.items()}
 
 
 def _shown(value: Any) -> str:

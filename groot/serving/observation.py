@@ -44,7 +44,10 @@ class PolicyInfo:
 class Policy(Protocol):
     """Anything that acts."""
 
-    info: PolicyInfo
+    @property
+    def info(self) -> PolicyInfo:
+        """What it takes and gives."""
+        ...
 
     def act(self, observation: Observation, *, seed: int = 0) -> dict[str, NDArray[np.float32]]:
         """Action part -> (H, n) in physical units, absolute. Equal observations and seeds give equal actions."""
@@ -55,15 +58,19 @@ def checked(observation: Observation, info: PolicyInfo) -> Observation:
     """`observation` with the state in float32; raises InputError or SchemaError for what is missing, has another shape
     or is not finite."""
     if lacking := sorted(info.views.keys() - observation.images.keys()):
-        raise InputError(f"the observation lacks the views {lacking}; expected {sorted(info.views)}, got"
-                         f" {sorted(observation.images)}")
+        raise InputError(
+            f"the observation lacks the views {lacking}; expected {sorted(info.views)}, got"
+            f" {sorted(observation.images)}"
+        )
     for view in info.views:
         image = observation.images[view]
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
             raise SchemaError(f"view {view!r} must be uint8 (H, W, 3); got {image.dtype} {image.shape}")
     if lacking := sorted(info.state.keys() - observation.state.keys()):
-        raise InputError(f"the observation lacks the state parts {lacking}; expected {dict(info.state)}, got"
-                         f" {sorted(observation.state)}")
+        raise InputError(
+            f"the observation lacks the state parts {lacking}; expected {dict(info.state)}, got"
+            f" {sorted(observation.state)}"
+        )
     state = {}
     for part, size in info.state.items():
         values = np.asarray(observation.state[part])

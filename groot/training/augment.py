@@ -1,4 +1,4 @@
-"""Random changes of what a policy sees while it learns, all drawn from one generator so that a batch is reproducible."""
+"""Random changes of what a policy sees while it learns, all from one generator, so that a batch is reproducible."""
 
 from dataclasses import dataclass
 from typing import Any

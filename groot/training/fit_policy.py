@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,7 +24,7 @@ from groot.training.saved_policy import SavedPolicy, begin_from, load_policy, sa
 from storage.atomic_files import json_bytes, read_json, write_once
 from storage.errors import ConfigError
 from storage.ids import content_id
-from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.config import WindowConfig
 from storage.training_reader.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -166,8 +165,8 @@ def _fitting(model: GrootConfig, heads: dict[str, Head], views: dict[str, tuple[
             if needed > there:
                 raise ConfigError(f"the mixture has up to {needed} {what}; {model.name} has room for {there}")
         return model
-    sizes = {"state_size": max(state, 1), "action_size": action, "embodiments": max(slots, head.embodiments)}
-    return replace(model, head=replace(head, **sizes), backbone=replace(model.backbone, views=max(len(views), 1)))
+    fitting = replace(head, state_size=max(state, 1), action_size=action, embodiments=max(slots, head.embodiments))
+    return replace(model, head=fitting, backbone=replace(model.backbone, views=max(len(views), 1)))
 
 
 def _prepare_config(config: GrootFitConfig, model: GrootConfig, views: dict[str, tuple[str, ...]]) -> PrepareConfig:
@@ -204,20 +203,4 @@ def _card(config: GrootFitConfig, cells: Sequence[Cell], result: FitResult, left
         data=data,
         training={**training, "mixture": plain, "left_out": list(left_out), "findings": list(result.findings)},
         metrics={"validation": dict(result.figures)},
-    )
-
-
-def held_out_sources(config: GrootFitConfig) -> list[Source]:
-    """The held-out part of a recipe's mixture."""
-    return split_episodes(cells_of(config.mixture)[0], config.held_out_share)[1]
-
-
-def windows_config_of(saved: SavedPolicy, **more: Any) -> WindowConfig:
-    """Windows as a fitted policy takes them."""
-    return WindowConfig(
-        cameras=saved.views,
-        horizon_steps=saved.config.head.horizon,
-        horizon_s=saved.horizon_s,
-        size_px=saved.config.backbone.image_px,
-        **more,
     )

@@ -65,13 +65,13 @@ def _head(name: str, slot: int, cells: Sequence[Cell], config: HeadOptions) -> H
     body = embodiment(first.embodiment)
     latent = name == LATENT_HEAD
     action = _merged(name, cells, f"action/{first.kind}")
-    felt = not latent and all("state" in cell.dataset.arrays(unit) for cell in cells for unit in _units(cell))
+    felt = not latent and all("state" in cell.dataset.arrays(unit) for cell in cells for unit in cell.units)
     parts = () if not felt else config.state_parts.get(body.name, tuple(part.name for part, _ in body.state))
     state = None
     if parts:
         columns = state_columns(body, parts)
         state = _picked(Normaliser.of(_merged(name, cells, "state"), config.normalisation), columns)
-    rates = {float(cell.dataset.index.layout(unit)["rate_hz"]) for cell in cells for unit in _units(cell)}
+    rates = {float(cell.dataset.index.layout(unit)["rate_hz"]) for cell in cells for unit in cell.units}
     return Head(
         name=name,
         kind=first.kind,
@@ -86,16 +86,10 @@ def _head(name: str, slot: int, cells: Sequence[Cell], config: HeadOptions) -> H
     )
 
 
-def _units(cell: Cell) -> list[str]:
-    """Units of the cell's embodiment."""
-    index = cell.dataset.index
-    return [unit for unit in index.units if index.layout(unit)["embodiment"] == cell.embodiment]
-
-
 def _merged(head: str, cells: Sequence[Cell], name: str) -> Statistics:
     parts = []
     for cell in cells:
-        found = merged_statistics(cell.dataset).get(cell.embodiment, {}).get(name)
+        found = merged_statistics(cell.dataset, cell.units).get(cell.embodiment, {}).get(name)
         if found is None:
             raise ConfigError(
                 f"{cell.dataset.root} carries no statistics of {name} for {cell.embodiment}, which head {head!r} is"

@@ -12,9 +12,7 @@ def refuse_nan(cells: Sequence[Cell]) -> None:
     """Read the actions and states of all episodes of `cells`; raises ConfigError that names the first steps that count
     as valid and are not finite."""
     for cell in cells:
-        for unit_id in cell.dataset.units():
-            if cell.dataset.index.layout(unit_id)["embodiment"] != cell.embodiment:
-                continue
+        for unit_id in sorted(cell.units):
             shard = cell.dataset.open_shard(unit_id)
             names = cell.dataset.arrays(unit_id)
             action = f"action/{cell.kind}"

@@ -24,7 +24,7 @@ class LoaderClock:
         self._waited_s += time.perf_counter() - began_s
 
     def figures(self, step: int) -> dict[str, float]:
-        """Share of the time that went into waiting, and steps a second, since the last call; counts anew from `step`."""
+        """Share of the time that went into waiting, and steps a second, since the last call."""
         passed_s = max(time.perf_counter() - self._began_s, 1e-9)
         found = {"loader_share": self._waited_s / passed_s, "steps_per_s": (step - self._from_step) / passed_s}
         self.start(step)

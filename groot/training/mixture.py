@@ -23,13 +23,15 @@ LATENT_HEAD = "latent"
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One part of the mixture: what one data set holds of one layer and embodiment with one kind of action."""
+    """One part of the mixture: what one data set holds of one layer and embodiment with one kind of action; `units`
+    are where its episodes lie."""
 
     dataset: Dataset
     source: MixtureSource
     layer: str
     embodiment: str
     kind: str
+    units: frozenset[str]
     episodes: frozenset[str]
     frames: int
     weight: float = 0.0
@@ -112,6 +114,7 @@ def _cells_of_source(
                     layer=layer,
                     embodiment=embodiment,
                     kind=kind,
+                    units=frozenset(dataset.index.units[unit] for unit in np.unique(dataset.index.unit_of_row[rows])),
                     episodes=frozenset(map(str, ids)),
                     frames=int(dataset.index.numbers("length")[rows].sum()),
                 )
@@ -134,7 +137,7 @@ def _cells_of_source(
 
 
 def _chosen(source: MixtureSource, dataset: Dataset, units: Sequence[str] | None) -> NDArray[np.bool_]:
-    """Which rows of the index the source is about: of the units of the snapshot, of its selection, the first so many."""
+    """Which rows of the index the source is about: of the snapshot, of its selection, only so many."""
     index = dataset.index
     keep = dataset.selected_rows()
     if units is not None:
@@ -203,4 +206,7 @@ def split_episodes(cells: Sequence[Cell], held_out_share: float) -> tuple[list[S
 
 def snapshot_of(cells: Sequence[Cell]) -> dict[str, list[str]]:
     """Folder of each data set -> ids of the units that were there when the run began."""
-    return {cell.source.dataset: sorted(cell.dataset.units()) for cell in cells}
+    found: dict[str, set[str]] = {}
+    for cell in cells:
+        found.setdefault(cell.source.dataset, set()).update(cell.dataset.units())
+    return {name: sorted(units) for name, units in found.items()}

@@ -1,6 +1,7 @@
 """How far predicted chunks are from recorded ones on held-out windows, by head and by how far ahead."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,12 @@ from torch import nn
 from groot.fit import as_tensors
 from groot.model import Groot
 from groot.training.heads import Head
+from groot.training.mixture import cells_of
+from groot.training.mixture_config import Mixture, MixtureSource
 from groot.training.prepare import Prepare, PrepareConfig
+from groot.training.saved_policy import SavedPolicy
+from storage.errors import ConfigError
+from storage.training_reader.config import WindowConfig
 from storage.training_reader.windows import Windows
 
 _BATCH = 64
@@ -61,3 +67,31 @@ def _by_horizon(name: str, squares_H: NDArray[np.float64], counts_H: NDArray[np.
             key = f"error/{name}/{part[0] + 1}-{part[-1] + 1}"
             figures[key] = float(np.sqrt(squares_H[part].sum() / counts_H[part].sum()))
     return figures
+
+
+def offline_figures(saved: SavedPolicy, datasets: Sequence[Path], labels: Sequence[str] = ()) -> dict[str, float]:
+    """Errors of a fitted policy on all that `datasets` hold of the kinds that it knows. Raises ConfigError where they
+    hold none."""
+    sources = tuple(MixtureSource(dataset=str(path), labels=tuple(labels)) for path in datasets)
+    cells, _ = cells_of(Mixture(sources=sources))
+    known = [cell for cell in cells if cell.head in saved.heads]
+    if not known:
+        raise ConfigError(
+            f"the model has the heads {', '.join(saved.heads)}; the data has {', '.join(cell.head for cell in cells)}"
+        )
+    windows = Windows(
+        [cell.reader_source(cell.episodes) for cell in known],
+        WindowConfig(
+            cameras=saved.views,
+            horizon_steps=saved.config.head.horizon,
+            horizon_s=saved.horizon_s,
+            size_px=saved.config.backbone.image_px,
+        ),
+    )
+    prepare = PrepareConfig(
+        views=tuple(saved.views),
+        state_size=saved.config.head.state_size,
+        action_size=saved.config.head.action_size,
+        encoder=saved.config.backbone.kind,
+    )
+    return OfflineError(windows, prepare, saved.heads)(saved.network)

@@ -24,7 +24,7 @@ class GrootFitConfig:
     """
 
     model: GrootConfig
-    mixture: Mixture = Mixture()
+    mixture: Mixture = field(default_factory=Mixture)
     fit: FitConfig
     batch_size: int = 32
     workers: int = 0
@@ -32,7 +32,7 @@ class GrootFitConfig:
     horizon_s: float | None = None
     normalisation: Method = "min_max"
     state_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     features: str = ""
     initial: str = ""
     held_out_share: float = 0.05
@@ -52,7 +52,10 @@ class GrootFitConfig:
         return replace(config, fit=replace(config.fit, steps=steps)) if steps else config
 
 
-PUBLISHED_RECIPE: Mapping[str, Any] = {"fit": FitConfig(steps=60_000, precision="bf16", save_every=1000), "batch_size": 128}
+PUBLISHED_RECIPE: Mapping[str, Any] = {
+    "fit": FitConfig(steps=60_000, precision="bf16", save_every=1000),
+    "batch_size": 128,
+}
 """GR00T N1 (arXiv 2503.14734), appendix F: post-training with batches of 128, 20,000 to 60,000 steps."""
 
 STARTER_FIT = FitConfig(

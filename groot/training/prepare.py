@@ -1,4 +1,4 @@
-"""Windows of the training reader to batches of `groot.model.Groot`: targets by head, masks, weights, text, augmentation.
+"""Windows of the training reader to batches of `groot.model.Groot`: targets by head, masks, weights, text, changes.
 
 A window carries one kind of action and goes through the slot of its head alone: nothing of one kind reaches another.
 Plain data only, so that loader processes can have it.
@@ -6,7 +6,7 @@ Plain data only, so that loader processes can have it.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class PrepareConfig:
     confidence: ConfidenceUse = "off"
     confidence_cut: float = 0.5
     box_score: float = 0.3
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 0
 
 
@@ -118,7 +118,7 @@ class Prepare:
             return mask.astype(np.float32)
         sure = windows["action_confidence"][rows][..., :size]
         if self.config.confidence == "cut":
-            return (mask & (sure >= self.config.confidence_cut)).astype(np.float32)
+            sure = sure >= self.config.confidence_cut
         weights: NDArray[np.float32] = (mask * sure).astype(np.float32)
         return weights
 

@@ -31,7 +31,7 @@ class SavedPolicy:
     card: ModelCard | None
 
     def head(self, name: str = "") -> Head:
-        """The head called `name`; "": the only one that gives recorded actions. Raises UnknownNameError, ConfigError."""
+        """The head called `name`; "": the only one of recorded actions. Raises UnknownNameError or ConfigError."""
         if not name:
             recorded = [head for head in self.heads.values() if head.kind == "ground_truth"]
             chosen = recorded or list(self.heads.values())

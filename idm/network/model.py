@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groot.encoders.context_tokens import Tokens
 from groot.dit import DiTConfig
 from groot.embodiment_layers import LinearBank
+from groot.encoders.context_tokens import Tokens
 from groot.flow_matching import FlowConfig
 from groot.model import ActionHead
 from groot.presets import BackboneConfig, HeadConfig

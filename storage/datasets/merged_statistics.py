@@ -3,7 +3,7 @@
 statistics/merged.json    for whoever wants them without this program; {embodiment: {field: ...}}
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ Merged = Mapping[str, Mapping[str, Statistics]]
 """Embodiment -> field -> statistics."""
 
 
-def merged_statistics(dataset: Dataset) -> Merged:
-    """Statistics of each embodiment's fields over all units of `dataset` and of its joined labels."""
+def merged_statistics(dataset: Dataset, units: Collection[str] | None = None) -> Merged:
+    """Statistics of each embodiment's fields over all units of `dataset` (or these) and of its joined labels."""
     parts: dict[str, dict[str, list[Statistics]]] = {}
     for sink in (dataset.sink, *dataset.label_sinks):
         for manifest in read_manifests(sink):
             if manifest.shard is None or manifest.unit_id not in dataset.index.layout_of_unit:
+                continue
+            if units is not None and manifest.unit_id not in units:
                 continue
             for embodiment, fields in manifest.shard.statistics.items():
                 for name, record in fields.items():

@@ -31,7 +31,8 @@ class Camera:
 class Recipe:
     """Offsets are in steps. `cameras` and `fields` lack the views and arrays that these units do not have; `masks` are
     the arrays that say whether a step is valid, `confidence` the one that says how sure its action is, with the column
-    for each number of the action (see `_groups_of`); present steps lie `before` from the begin and `after` from the end."""
+    for each number of the action (see `_groups_of`); present steps lie `before` from the begin and `after` from the
+    end."""
 
     source: int
     head: str

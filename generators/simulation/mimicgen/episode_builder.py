@@ -23,9 +23,7 @@ class EpisodeMaker:
     """Makes episodes of the attempts of one scene. Call it right after the attempt: fixtures that a reset moved are
     taken from the scene's model."""
 
-    def __init__(
-        self, scene: Scene, pictures: Pictures | None, *, codec: str = "jpeg", instruction: str = ""
-    ) -> None:
+    def __init__(self, scene: Scene, pictures: Pictures | None, *, codec: str = "jpeg", instruction: str = "") -> None:
         """`instruction` replaces the task's where it is given."""
         self._scene, self._pictures, self._codec, self._told = scene, pictures, codec, instruction
         self._renderer = Renderer(scene.model, pictures) if pictures else None

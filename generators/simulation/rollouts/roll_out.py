@@ -42,12 +42,12 @@ class RollOut:
         meshes: Any = "light" if config.quality == "fast" else "full"
         self._scenes = Scenes(self.task, meshes=meshes)
         self._players: dict[int, _Player] = {}
-        self._client = None
+        self._client: GrootClient | None = None
         if policy is None:
-            policy = self._client = GrootClient(
-                config.address, version=config.protocol, token=config.token, timeout_s=config.timeout_s
+            self._client = GrootClient(
+                config.server(), version=config.protocol, token=config.token, timeout_s=config.timeout_s
             )
-        self._policy = policy
+        self._policy: Policy = policy or self._client  # type: ignore[assignment]
 
     def __call__(self, items: Sequence[Mapping[str, Any]], randomness: Randomness) -> list[list[Outcome]]:
         """One roll-out for each item {"scene": number}."""
@@ -141,7 +141,9 @@ class _Player:
 
     def _asked(self, policy: Policy, instruction: str, seed: int, *, step: int) -> NDArray[np.float32]:
         """The policy's chunk (H, D) in the embodiment's layout."""
-        observation = Observation(images=self._pictures(policy, seed), state=self._state(policy), instruction=instruction)
+        observation = Observation(
+            images=self._pictures(policy, seed), state=self._state(policy), instruction=instruction
+        )
         parts = policy.act(observation, seed=(seed + step) % 2**31)
         if not (chunk := _joined(parts, self._action_layout)).size:
             raise ConfigError(
@@ -169,7 +171,9 @@ class _Player:
         for view, cameras in policy.info.views.items():
             camera = next((name for name in cameras if name in drawn), None)
             if camera is None:
-                raise ConfigError(f"view {view!r} of the policy wants one of {cameras}; the scene draws {sorted(drawn)}")
+                raise ConfigError(
+                    f"view {view!r} of the policy wants one of {cameras}; the scene draws {sorted(drawn)}"
+                )
             found[view] = np.ascontiguousarray(drawn[camera])
         return found
 
