@@ -26,6 +26,11 @@ class FrameCodec:
     jpeg_subsampling: str = ""
 
     @property
+    def is_reference(self) -> bool:
+        """Whether a payload names a frame of a source video in place of holding one."""
+        return self.name == "reference"
+
+    @property
     def is_jpeg(self) -> bool:
         return self.jpeg_quality > 0
 
@@ -40,6 +45,8 @@ class FrameCodec:
                 f"codec {self.name!r} takes {self.dtype} images of shape {'(H, W, 3)' if self.channels else '(H, W)'};"
                 f" got {image.dtype} {image.shape}"
             )
+        if self.is_reference:
+            raise SchemaError("codec 'reference' names frames of a source video; it cannot store an image")
         contiguous: NDArray[Any] = np.ascontiguousarray(image)
         if self.is_jpeg:
             payload: bytes = simplejpeg.encode_jpeg(
@@ -54,6 +61,11 @@ class FrameCodec:
 
     def decode_into(self, payload: bytes | memoryview, out: Image) -> None:
         """Decode one frame straight into `out`, which has the frame's shape and dtype and is contiguous."""
+        if self.is_reference:
+            from storage.formats.video.source_frames import read_source_frame  # it imports this module
+
+            read_source_frame(payload, out)
+            return
         try:
             if self.is_jpeg:
                 # The fast variants of decoding shift colours by a level and cost 1.5 dB for a tenth of the time.
@@ -79,9 +91,10 @@ CODECS: dict[str, FrameCodec] = {
         FrameCodec(name="lossless", dtype="uint8", channels=3),
         FrameCodec(name="mask", dtype="uint8", channels=0),
         FrameCodec(name="depth", dtype="uint16", channels=0),
+        FrameCodec(name="reference", dtype="uint8", channels=3),
     )
 }
-"""Every way a frame is stored; `depth` is millimetres."""
+"""Every way a frame is stored; `depth` is millimetres, `reference` names a frame of a source video."""
 
 
 def frame_codec(name: str) -> FrameCodec:

@@ -11,7 +11,7 @@ import typer
 
 from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
 from workflows import watched
-from workflows.commands import data, labels, machine, runs, serve, simulation, subset
+from workflows.commands import data, labels, machine, relabel, runs, serve, simulation, subset
 from workflows.current_run import current_root, how_to_go_on
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 runs.add_to(app)
+relabel.add_to(app)
 app.add_typer(data.app, name="data")
 subset.add_to(data.app)
 app.add_typer(simulation.app, name="sim")

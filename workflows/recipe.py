@@ -81,15 +81,16 @@ def find_recipe(name: str) -> Path:
     raise MissingFileError(f"no recipe {name!r}: it is no file, and the shipped recipes are {', '.join(shipped)}")
 
 
-def load_recipe(path: Path, *, output: str = "") -> Recipe:
-    """Read and check the recipe in `path`; `output` replaces its output folder."""
+def load_recipe(path: Path, *, output: str = "", variables: Mapping[str, str] | None = None) -> Recipe:
+    """Read and check the recipe in `path`; `output` replaces its output folder. `variables` are put in before those of
+    the environment."""
     try:
         raw = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise ConfigError(f"recipe {path} is not valid YAML: {error}") from error
     if not isinstance(raw, Mapping):
         raise ConfigError(f"recipe {path} must be a mapping with the keys name and steps; got {type(raw).__name__}")
-    written: _Written = config_from(_Written, _with_variables(raw))
+    written: _Written = config_from(_Written, _with_variables(raw, {**os.environ, **(variables or {})}))
     steps = tuple(_step(entry, where=f"{path}, step {number}") for number, entry in enumerate(written.steps, start=1))
     output = output or written.output or f"runs/{written.name}"
     plugins = tuple(_plugin(path.parent, plugin) for plugin in written.plugins)
@@ -126,12 +127,12 @@ def _names(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
-def _with_variables(value: Any) -> Any:
-    """`value` with environment variables put in; an unset one without a default becomes empty text."""
+def _with_variables(value: Any, variables: Mapping[str, str]) -> Any:
+    """`value` with `variables` put in; an unset one without a default becomes empty text."""
     if isinstance(value, str):
-        return _VARIABLE.sub(lambda match: os.environ.get(match[1]) or (match[2] or ""), value)
+        return _VARIABLE.sub(lambda match: variables.get(match[1]) or (match[2] or ""), value)
     if isinstance(value, Mapping):
-        return {key: _with_variables(inner) for key, inner in value.items()}
+        return {key: _with_variables(inner, variables) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_with_variables(inner) for inner in value]
+        return [_with_variables(inner, variables) for inner in value]
     return value

@@ -13,6 +13,7 @@ import google_crc32c
 import pyarrow.parquet
 
 from storage.atomic_files import read_json
+from storage.datasets.check_sources import lost_sources
 from storage.datasets.commit import leftovers
 from storage.datasets.dataset import read_about
 from storage.datasets.index import current_index, index_of, read_index
@@ -34,6 +35,7 @@ Kind = Literal[
     "label",
     "index",
     "plan",
+    "source",
     "orphan",
     "leftover",
 ]
@@ -65,6 +67,8 @@ class Finding:
         """The command that mends it, with DATASET in the place of the folder."""
         if not self.is_damage:
             return "pyramid data clean DATASET"
+        if self.kind == "source":
+            return "put the file back as it was, or name its folder in PYRAMID_SOURCES"
         return {"plan": "pyramid resume DATASET", "duplicate": "pyramid data subset DATASET --help"}.get(
             self.kind, "pyramid data repair DATASET"
         )
@@ -92,6 +96,8 @@ def findings(root: Path) -> Iterator[Finding]:
         yield from _check_index(sink, manifests)
         base = base or manifests
     yield from _check_plan(root)
+    for lost in lost_sources(episode for manifest in base.values() for episode in manifest.episodes):
+        yield Finding(kind="source", path=lost.file, text=lost.text)
     for path in leftovers(root, older_than_s=0.0):
         orphan = path.suffix == ".zarr"
         text = "a shard that no manifest speaks of" if orphan else "left behind by an attempt that ended or goes on"

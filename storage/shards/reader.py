@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from storage.atomic_files import read_json
 from storage.episode import Episode
 from storage.errors import CorruptFileError, MissingFileError, SchemaVersionError, UnknownNameError, WorldError
-from storage.frames import Frames
+from storage.frames import Frames, frame_codec
 from storage.shards.sidecar import Sidecar
 from storage.shards.writer import ENDS, RECORDS
 from storage.shards.zarr_documents import GROUP_KEY, INDEX_CRC_BYTES, SHARD_VERSION, ArrayMetadata, parse_array
+from storage.source_frame import SourceFrame
 
 
 class Shard:
@@ -146,7 +147,10 @@ class Shard:
             video = self.video(camera)
             self._expect_steps(f"video/{camera}", len(video))
             for row in {0, len(video) - 1}:
-                video.frames(row, row + 1).decode()
+                if frame_codec(video.codec).is_reference:
+                    SourceFrame.from_payload(video[row])
+                else:
+                    video.frames(row, row + 1).decode()
 
     def _expect_steps(self, name: str, rows: int) -> None:
         if rows != self.steps:

@@ -83,6 +83,8 @@ def _sharding(metadata: ArrayMetadata) -> dict[str, Any]:
 def _frame_codecs(codec: FrameCodec) -> list[dict[str, Any]]:
     if codec.is_jpeg:
         return [{"name": "jpeg", "configuration": jpeg_configuration(codec)}]
+    if codec.is_reference:
+        return [{"name": "data_pyramid.reference"}]
     zstd = {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
     return [_bytes_codec(np.dtype(codec.dtype)), zstd]
 

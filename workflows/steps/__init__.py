@@ -1,6 +1,18 @@
 """The steps that a recipe is made of: one file each, listed in `STEPS`."""
 
-from workflows.steps import generate, import_data, label, read_batches, report, stages, statistics
+from workflows.steps import (
+    generate,
+    import_data,
+    label,
+    near_duplicates,
+    read_batches,
+    relabel_report,
+    report,
+    select,
+    stages,
+    statistics,
+    watch,
+)
 from workflows.steps.step_kind import StepKind
 
 STEPS: dict[str, StepKind] = {
@@ -11,5 +23,9 @@ STEPS: dict[str, StepKind] = {
     "statistics": statistics.STEP,
     "read_batches": read_batches.STEP,
     "report": report.STEP,
+    "watch": watch.STEP,
+    "near_duplicates": near_duplicates.STEP,
+    "select": select.STEP,
+    "relabel_report": relabel_report.STEP,
 }
 """Every kind of step by the name that it has in a recipe."""

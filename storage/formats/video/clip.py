@@ -93,7 +93,7 @@ def read_clip(
     return Clip(
         frames=Frames(payloads=payloads, height_px=size[0], width_px=size[1], codec=coding.codec),
         timestamp=np.array([float(time) for time in times]),
-        source_frame=numbers + _number_of(path, zero),
+        source_frame=numbers + number_in_file(path, zero),
         rate=rate,
         resampled=resampled,
     )
@@ -123,7 +123,7 @@ def _nearest(
         step += 1
 
 
-def _number_of(path: Path, seconds: Fraction) -> int:
+def number_in_file(path: Path, seconds: Fraction) -> int:
     """The number in its file of the frame shown at `seconds`."""
     return bisect_left(_times(path, path.stat().st_mtime_ns), seconds) if seconds > 0 else 0
 

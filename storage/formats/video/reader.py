@@ -39,7 +39,7 @@ class VideoInfo:
 
 def probe(path: Path) -> VideoInfo:
     """Facts from the file's header and its first frame; raises MissingFileError or CorruptFileError."""
-    with _opened(path) as (container, stream):
+    with opened_video(path) as (container, stream):
         first = next(_decoded(path, container, stream), None)
         if first is None:
             raise CorruptFileError(f"{path} holds no frame at all; {_AGAIN}")
@@ -69,7 +69,7 @@ def decoded(
 
     Raises CorruptFileError where decoding stops, and after the last frame when the file declares more than it holds.
     """
-    with _opened(path) as (container, stream):
+    with opened_video(path) as (container, stream):
         zero = int(stream.start_time or 0)
         start = Fraction(start_s)
         if start > 0:
@@ -84,7 +84,7 @@ def decoded(
 
 def presentation_times(path: Path) -> list[Fraction]:
     """The presentation time of every frame, seconds after the first one, without decoding any."""
-    with _opened(path) as (container, stream):
+    with opened_video(path) as (container, stream):
         try:
             stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
         except av.error.FFmpegError as error:
@@ -100,12 +100,12 @@ def is_constant_rate(times: list[Fraction], rate: Fraction) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def opened_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its first video stream, ready to be decoded by one thread."""
     if not path.is_file():
         raise MissingFileError(f"{path} is not there; expected a video file")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise CorruptFileError(f"{path} does not open as a video ({error}); {_AGAIN}") from error
     with container:

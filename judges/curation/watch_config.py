@@ -1,0 +1,56 @@
+"""The settings of the stage `watch_video`."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from judges.curation.action_clips import ClipConfig
+from judges.curation.camera_motion import CameraMotionConfig
+from judges.curation.clip_verdicts import ClipRules
+from judges.curation.overlays import OverlayConfig
+from judges.curation.spans import SpanConfig
+from judges.hands.hand_config import HandConfig
+from storage.errors import ConfigError, UnknownNameError
+from storage.frames import frame_codec
+
+FrameStorage = Literal["auto", "copy", "reference"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """`frames` says whether shards hold pixels ("copy") or name frames of the source ("reference"); "auto" copies where
+    the licence of the data set allows it. Frames are stored with `short_side_px` pixels on their shorter side (0: as
+    they are), never enlarged, in `codec`. Videos smaller than `smallest_px` are left out.
+
+    `rejected` says what becomes of black, still and fading stretches: "keep" stores them as clips with the verdict that
+    speaks against them, "drop" counts them with reason and place. `blur_faces` needs copied frames. `instruction` is
+    given to clips that nobody narrated.
+    """
+
+    frames: FrameStorage = "auto"
+    short_side_px: int = 256
+    codec: str = "jpeg"
+    smallest_px: int = 32
+    embodiment: str = "human"
+    instruction: str = ""
+    rejected: Literal["keep", "drop"] = "keep"
+    blur_faces: bool = False
+    camera: CameraMotionConfig = field(default_factory=CameraMotionConfig)
+    spans: SpanConfig = field(default_factory=SpanConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    rules: ClipRules = field(default_factory=ClipRules)
+    overlays: OverlayConfig = field(default_factory=OverlayConfig)
+    hands: HandConfig = field(default_factory=HandConfig)
+
+    def __post_init__(self) -> None:
+        if self.frames not in ("auto", "copy", "reference"):
+            raise UnknownNameError.among("way to store frames", self.frames, ("auto", "copy", "reference"))
+        if self.rejected not in ("keep", "drop"):
+            raise UnknownNameError.among("rejected", self.rejected, ("keep", "drop"))
+        if self.short_side_px < 0 or self.smallest_px < 1:
+            raise ConfigError(
+                f"short_side_px is 0 or more, smallest_px at least 1; got {self.short_side_px}, {self.smallest_px}"
+            )
+        if not frame_codec(self.codec).is_jpeg:
+            raise ConfigError(f"copied frames are colour JPEG: codec is jpeg or high; got {self.codec!r}")
+        if self.blur_faces and self.frames == "reference":
+            raise ConfigError("blur_faces changes pixels, and frames: reference stores none; use frames: copy")

@@ -1,0 +1,83 @@
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from storage.datasets.dataset import Dataset
+from storage.datasets.selection import read_selection
+from storage.formats.human_video.testing import numbered_scene
+from storage.formats.testing import tiny_video
+from storage.testing import assert_sound
+from workflows.cli import app
+from workflows.recipe import load_recipe
+from workflows.relabel_report.collect import collect
+from workflows.run_context import RunContext
+from workflows.run_recipe import run_recipe
+
+RECIPE = """
+name: small
+output: unused
+steps:
+  - watch: {path: "${INPUT}", segment_s: 4, frames: copy}
+  - near_duplicates: {}
+  - select: {name: good}
+  - relabel_report: {gallery: 2}
+"""
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    tiny_video(folder / "a.mp4", numbered_scene(100, seed=1), rate=Fraction(20))
+    tiny_video(folder / "copy of a.mp4", numbered_scene(100, seed=1), rate=Fraction(20))
+    tiny_video(folder / "dark.mp4", np.zeros((40, 96, 128, 3), np.uint8), rate=Fraction(20))
+    (folder / "broken.mp4").write_bytes(b"no video")
+    (folder / "captions.jsonl").write_text(json.dumps({"file": "a.mp4", "caption": "#C C moves the disc"}))
+    return folder
+
+
+def run(tmp_path: Path, videos: Path) -> Path:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    root = tmp_path / "data"
+    recipe = load_recipe(tmp_path / "recipe.yaml", output=str(root), variables={"INPUT": str(videos)})
+    list(run_recipe(recipe, RunContext(root=root)))
+    return root
+
+
+def test_videos_become_a_sound_data_set_with_a_selection_and_a_page(tmp_path: Path, videos: Path) -> None:
+    root = run(tmp_path, videos)
+    assert_sound(root)
+    good = read_selection(root, "good")
+    assert good.reasons() == {"near_duplicate": 1, "black": 1}
+    kept = [Dataset.open(root).episode(name) for name in good.episodes]
+    assert {episode.instruction for episode in kept} <= {"move the disc", ""}
+    page = (root / "relabel.html").read_text()
+    assert "broken.mp4" in page
+    assert page.count("<video") == 1
+
+
+def test_the_hours_of_the_page_add_up_to_what_came_in(tmp_path: Path, videos: Path) -> None:
+    found = collect(run(tmp_path, videos), "good")
+    assert found.hours_in == pytest.approx((5 + 5 + 2) / 3600)
+    assert found.hours_kept == pytest.approx(5 / 3600)
+    assert {row.what for row in found.rows} == {"kept", "stored, not selected", "not stored"}
+    assert [file for file, _ in found.problems] == ["broken.mp4"]
+
+
+def test_running_it_again_changes_nothing(tmp_path: Path, videos: Path) -> None:
+    root = run(tmp_path, videos)
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("shards/*/zarr.json")}
+    run(tmp_path, videos)
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("shards/*/zarr.json")} == before
+    assert read_selection(root, "good").reasons() == {"near_duplicate": 1, "black": 1}
+
+
+def test_the_command_shows_its_plan_and_leaves_no_trace(
+    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app(["relabel", str(videos), "--output", "out", "--dry-run"], standalone_mode=False)
+    assert "watch_video" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,39 @@
+"""`pyramid relabel`: a folder of videos in, a data set with clips, labels, verdicts and a selection out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.engines.options import EngineOptions
+from workflows.commands.options import DatasetOutput, DryRun, folder_for, with_engine
+from workflows.run_context import RunContext
+
+RECIPE = "relabel_human_video"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(relabel)
+
+
+@with_engine
+def relabel(
+    source: Annotated[str, typer.Argument(help="A video, or a folder with videos.", metavar="INPUT")],
+    options: EngineOptions,
+    output: DatasetOutput = "",
+    recipe: Annotated[str, typer.Option(help="A YAML file, or the name of a shipped recipe.")] = RECIPE,
+    layout: Annotated[str, typer.Option(help="How the data set lies: auto, folder, ego4d, egodex, ...")] = "auto",
+    dry_run: DryRun = False,
+) -> None:
+    """Turn videos without actions into training data. Running it again goes on where it stopped."""
+    from workflows.recipe import find_recipe, load_recipe
+    from workflows.run_recipe import describe_recipe, run_recipe
+
+    variables = {"INPUT": str(Path(source).expanduser().absolute()), "DATASET_LAYOUT": layout}
+    loaded = load_recipe(find_recipe(recipe), output=str(folder_for(output, source)), variables=variables)
+    context = RunContext(root=Path(loaded.output), seed=loaded.seed, options=options)
+    if dry_run:
+        print(describe_recipe(loaded, context))
+        return
+    for line in run_recipe(loaded, context):
+        print(line, flush=True)
