@@ -101,12 +101,15 @@ class PlannedStage:
 
     def make(self, root: Path) -> StageCall:
         """The stage, ready to be called, for a data set in `root`."""
-        return self.row.make(_with_dataset(self.settings, root))
+        return self.row.make(with_dataset(self.settings, root))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedJob:
-    """A job that was checked: everything that a worker needs, and all that resuming needs besides the plan."""
+    """A job that was checked: everything that a worker needs, and all that resuming needs besides the plan.
+
+    `inputs` are the hashes of the files that stages name (a model's weights), by stage, as they were at planning.
+    """
 
     name: str
     stages: tuple[PlannedStage, ...]
@@ -117,6 +120,7 @@ class PlannedJob:
     policy: Policy = Policy()
     versions: Mapping[str, str] = field(default_factory=dict)
     number: int = 0
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         stages = [{"name": each.name, "stage": each.row.to_json(), "settings": each.settings} for each in self.stages]
@@ -128,6 +132,7 @@ class PlannedJob:
             "until": until,
             "policy": asdict(self.policy),
             "versions": dict(self.versions),
+            "inputs": {name: dict(found) for name, found in self.inputs.items()},
         }
 
     @classmethod
@@ -143,19 +148,22 @@ class PlannedJob:
         return cls(**{**record, "stages": stages, "until": until, "policy": Policy(**record["policy"])})
 
     def same_work(self, other: "PlannedJob") -> bool:
-        """Whether the other job would give the same episodes."""
-        mine, its = (
-            canonical_json(replace(job, policy=Policy(), versions={}, number=0).to_json()) for job in (self, other)
-        )
-        return mine == its
+        """Whether the other job would give the same episodes. How many are wanted in the end may differ: a job that is
+        asked for more is the same job."""
+        return self._work() == other._work()
+
+    def _work(self) -> str:
+        until = replace(self.until, kept=1, most_items=0) if self.until else None
+        names = [stage.name for stage in self.stages]
+        return canonical_json([self.name, self.config_hash, self.sink, self.seed, names, until])
 
 
-def _with_dataset(value: Any, root: Path) -> Any:
+def with_dataset(value: Any, root: Path) -> Any:
     """`value` with "@dataset" replaced by the data set's folder, inside mappings and lists too."""
     if isinstance(value, str) and (value == DATASET or value.startswith(f"{DATASET}/")):
         return str(root) + value.removeprefix(DATASET)
     if isinstance(value, Mapping):
-        return {key: _with_dataset(inner, root) for key, inner in value.items()}
+        return {key: with_dataset(inner, root) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_dataset(inner, root) for inner in value]
+        return [with_dataset(inner, root) for inner in value]
     return value

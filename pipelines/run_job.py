@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pipelines.engines.options import EngineOptions
 from pipelines.job import Job, PlannedJob
-from pipelines.planning.job_file import check_versions, job_names, read_job, write_job
+from pipelines.planning.job_file import job_names, read_job, write_job
 from pipelines.planning.plan import planned, units_of
+from pipelines.planning.resume_check import check_resumable, refuse_code_inside
 from pipelines.progress.job_counts import JobResult
 from pipelines.progress.status import JobStatus, status
 from pipelines.refuse_damage import refuse_damage
@@ -30,10 +31,12 @@ def run_job(dataset_root: Path, job: Job, options: EngineOptions = EngineOptions
     """
     root = Path(dataset_root).absolute()
     settled = planned(job)
+    refuse_code_inside(root, settled)
     units = units_of(settled, job.units)
     dataset = Dataset.create_or_open(root, name=root.name)
     _check_output(root)
     _check_labels(root, settled)
+    _check_topping_up(root, settled)
     dataset.declare(*job.embodiments)
     settled = write_job(root, settled)
     if units:
@@ -47,12 +50,14 @@ def resume(
     options: EngineOptions = EngineOptions(),  # noqa: B008
     *,
     retry_failed: bool = True,
+    trust: bool = False,
 ) -> tuple[JobResult, ...]:
     """Do what is left of every job of a data set, or of `job`, in the order in which they were planned.
 
     What is left is the plan minus the manifests; units that were given up are tried again unless `retry_failed` is off.
     The folder is all it takes, and the engine may be another than the one that began. Raises CorruptFileError where
-    committed files are missing or too short.
+    committed files are missing or too short, and ConfigError where the files that a stage names (a model) have changed,
+    or where the plan names code that this program does not know, unless `trust` says that its maker is trusted.
     """
     root = Path(dataset_root).absolute()
     refuse_damage(root)
@@ -60,7 +65,7 @@ def resume(
     _check_output(root)
     jobs = [read_job(root, name) for name in (job_names(root) if job is None else [job])]
     for each in jobs:
-        check_versions(each)
+        check_resumable(root, each, trust=trust)
     return tuple(run_rounds(root, each, options, retry_failed=retry_failed) for each in jobs)
 
 
@@ -70,6 +75,18 @@ def _check_output(root: Path) -> None:
         raise WorldError(
             f"{root} cannot be written: read-only, or the disk is full; choose another folder or make room"
         )
+
+
+def _check_topping_up(root: Path, job: PlannedJob) -> None:
+    """Two jobs that count on the same attempts would make the same episodes twice."""
+    for name in job_names(root) if job.until else ():
+        other = read_job(root, name)
+        same = (other.config_hash, other.seed, other.sink) == (job.config_hash, job.seed, job.sink)
+        if name != job.name and other.until and same:
+            raise AlreadyWrittenError(
+                f"job {name!r} of {root} makes the same episodes as {job.name!r} would: the same settings and seed. Ask"
+                f" for more under the name {name!r}, or take another seed"
+            )
 
 
 def _check_labels(root: Path, job: PlannedJob) -> None:

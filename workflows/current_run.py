@@ -36,6 +36,9 @@ class NotedProgress:
     def end(self, tally: "Tally") -> None:
         self._display.end(tally)
 
+    def said(self, text: str) -> None:
+        self._display.said(text)
+
 
 def how_to_go_on() -> str:
     """What to do after a run ended early."""

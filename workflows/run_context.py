@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from storage.datasets.dataset import Dataset
 
 
+def from_anywhere(path: str) -> str:
+    """`path`, absolute where it names something that is there (perhaps with ":name" after it), so that a job that names
+    it can be resumed from any folder. Other texts stay as they are."""
+    file, colon, name = path.partition(":")
+    return f"{Path(file).absolute()}{colon}{name}" if path and Path(file).exists() else path
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
     """The data set that a run writes into, the run's seed, and what its jobs are run with."""

@@ -1,6 +1,7 @@
 """What the engines have in common, and how one is started."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,10 +27,16 @@ class Engine(Protocol):
 def start_engine(root: Path, job: PlannedJob, options: EngineOptions) -> Engine:
     """The engine that `options` ask for, ready to work on units of `job`. Ray takes a second to import, so only who
     wants it pays."""
-    if options.engine == "local":
+    if options.chosen == "local":
         from pipelines.engines.local import LocalEngine
 
         return LocalEngine(root, job)
+    if options.chosen == "auto":
+        from pipelines.engines.auto import AutoEngine
+
+        in_ray = replace(options, engine="ray")
+        say = options.progress.said if options.progress else (lambda text: None)
+        return AutoEngine(root, job, start_ray=lambda: start_engine(root, job, in_ray), say=say)
     if options.address and options.address.startswith("ray://"):
         from pipelines.engines.ray_client import RayClientEngine
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import ray
 
+from pipelines.engines.auto import usable_cores
 from pipelines.engines.fused_stages import Segment
 from storage.errors import ConfigError, WorldError
 
@@ -112,8 +113,7 @@ def _serves(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def _alone(workers: int | None, *, cpus: float, passing: bool) -> dict[str, Any]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = workers or max(1, int(usable // cpus))
+    processes = workers or max(1, int(usable_cores() // cpus))
     settings: dict[str, Any] = {
         # Without "local", Ray would join whatever cluster happens to run on this machine.
         "address": "local",

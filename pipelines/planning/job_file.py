@@ -19,7 +19,8 @@ def job_names(root: Path) -> list[str]:
 
 
 def write_job(root: Path, job: PlannedJob) -> PlannedJob:
-    """Record `job`; returns it as recorded. A job of this name that would do other work raises AlreadyWrittenError."""
+    """Record `job`; returns it as recorded. A job of this name that would do other work raises AlreadyWrittenError; one
+    that wants more or fewer episodes of the same work goes on from what is there."""
     path = _path(root, job.name)
     number = len(job_names(root))
     if path.exists():

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipelines.catalog import find_stage
-from pipelines.config import identity_of, settings_of
+from pipelines.config import NamesFiles, identity_of, settings_of
 from pipelines.job import Job, PlannedJob, PlannedStage, UnitItems
 from pipelines.planning.field_check import check_fields
 from pipelines.planning.versions import versions
@@ -17,6 +17,7 @@ def planned(job: Job) -> PlannedJob:
     """`job`, checked and with every setting filled in. Raises ConfigError or UnknownNameError; nothing has run then."""
     chain: list[PlannedStage] = []
     identities: list[tuple[str, int, Mapping[str, Any]]] = []
+    inputs: dict[str, dict[str, str]] = {}
     for name, settings in job.stages:
         row = find_stage(name)
         try:
@@ -27,6 +28,8 @@ def planned(job: Job) -> PlannedJob:
         unique = f"{name}#{times + 1}" if times else name
         chain.append(PlannedStage(name=unique, row=row, settings=settings_of(config)))
         identities.append((unique, row.version, identity_of(config)))
+        if isinstance(config, NamesFiles):
+            inputs[unique] = dict(config.inputs())
     if not chain:
         raise ConfigError(f"job {job.name!r} has no stages")
     check_fields(job.name, [(stage.name, stage.row) for stage in chain], job.provides)
@@ -39,6 +42,7 @@ def planned(job: Job) -> PlannedJob:
         until=job.until,
         policy=job.policy,
         versions=versions(),
+        inputs=inputs,
     )
 
 

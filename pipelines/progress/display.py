@@ -54,6 +54,11 @@ class ProgressDisplay:
         if self._view is not None:
             self._view.close(Moment(tally=tally))
 
+    def said(self, text: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        if self._view is not None:
+            self._view.said(text)
+
     def _watch(self, tally: Tally, view: "Bar | Lines") -> None:
         began_s = time.time()
         while not self._stop.wait(self._look_s):
@@ -77,6 +82,10 @@ class Lines:
         if begun and state != self._last and time.monotonic() - self._last_s >= self._every_s:
             self._last, self._last_s = state, time.monotonic()
             self._write(moment)
+
+    def said(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
 
     def close(self, moment: Moment) -> None:
         self._write(moment)
@@ -108,6 +117,9 @@ class Bar:
         # Between the end of a unit and its result it is in nobody's counts for a moment; a bar does not go back.
         self._furthest = max(self._furthest, moment.share)
         self._bar.update(self._task, completed=self._furthest, told=self._told(moment))
+
+    def said(self, text: str) -> None:
+        self._bar.console.print(text, highlight=False, markup=False)
 
     def close(self, moment: Moment) -> None:
         self.show(moment)

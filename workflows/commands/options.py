@@ -20,7 +20,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print for machines.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="DATASET")]
 
 _ENGINE = {
-    "engine": (Annotated[EngineName, typer.Option(help="One process here, or Ray workers.")], "local"),
+    "engine": (
+        Annotated[EngineName, typer.Option(help="local: one process here; ray: Ray workers; auto: what pays.")],
+        "auto",
+    ),
     "address": (
         Annotated[
             str | None,

@@ -88,12 +88,18 @@ def resume(
     run: RunFolder,
     options: EngineOptions,
     job: Annotated[str | None, typer.Option(help="Only this job.")] = None,
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="A Python file of stages of your own that the jobs use; repeat.")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run code outside the data set that its plan names.")] = False,
 ) -> None:
     """Do what is left of every job of a data set."""
+    from pipelines.catalog import load_stages
     from pipelines.run_job import resume as resume_jobs
     from storage.errors import WorkFailedError
 
-    results = resume_jobs(run, job, options)
+    load_stages(plugin or [])
+    results = resume_jobs(run, job, options, trust=trust)
     for result in results:
         print(f"{result.tally.job}: kept {result.tally.kept}, {len(result.dead_letters)} units given up")
     if any(result.dead_letters for result in results):

@@ -8,7 +8,7 @@ from pipelines.job import Job, Until
 from pipelines.run_job import JobResult
 from storage.embodiment import embodiment
 from storage.errors import ConfigError
-from workflows.run_context import RunContext
+from workflows.run_context import RunContext, from_anywhere
 from workflows.steps.step_kind import JobStep
 
 KEPT_PER_UNIT = 8
@@ -51,7 +51,9 @@ def generate_job(context: RunContext, step: GenerateStep) -> Job:
         settings={"tries": step.tries},
         inputs=step.multiply.inputs(),
     )
-    stages = (("multiply", asdict(step.multiply)),)
+    paths = {"task": from_anywhere(step.task) if ".py" in step.task else step.task}
+    paths["source_file"] = from_anywhere(step.source_file)
+    stages = (("multiply", {**asdict(step.multiply), **paths}),)
     return Job(
         name=step.name or task.name,
         stages=stages,

@@ -9,7 +9,7 @@ from pipelines.read_unit import fields_of, label_units
 from pipelines.run_job import JobResult
 from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError
-from workflows.run_context import RunContext
+from workflows.run_context import RunContext, from_anywhere
 from workflows.steps.step_kind import JobStep
 
 LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label"}
@@ -41,9 +41,10 @@ def label_job(context: RunContext, step: LabelStep) -> Job:
     if not units:
         bodies = f" of {', '.join(step.embodiments)}" if step.embodiments else ""
         raise ConfigError(f"{context.root} has no episodes with video{bodies} to label; import or generate some first")
+    model = step.model if step.model == "starter" else from_anywhere(step.model)
     return Job(
         name=f"label-{step.sidecar}",
-        stages=(("read_unit", {}), (LABELLERS[step.kind], {"model": step.model, **step.settings})),
+        stages=(("read_unit", {}), (LABELLERS[step.kind], {"model": model, **step.settings})),
         units=label_units(dataset, units),
         sink=f"labels/{step.sidecar}",
         seed=context.seed,
