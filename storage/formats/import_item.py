@@ -14,12 +14,13 @@ from typing import Any, Literal, get_args
 from storage.embodiment import Embodiment, embodiment, register
 from storage.episode import Layer
 from storage.errors import ConfigError, InputError, MissingFileError, UnknownNameError
+from storage.formats.mapping.column_map import ColumnMap, parse_map
 from storage.formats.video.clip import FrameCoding
 from storage.frames import frame_codec
 from storage.ids import canonical_json, content_id
 from storage.resizing import Fit, Resize
 
-FormatName = Literal["lerobot", "robomimic", "videos"]
+FormatName = Literal["lerobot", "robomimic", "videos", "aloha", "replay_zarr", "maniskill", "agibot", "droid", "rlds"]
 _BYTES_PER_PIXEL = {"jpeg": 0.15, "high": 0.3, "lossless": 2.5}
 _WHOLE_BYTES, _SAMPLE_BYTES = 1 << 20, 1 << 18
 
@@ -56,11 +57,13 @@ class ImportConfig:
     most `episodes_per_unit` episodes and about `megabytes_per_unit` of encoded frames. `rate_hz` samples videos at
     another rate, and is the rate of robomimic files that do not tell theirs. `mask` is a robomimic filter key;
     `flip_images` turns its images upside down. `instruction_column` is the LeRobot annotation to take the instruction
-    from. `length_tolerance_frames` cuts video and rows to the shorter one when they differ by no more.
+    from. `length_tolerance_frames` cuts video and rows to the shorter one when they differ by no more. `map` says which
+    column becomes what (see `storage.formats.mapping.column_map`), `map_file` names a file that says so. A source of
+    numbers without an action or a state is refused unless `allow_no_actions` or `allow_no_state` is set.
     """
 
     path: str = _planning("")
-    format: Literal["auto", "lerobot", "robomimic", "videos"] = _planning("auto")
+    format: FormatName | Literal["auto"] = _planning("auto")
     layer: Layer | Literal[""] = ""
     embodiment: str = ""
     instruction: str = ""
@@ -78,6 +81,10 @@ class ImportConfig:
     flip_images: bool = False
     instruction_column: str = ""
     length_tolerance_frames: int = 0
+    map: Mapping[str, str] = field(default_factory=dict)
+    map_file: str = _planning("")
+    allow_no_actions: bool = _planning(False)
+    allow_no_state: bool = _planning(False)
 
     def __post_init__(self) -> None:
         if self.layer and self.layer not in get_args(Layer):
@@ -92,6 +99,7 @@ class ImportConfig:
                 "limit, rate_hz and length_tolerance_frames are 0 or more; "
                 f"got {self.limit}, {self.rate_hz} and {self.length_tolerance_frames}"
             )
+        parse_map(self.map)
         if frame_codec(self.codec).channels != 3:
             raise ConfigError(f"imported cameras are colour; codec {self.codec!r} holds a single plane")
 
@@ -100,6 +108,11 @@ class ImportConfig:
         """How imported frames are stored."""
         size = None if self.size_px is None else (int(self.size_px[0]), int(self.size_px[1]))
         return FrameCoding(resize=Resize(size_px=size, fit=self.fit), codec=self.codec)
+
+    @property
+    def columns(self) -> ColumnMap:
+        """The mapping, parsed."""
+        return parse_map(self.map)
 
     def wants(self, number: int) -> bool:
         """Whether episode `number` of the source is asked for."""
@@ -151,7 +164,8 @@ class ImportItem:
     def kind(self, config: ImportConfig) -> str:
         """Items of one kind fit into one shard: same embodiment, rate, arrays, cameras and sizes."""
         sizes = {name: config.coding.resize.size_of(*size) for name, size in self.cameras.items()}
-        return content_id(self.format, self.embodiment, self.rate, sorted(self.arrays), sizes)
+        # Of one source: two data sets of one folder have files of equal names.
+        return content_id(self.format, self.root, self.embodiment, self.rate, sorted(self.arrays), sizes)
 
     def megabytes(self, config: ImportConfig) -> float:
         """About how much its frames will take, encoded: real pictures in JPEG take 0.15 bytes a pixel."""

@@ -5,8 +5,6 @@ cameras of one episode) and a text; whatever else it says is kept in the provena
 `source_frame`, so that labels can be written beside sources whose frames may not be passed on.
 """
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,10 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from storage.embodiment import embodiment
+from storage.embodiment import EMBODIMENTS, Embodiment
 from storage.episode import Episode
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError
+from storage.formats.untrusted.clean_names import clean_name, distinct
 from storage.formats.import_item import ImportConfig, ImportItem, fingerprint
+from storage.formats.untrusted.json_lines import json_lines
+from storage.formats.mapping.fates import Fate
 from storage.formats.video.clip import Clip, read_clip
 from storage.formats.video.reader import VIDEO_SUFFIXES, VideoInfo, probe
 from storage.formats.video.writer import rate_fraction
@@ -41,7 +42,7 @@ def list_videos(root: Path, config: ImportConfig) -> list[ImportItem]:
     can be read at all, the first error is raised here.
     """
     folder = root if root.is_dir() else root.parent
-    embodiment(config.embodiment or "human")
+    body = _body(config)
     captions = read_captions(folder, config)
     items: list[ImportItem] = []
     failure: InputError | None = None
@@ -51,12 +52,26 @@ def list_videos(root: Path, config: ImportConfig) -> list[ImportItem]:
         except InputError as error:
             failure = failure or error
             items.append(_item(folder, source, config))
+    items = [replace(item, embodiment_record=body.to_json()) for item in items]
     if failure and all(item.details.get("unreadable") for item in items):
         raise failure
     numbered = [replace(item, number=number) for number, item in enumerate(items) if config.wants(number)]
     if missing := [number for number in config.episodes if number >= len(items)]:
         raise ConfigError(f"{root} has no episodes {missing}; it has {len(items)}, numbered from 0")
     return config.limited(numbered)
+
+
+def video_fates(root: Path, config: ImportConfig) -> list[Fate]:
+    """What becomes of the first videos of `root`: cameras, and nothing else."""
+    folder = root if root.is_dir() else root.parent
+    sources = _sources(root, folder, config)
+    return [Fate(column=file, became="camera", detail=f"video/{camera}") for camera, file in sources[0].cameras.items()]
+
+
+def _body(config: ImportConfig) -> Embodiment:
+    """The embodiment of videos; a name that nobody knows is a new body of which nothing is known but its looks."""
+    name = config.embodiment or "human"
+    return EMBODIMENTS.get(name) or Embodiment(name=name, description="Seen in videos only; no state and no action")
 
 
 def read_captions(folder: Path, config: ImportConfig) -> dict[str, dict[str, Any]]:
@@ -67,14 +82,10 @@ def read_captions(folder: Path, config: ImportConfig) -> dict[str, dict[str, Any
             raise MissingFileError(f"{path} is not there; captions_file names a file in the folder of the videos")
         return {}
     rows: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            rows[str(Path(row["file"]))] = row
-        except (ValueError, KeyError, TypeError) as error:
-            raise CorruptFileError(f'{path}, line {number}: expected a JSON object with "file" ({error!r})') from error
+    for number, row in json_lines(path, "file"):
+        if not isinstance(row["file"], str) or "\0" in row["file"]:
+            raise CorruptFileError(f'{path}, line {number}: "file" must be the path of a video; got {row["file"]!r}')
+        rows[str(Path(row["file"]))] = row
         key = config.videos.caption_key
         if key and key not in row:
             raise SchemaError(f"{path}, line {number} has no {key!r}; it has {', '.join(row)}")
@@ -127,10 +138,11 @@ def _sources(root: Path, folder: Path, config: ImportConfig) -> list[_Source]:
         return [_Source(name=name, cameras={config.videos.camera: name}) for name in names]
     groups: dict[str, dict[str, str]] = {}
     for path, name in zip(files, names, strict=True):
-        camera = re.sub(r"[^A-Za-z0-9_.\-]", "_", path.stem)
+        group = groups.setdefault(str(path.parent.relative_to(folder)), {})
+        camera = distinct(clean_name(path.stem), group, path.name)
         if not config.cameras or camera in config.cameras:
-            groups.setdefault(str(path.parent.relative_to(folder)), {})[camera] = name
-    return [_Source(name=name, cameras=cameras) for name, cameras in groups.items()]
+            group[camera] = name
+    return [_Source(name=name, cameras=cameras) for name, cameras in groups.items() if cameras]
 
 
 def _items_of(folder: Path, source: _Source, caption: Mapping[str, Any], config: ImportConfig) -> list[ImportItem]:

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 from storage.errors import CorruptFileError
+from storage.formats.depth import Depth, depth_from_bytes
+from storage.formats.untrusted.limits import check_encoded_image
 from storage.formats.video.clip import FrameCoding
 from storage.frames import Frames
 from storage.resizing import RGB
@@ -15,19 +17,30 @@ from storage.resizing import RGB
 
 def encode_pictures(path: Path, table: Any, column: str, coding: FrameCoding) -> Frames:
     """The images of `column`, one a row, decoded and encoded one at a time; raises CorruptFileError."""
-    return coding.encode(_decoded(path, table, column))
+    return coding.encode(_colour(where, content) for where, content in _contents(path, table, column))
 
 
-def _decoded(path: Path, table: Any, column: str) -> Iterator[RGB]:
+def depth_pictures(path: Path, table: Any, column: str) -> Iterator[Depth]:
+    """The depth images of `column`, one a row, (H, W) uint16; raises CorruptFileError."""
+    return (depth_from_bytes(where, content) for where, content in _contents(path, table, column))
+
+
+def _contents(path: Path, table: Any, column: str) -> Iterator[tuple[str, bytes]]:
     for row, cell in enumerate(table.column(column)):
         value = cell.as_py()
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
             raise CorruptFileError(
                 f"{path}, row {row}: {column} does not hold the bytes of an image; images in files of their own are "
-                "not part of LeRobot v2"
+                "not read"
             )
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise CorruptFileError(f"{path}, row {row}: the image of {column} does not decode; drop the episode")
-        yield np.ascontiguousarray(image[..., ::-1])
+        where = f"{path}, row {row}: the image of {column}"
+        check_encoded_image(where, content)
+        yield where, content
+
+
+def _colour(where: str, content: bytes) -> RGB:
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise CorruptFileError(f"{where} does not decode; drop the episode")
+    return np.ascontiguousarray(image[..., ::-1])

@@ -6,16 +6,14 @@ data set is refused for its robot.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from storage.embodiment import EMBODIMENTS, Embodiment, Layout, Part, Quantity, embodiment
-from storage.errors import CorruptFileError, SchemaError
+from storage.embodiment import EMBODIMENTS, SHIPPED, Embodiment, Layout, Part, Quantity
+from storage.errors import SchemaError
+from storage.formats.derived_embodiment import derived_name
 from storage.formats.lerobot.meta import LeRobotMeta
+from storage.formats.lerobot.vectors import VECTORS, VectorName, Vectors, VectorSource, vectors_of
 
-VectorName = Literal["state", "action"]
-_VECTORS: tuple[VectorName, ...] = ("state", "action")
-_COLUMNS: Mapping[VectorName, str] = {"state": "observation.state", "action": "action"}
 _ROBOT_TYPES = {
     "gr1": "gr1",
     "gr1armsonly": "gr1",
@@ -49,100 +47,32 @@ _ROTATION_NAMES: Mapping[Quantity, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Slice:
-    """`column[start:end]` of the parquet file is one part of a vector."""
-
-    name: str
-    column: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class VectorSource:
-    """Where a vector comes from: a whole column, or slices of several columns in order."""
-
-    slices: tuple[Slice, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(piece.column for piece in self.slices))
-
-    @property
-    def size(self) -> int:
-        return sum(piece.end - piece.start for piece in self.slices)
-
-
-def vector_source(meta: LeRobotMeta, vector: VectorName) -> VectorSource | None:
-    """Where `vector` is stored, or None when the data set has no such vector.
-
-    Usually one column, whose parts modality.json names. When modality.json takes parts from several columns, the vector
-    is those parts one after another.
-    """
-    column = _COLUMNS[vector]
-    slices = [
-        Slice(
-            name=name, column=str(entry.get("original_key") or column), start=int(entry["start"]), end=int(entry["end"])
-        )
-        for name, entry in meta.modality.get(vector, {}).items()
-        if entry.get("original_key") not in ("lapa_action", "dream_actions")
-    ]
-    if slices and {piece.column for piece in slices} != {column}:
-        return VectorSource(slices=tuple(slices))
-    if column not in meta.features:
-        return None
-    size = _width(meta, column)
-    slices.sort(key=lambda piece: (piece.start, piece.end))
-    return VectorSource(slices=_partition(slices, column, size) or (Slice(name="", column=column, start=0, end=size),))
-
-
-def _width(meta: LeRobotMeta, column: str) -> int:
-    shape = meta.features[column].get("shape")
-    if not shape or len(shape) != 1:
-        raise CorruptFileError(f"{meta.root}/meta/info.json: {column} must have a shape of one number; got {shape}")
-    return int(shape[0])
-
-
-def _partition(slices: Sequence[Slice], column: str, size: int) -> tuple[Slice, ...]:
-    """`slices` with what lies between them, or nothing when they overlap or leave the vector."""
-    out: list[Slice] = []
-    at = 0
-    for piece in slices:
-        if piece.start < at or piece.end > size:
-            return ()
-        if piece.start > at:
-            out.append(Slice(name=f"unnamed_{at}", column=column, start=at, end=piece.start))
-        out.append(piece)
-        at = piece.end
-    if out and at < size:
-        out.append(Slice(name=f"unnamed_{at}", column=column, start=at, end=size))
-    return tuple(out)
-
-
-def find_embodiment(meta: LeRobotMeta, wanted: str = "") -> Embodiment:
+def find_embodiment(meta: LeRobotMeta, wanted: str = "", sources: Vectors | None = None) -> Embodiment:
     """The embodiment of a data set: `wanted`, what our own export noted, a known one that fits, or a derived one.
 
-    A derived one is only described, not registered. Raises SchemaError when `wanted` has other sizes.
+    A `wanted` name that nobody knows is a new embodiment of this data set's layout. A derived or new one is only
+    described, not registered. Raises SchemaError when `wanted` is known and has other sizes.
     """
-    sources = {vector: vector_source(meta, vector) for vector in _VECTORS}
+    sources = vectors_of(meta) if sources is None else sources
     sizes = {vector: source.size if source else 0 for vector, source in sources.items()}
+    if wanted in EMBODIMENTS:
+        return _checked(EMBODIMENTS[wanted], sizes, meta)
     if wanted:
-        return _checked(embodiment(wanted), sizes, meta)
+        return _derived(meta, sources, wanted)
     for record in meta.ours.get("embodiments", {}).values():
         return Embodiment.from_json(record)
-    for known in EMBODIMENTS.values():
-        if all(sources[vector] and _names_of(sources[vector]) == _parts_of(known, vector) for vector in sources):
+    for known in (EMBODIMENTS[name] for name in sorted(SHIPPED)):
+        if all(sources[vector] and _names_of(sources[vector]) == _parts_of(known, vector) for vector in VECTORS):
             return known
     simple = re.sub(r"[^a-z0-9]", "", meta.robot_type.lower())
-    named = EMBODIMENTS.get(_ROBOT_TYPES.get(simple, meta.robot_type))
+    named = EMBODIMENTS.get(_ROBOT_TYPES.get(simple, ""))
     if named and (sizes["state"], sizes["action"]) == (named.state.size, named.action.size):
         return named
     return _derived(meta, sources)
 
 
 def _checked(known: Embodiment, sizes: Mapping[VectorName, int], meta: LeRobotMeta) -> Embodiment:
-    for vector in _VECTORS:
+    for vector in VECTORS:
         layout: Layout = getattr(known, vector)
         if layout.size and sizes[vector] and layout.size != sizes[vector]:
             raise SchemaError(
@@ -160,23 +90,14 @@ def _parts_of(known: Embodiment, vector: VectorName) -> list[tuple[str, int]]:
     return [(part.name, part.size) for part in getattr(known, vector).parts]
 
 
-def _derived(meta: LeRobotMeta, sources: Mapping[VectorName, VectorSource | None]) -> Embodiment:
-    name = re.sub(r"[^a-z0-9]+", "_", meta.robot_type.lower()).strip("_") or "robot"
+def _derived(meta: LeRobotMeta, sources: Vectors, name: str = "") -> Embodiment:
+    """A new embodiment of this layout, called `name`, or after the robot's type and the layout."""
     layouts = {vector: _derived_layout(meta, source, vector) for vector, source in sources.items()}
-    found = Embodiment(
-        name=name,
+    return Embodiment(
+        name=name or derived_name(meta.robot_type, layouts["state"], layouts["action"]),
         description=f"Derived from a LeRobot data set of robot type {meta.robot_type!r}; units are unknown",
         state=layouts["state"],
         action=layouts["action"],
-    )
-    if EMBODIMENTS.get(name, found) == found:
-        return found
-    # The type is taken by another layout: the sizes tell the two apart, the same way on every machine.
-    return Embodiment(
-        name=f"{name}_{found.state.size}x{found.action.size}",
-        description=found.description,
-        state=found.state,
-        action=found.action,
     )
 
 
@@ -190,13 +111,13 @@ def _derived_layout(meta: LeRobotMeta, source: VectorSource | None, vector: Vect
                 _guessed(piece.name, piece.end - piece.start, entries.get(piece.name, {})) for piece in source.slices
             )
         )
-    names = _feature_names(meta.features[source.slices[0].column].get("names"))
+    names = feature_names(meta.features[source.slices[0].column].get("names"))
     if len(names) == source.size and len(set(names)) == len(names):
         return Layout(parts=tuple(_guessed(name, 1, {}) for name in names))
     return Layout(parts=(Part(name="vector", size=source.size, quantity="joint", unit="1"),))
 
 
-def _feature_names(names: Any) -> list[str]:
+def feature_names(names: Any) -> list[str]:
     """The names of a feature's numbers: a list, a list in a list, or an object of lists; LeRobot has had all three."""
     if isinstance(names, Mapping):
         names = list(names.values())

@@ -1,57 +1,89 @@
 """Which embodiment the actions of a robomimic file belong to: from the robots and controllers of its environment."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from storage.embodiment import EMBODIMENTS, Embodiment, Layout, Part, embodiment
+from storage.embodiment import EMBODIMENTS, Embodiment, Layout, Part
 from storage.errors import SchemaError
+from storage.formats.derived_embodiment import derived_name, guess_part
 from storage.formats.import_item import ImportConfig
+from storage.formats.mapping.column_map import Piece
+from storage.formats.robomimic.contents import Contents
+from storage.formats.robomimic.robosuite_state import is_readable
 
+_ISAAC_LAB = 2
 _BODIES = {("panda",): "panda", ("panda", "panda"): "two_pandas"}
+OUR_BODIES = frozenset(_BODIES.values())
+"""Bodies whose state is read from robosuite's keys in our own layout."""
 
 
 def body_of(
-    path: Path, env_args: Mapping[str, Any], ours: Mapping[str, Any], action_size: int, config: ImportConfig
+    path: Path, env_args: Mapping[str, Any], ours: Mapping[str, Any], contents: Contents, config: ImportConfig
 ) -> Embodiment:
-    """The embodiment named in `config`, noted by our own export, known by its robots, or derived from them.
+    """The embodiment named in `config`, known or new, noted by our own export, known by its robots, or derived from them.
 
-    A derived one is only described, not registered. Raises SchemaError when the named one has other actions.
+    A derived or new one is only described, not registered. Raises SchemaError when the named one has other actions.
     """
-    if config.embodiment:
-        named = embodiment(config.embodiment)
+    action_size = contents.size(contents.action)
+    if config.embodiment in EMBODIMENTS:
+        named = EMBODIMENTS[config.embodiment]
         if named.action.size and named.action.size != action_size:
             raise SchemaError(
                 f"{path}: its actions have {action_size} numbers, those of embodiment {named.name!r} have "
-                f"{named.action.size}; name another embodiment, or none to have one derived"
+                f"{named.action.size}; name another embodiment, a new one, or none to have one derived"
             )
         return named
-    for record in ours.get("embodiments", {}).values():
+    for record in ours.get("embodiments", {}).values() if not config.embodiment else ():
         return Embodiment.from_json(record)
     robots = _robots(env_args)
     known = EMBODIMENTS.get(_BODIES.get(tuple(robots), ""))
     absolute = _is_absolute(env_args)
-    if known and known.action.size == action_size and not absolute:
+    fits = known is not None and known.action.size == action_size and not absolute and not config.embodiment
+    if known and fits and not config.columns.state and (_has_our_keys(known, contents) or not contents.state):
         return known
-    name = re.sub(r"[^a-z0-9]+", "_", "_".join(robots)) or "robomimic"
+    return _derived(env_args, contents, config.embodiment, absolute=absolute)
+
+
+def _has_our_keys(known: Embodiment, contents: Contents) -> bool:
+    keys = {key.removeprefix("obs/"): key for key in contents.widths}
+    return "state" in keys or is_readable(known, keys)
+
+
+def _derived(env_args: Mapping[str, Any], contents: Contents, name: str, *, absolute: bool) -> Embodiment:
+    robots = _robots(env_args)
+    # Isaac Lab writes its files as environments of type 2.
+    robot = "_".join(robots) or ("isaac_lab" if env_args.get("type") == _ISAAC_LAB else "robomimic")
+    state = Layout(parts=tuple(_part(contents, piece) for piece in contents.state))
+    mapped = [_part(contents, piece) for piece in contents.action]
+    whole = Part(name="vector", size=contents.size(contents.action), quantity="joint", unit="1")
+    action = Layout(parts=tuple(mapped) if len(mapped) > 1 else (whole,))
     return Embodiment(
-        name=f"{name}_{'absolute_' if absolute else ''}{action_size}",
+        name=name or derived_name(f"{robot}_absolute" if absolute else robot, state, action),
         description=f"Derived from a robomimic file of robots {robots or 'unknown'}; units are unknown",
-        action=Layout(parts=(Part(name="vector", size=action_size, quantity="joint", unit="1"),)),
+        state=state,
+        action=action,
+    )
+
+
+def _part(contents: Contents, piece: Piece) -> Part:
+    name = piece.column.removeprefix("obs/").replace("/", "_").replace(".", "_")
+    return guess_part(
+        name if not piece.start else f"{name}_{piece.start}", contents.size((piece,)), quaternion=piece.xyzw
     )
 
 
 def _robots(env_args: Mapping[str, Any]) -> list[str]:
-    robots = env_args.get("env_kwargs", {}).get("robots", [])
-    return [str(robot).lower() for robot in ([robots] if isinstance(robots, str) else robots)]
+    kwargs = env_args.get("env_kwargs")
+    robots = kwargs.get("robots", []) if isinstance(kwargs, Mapping) else []
+    return [str(robot).lower() for robot in ([robots] if isinstance(robots, str) else robots or [])]
 
 
 def _is_absolute(env_args: Mapping[str, Any]) -> bool:
     """Whether a controller takes absolute poses, where our Pandas take deltas: the numbers are as many."""
     return any(
         part.get("control_delta") is False or part.get("input_type") == "absolute"
-        for part in _controllers(env_args.get("env_kwargs", {}).get("controller_configs"))
+        for part in _controllers(env_args.get("env_kwargs"))
     )
 
 

@@ -8,42 +8,49 @@
 | any other numeric (T, ...) data set   | foreign/<path with dots>, float64, trailing dimensions flattened        |
 | mask/<name>                           | provenance: masks                                                       |
 | attrs env_args, ep_meta, model_file   | provenance: env_args; instruction; model_file by hash                   |
-next_obs and depth images are left out, and named in the provenance. Without images an episode has only states, to be
-rendered later.
+Isaac Lab and Mimic (`states` is a group), LIBERO and raw recordings of robosuite are read the same way. What is left out
+(next_obs, depth of an unknown unit) is named in the provenance. Without images an episode has only states, to be rendered
+later.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.embodiment import Embodiment
+from storage.embodiment import EMBODIMENTS, Embodiment
 from storage.episode import Episode
-from storage.errors import ConfigError, InputError, MissingFileError, SchemaError, UnknownNameError
+from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError, UnknownNameError
+from storage.formats.depth import encode_depth
+from storage.formats.untrusted.guard import guarded
+from storage.formats.untrusted.hdf5_tree import open_child
 from storage.formats.import_item import ImportConfig, ImportItem, fingerprint
+from storage.formats.untrusted.limits import check_array
+from storage.formats.mapping.column_map import Piece
+from storage.formats.mapping.fates import Fate, require_vectors
 from storage.formats.robomimic.contents import (
     OURS,
     Camera,
     Contents,
     contents_of,
+    env_args_of,
     json_attribute,
     language_of,
     rate_of,
     read_foreign,
 )
-from storage.formats.robomimic.embodiment import body_of
+from storage.formats.robomimic.embodiment import OUR_BODIES, body_of
+from storage.formats.robomimic.fates import fates_of_contents
 from storage.formats.robomimic.hdf5_file import HDF5_SUFFIXES, opened
 from storage.formats.robomimic.mjcf_file import model_reference
 from storage.formats.robomimic.robosuite_state import read_state
+from storage.formats.streams.images import image_slices
 from storage.formats.video.writer import rate_fraction
 from storage.frames import Frames
 from storage.ids import content_id
-from storage.resizing import RGB
-
-_IMAGES_AT_ONCE = 16
 
 
 def list_robomimic(root: Path, config: ImportConfig) -> list[ImportItem]:
@@ -59,7 +66,7 @@ def list_robomimic(root: Path, config: ImportConfig) -> list[ImportItem]:
     failure: InputError | None = None
     for path in paths:
         try:
-            items += _items_of(folder, path, len(items), config)
+            items += guarded(str(path), _items_of, folder, path, len(items), config)
         except InputError as error:
             failure = failure or error
             items.append(_unreadable(folder, path, len(items), config))
@@ -75,8 +82,14 @@ def read_robomimic(item: ImportItem, config: ImportConfig) -> Episode:
     item.check_unchanged()
     path = Path(item.root) / str(item.details["file"])
     with opened(path) as file:
-        if item.details.get("unreadable"):
+        if item.details.get("unreadable") and not item.details["demo"]:
             _require_demos(path, file, config)
+            raise CorruptFileError(f"{path} could not be read when the import was planned; plan it again")
+        if item.details.get("unreadable"):
+            # Raises what was wrong with it.
+            about = {"demo": item.details["demo"], "number": item.number, "print": ""}
+            _item(Path(item.root), path, about, file, config)
+            raise CorruptFileError(f"{item.name} could not be read when the import was planned; plan it again")
         return _episode(path, file, item, config)
 
 
@@ -93,7 +106,7 @@ def read_demo(path: Path, demo: str, config: ImportConfig | None = None) -> Epis
 
 def demo_names(path: Path, file: Any, mask: str = "") -> list[str]:
     """Names of the demonstrations of an open file in numerical order, those of filter key `mask` only."""
-    names = [str(name) for name in file["data"]] if "data" in file else []
+    names = [str(name) for name in open_child(str(path), file, "data")] if "data" in file else []
     if mask:
         masks = masks_of(file)
         if mask not in masks:
@@ -106,7 +119,7 @@ def masks_of(file: Any) -> dict[str, set[str]]:
     """Filter key -> names of its demonstrations."""
     groups = file.get("mask", {})
     return {
-        str(name): {value.decode() if isinstance(value, bytes) else str(value) for value in groups[name][:]}
+        str(name): {v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in groups[name][:]}
         for name in groups
     }
 
@@ -118,57 +131,102 @@ def _require_demos(path: Path, file: Any, config: ImportConfig) -> list[str]:
     return names
 
 
-def _items_of(folder: Path, path: Path, first: int, config: ImportConfig) -> list[ImportItem]:
-    mark = fingerprint(path)
+def robomimic_fates(root: Path, config: ImportConfig) -> list[Fate]:
+    """What becomes of every data set of the first demonstration that can be read."""
+    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix.lower() in HDF5_SUFFIXES)
+    failure: InputError | None = None
+    for path in paths:
+        try:
+            return guarded(str(path), _fates_of_first, path, config)
+        except InputError as error:
+            failure = failure or error
+    raise failure or MissingFileError(f"{root} holds no HDF5 file ({', '.join(sorted(HDF5_SUFFIXES))})")
+
+
+def _fates_of_first(path: Path, config: ImportConfig) -> list[Fate]:
     with opened(path) as file:
-        return [
-            _item(folder, path, {"demo": demo, "number": first + place, "print": mark}, file, config)
-            for place, demo in enumerate(_require_demos(path, file, config))
-        ]
+        failure: InputError | None = None
+        for demo in _require_demos(path, file, config):
+            try:
+                group = open_child(str(path), file["data"], demo)
+                contents = contents_of(path, demo, group, config)
+                return fates_of_contents(_body(path, file, contents, config), contents)
+            except InputError as error:
+                failure = failure or error
+    raise failure or SchemaError(f"{path} has no demonstrations")
+
+
+def _body(path: Path, file: Any, contents: Contents, config: ImportConfig) -> Embodiment:
+    return body_of(path, env_args_of(path, file), json_attribute(path, file["data"], OURS), contents, config)
+
+
+def _items_of(folder: Path, path: Path, first: int, config: ImportConfig) -> list[ImportItem]:
+    """One item for each demonstration; one that cannot be looked into gets an item that fails when it is read."""
+    mark = fingerprint(path)
+    items: list[ImportItem] = []
+    failure: InputError | None = None
+    with opened(path) as file:
+        for place, demo in enumerate(_require_demos(path, file, config)):
+            about = {"demo": demo, "number": first + place, "print": mark}
+            try:
+                items.append(guarded(f"{path}, {demo}", _item, folder, path, about, file, config))
+            except InputError as error:
+                failure = failure or error
+                items.append(_unreadable(folder, path, first + place, config, demo))
+    if failure and all(item.details.get("unreadable") for item in items):
+        raise failure
+    return items
 
 
 def _item(folder: Path, path: Path, about: Mapping[str, Any], file: Any, config: ImportConfig) -> ImportItem:
-    group = file["data"][about["demo"]]
-    env_args = json_attribute(path, file["data"], "env_args")
-    contents = contents_of(path, about["demo"], group, config.cameras)
-    body = body_of(path, env_args, json_attribute(path, file["data"], OURS), contents.action_size, config)
+    demo = str(about["demo"])
+    group = open_child(str(path), file["data"], demo)
+    env_args = env_args_of(path, file)
+    contents = contents_of(path, demo, group, config)
+    body = _body(path, file, contents, config)
+    require_vectors(
+        f"{path}, {demo}",
+        fates_of_contents(body, contents),
+        allow_no_actions=config.allow_no_actions,
+        allow_no_state=config.allow_no_state,
+    )
     ours = contents.ours
     name = str(path.relative_to(folder))
     return ImportItem(
         format="robomimic",
         root=str(folder),
         number=int(about["number"]),
-        name=f"{about['demo']} of {path.name}",
-        episode_id=str(ours.get("episode_id") or content_id("robomimic", about["demo"], about["print"])),
+        name=f"{demo} of {path.name}",
+        episode_id=str(ours.get("episode_id") or content_id("robomimic", demo, about["print"])),
         parent_id=str(ours.get("parent_id", "")),
         layer=config.layer or ours.get("layer") or "simulation",
         length=contents.length,
         embodiment=body.name,
         embodiment_record=body.to_json(),
         rate=str(rate_fraction(float(ours.get("rate_hz") or rate_of(path, env_args, config)))),
-        cameras={camera: (its.height_px, its.width_px) for camera, its in contents.cameras.items()},
+        cameras={camera: its.size_px for camera, its in contents.cameras.items()},
         arrays=_array_names(body, group, contents),
         files={name: str(about["print"])},
-        details={"file": name, "demo": about["demo"]},
+        details={"file": name, "demo": demo},
     )
 
 
-def _unreadable(folder: Path, path: Path, number: int, config: ImportConfig) -> ImportItem:
+def _unreadable(folder: Path, path: Path, number: int, config: ImportConfig, demo: str = "") -> ImportItem:
     mark = fingerprint(path)
     return ImportItem(
         format="robomimic",
         root=str(folder),
         number=number,
-        name=path.name,
-        episode_id=content_id("robomimic", path.name, mark),
+        name=f"{demo} of {path.name}" if demo else path.name,
+        episode_id=content_id("robomimic", demo or path.name, mark),
         layer=config.layer or "simulation",
         length=0,
-        embodiment=config.embodiment or "panda",
+        embodiment=config.embodiment if config.embodiment in EMBODIMENTS else "panda",
         rate="20",
         cameras={},
         arrays=(),
         files={str(path.relative_to(folder)): mark},
-        details={"file": str(path.relative_to(folder)), "demo": "", "unreadable": True},
+        details={"file": str(path.relative_to(folder)), "demo": demo, "unreadable": True},
     )
 
 
@@ -185,8 +243,8 @@ def _array_names(body: Embodiment, group: Any, contents: Contents) -> tuple[str,
 
 def _episode(path: Path, file: Any, item: ImportItem, config: ImportConfig) -> Episode:
     demo = str(item.details["demo"])
-    group = file["data"][demo]
-    contents = contents_of(path, demo, group, config.cameras)
+    group = open_child(str(path), file["data"], demo)
+    contents = contents_of(path, demo, group, config)
     body = item.declare()
     cameras = {}
     for name, camera in contents.cameras.items():
@@ -213,8 +271,9 @@ def _episode(path: Path, file: Any, item: ImportItem, config: ImportConfig) -> E
 def _arrays(body: Embodiment, group: Any, contents: Contents) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     if "actions" not in contents.ours.get("filled", ()):
-        arrays["action/ground_truth"] = np.asarray(group["actions"][:], np.float32)
+        arrays["action/ground_truth"] = _vector(group, contents.action)
     if contents.has_states:
+        check_array(f"{group.name}/states", group["states"].shape, 8)
         arrays["simulation/state"] = np.asarray(group["states"][:], np.float64)
     state = _state(body, group, contents)
     if state is not None:
@@ -231,20 +290,30 @@ def _state(body: Embodiment, group: Any, contents: Contents, rows: int | None = 
     observations = group.get("obs", {})
     if contents.ours:
         observations = {"state": observations["state"]} if "state" in observations else {}
+        return read_state(body, observations, rows)
+    if contents.state and body.state.size == contents.size(contents.state) and body.name not in OUR_BODIES:
+        return _vector(group, contents.state, rows)
     return read_state(body, observations, rows)
 
 
+def _vector(group: Any, pieces: tuple[Piece, ...], rows: int | None = None) -> NDArray[np.float32]:
+    """A vector (T, D) of the pieces of the columns of a demonstration."""
+    parts = []
+    for piece in pieces:
+        data = group[piece.column]
+        check_array(str(data.name), data.shape, 8)
+        values = np.asarray(data[:rows])
+        parts.append(piece.of(values.reshape(len(values), -1)))
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
 def _frames(item: ImportItem, name: str, data: Any, camera: Camera, config: ImportConfig) -> Frames:
-    if (camera.height_px, camera.width_px) != item.cameras[name]:
+    if camera.size_px != item.cameras[name]:
         raise SchemaError(f"{item.name}: camera {name!r} has another size than when the import was planned")
-    return config.coding.encode(_images(data, upside_down=config.flip_images))
-
-
-def _images(data: Any, *, upside_down: bool) -> Iterator[RGB]:
-    """Images one by one; read a few at a time, because compressed files keep several in one chunk."""
-    for start in range(0, len(data), _IMAGES_AT_ONCE):
-        for image in data[start : start + _IMAGES_AT_ONCE]:
-            yield np.ascontiguousarray(image[::-1]) if upside_down else image
+    images = (camera.layout.convert(image) for image in image_slices(data, camera.length))
+    if camera.layout.depth:
+        return encode_depth(images, config.coding.resize)
+    return config.coding.encode(images)
 
 
 def _provenance(path: Path, file: Any, item: ImportItem, contents: Contents, config: ImportConfig) -> dict[str, Any]:
@@ -260,7 +329,7 @@ def _provenance(path: Path, file: Any, item: ImportItem, contents: Contents, con
         "demo": item.details["demo"],
         "files": dict(item.files),
         "masks": sorted(name for name, demos in masks_of(file).items() if item.details["demo"] in demos),
-        "left_out": list(contents.left_out),
+        "left_out": sorted(contents.left_out),
         "foreign": layouts,
         "size_px": None if config.size_px is None else list(config.size_px),
     }
@@ -269,5 +338,5 @@ def _provenance(path: Path, file: Any, item: ImportItem, contents: Contents, con
     before = dict(contents.ours.get("provenance", {}))
     if "imported" in before:
         record["before"] = before["imported"]
-    env_args = json_attribute(path, file["data"], "env_args")
+    env_args = env_args_of(path, file)
     return {**before, "imported": record, **({"env_args": env_args} if env_args else {})}

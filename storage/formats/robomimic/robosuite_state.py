@@ -45,6 +45,17 @@ def read_state(
     return np.concatenate(pieces, axis=1).astype(np.float32) if pieces else None
 
 
+def source_keys(body: Embodiment, observations: Mapping[str, Any]) -> list[str]:
+    """The keys of `observations` that give the state of `body`, one a part; [] where one is missing."""
+    keys = [_source_key(body, part.name, observations) for part in body.state.parts]
+    return [] if None in keys else [str(key) for key in keys]
+
+
+def is_readable(body: Embodiment, observations: Mapping[str, Any]) -> bool:
+    """Whether `observations` have a key for every part of the state of `body`."""
+    return bool(source_keys(body, observations))
+
+
 def _source_key(body: Embodiment, part: str, observations: Mapping[str, Any]) -> str | None:
     for robot, prefix in enumerate(_ROBOTS.get(body.name, ())):
         name = part.removeprefix(prefix)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import SchemaError
+from storage.formats.untrusted.limits import LIMITS
 from storage.formats.video.pixels import to_rgb
 from storage.formats.video.reader import decoded, presentation_times, probe
 from storage.frames import Frames, frame_codec
@@ -51,7 +52,12 @@ class FrameCoding:
 
 def encode_video(path: Path, coding: FrameCoding) -> Frames:
     """Every frame of `path`, in order and whatever their times: for sources that count frames."""
-    return coding.encode(to_rgb(frame, coding.resize) for _, frame in decoded(path))
+    return encode_frames((frame for _, frame in decoded(path)), coding)
+
+
+def encode_frames(frames: Iterable[av.VideoFrame], coding: FrameCoding) -> Frames:
+    """Decoded frames, converted and encoded one at a time."""
+    return coding.encode(to_rgb(frame, coding.resize) for frame in frames)
 
 
 def read_clip(
@@ -74,7 +80,7 @@ def read_clip(
     chosen: list[tuple[int, Fraction]] = []
     size: tuple[int, int] | None = None
     tail = 1 / info.rate - 1 / (2 * rate)
-    for number, seconds, frame in _nearest(decoded(path, start_s=start_s, stop_s=stop_s), rate, tail):
+    for number, seconds, frame in _nearest(path, decoded(path, start_s=start_s, stop_s=stop_s), rate, tail):
         if chosen and chosen[-1][0] == number:
             payloads.append(payloads[-1])
         else:
@@ -100,12 +106,12 @@ def read_clip(
 
 
 def _nearest(
-    frames: Iterable[tuple[Fraction, av.VideoFrame]], rate: Fraction, tail: Fraction
+    path: Path, frames: Iterable[tuple[Fraction, av.VideoFrame]], rate: Fraction, tail: Fraction
 ) -> Iterator[tuple[int, Fraction, av.VideoFrame]]:
     """For each point of the grid zero, zero + 1/rate, ... the frame nearest in time: (its number, its time, the frame).
 
     The grid ends `tail` seconds after the last frame: its duration less half a step, so that a file of constant rate
-    gives each of its frames exactly once.
+    gives each of its frames exactly once. Raises SchemaError for a gap that nobody records.
     """
     earlier: tuple[int, Fraction, av.VideoFrame] | None = None
     zero, step = Fraction(0), 0
@@ -113,6 +119,11 @@ def _nearest(
         if earlier is None:
             zero = seconds
         else:
+            if seconds - earlier[1] > LIMITS.gap_s:
+                raise SchemaError(
+                    f"{path} shows nothing new between {float(earlier[1]):.1f} s and {float(seconds):.1f} s (frames "
+                    f"{number - 1} and {number}); at most {LIMITS.gap_s:g} s are bridged: cut the file there"
+                )
             middle = (earlier[1] + seconds) / 2
             while zero + step / rate <= middle:
                 yield earlier

@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from storage.errors import CorruptFileError, MissingFileError
+from storage.formats.untrusted.limits import check_image
 from storage.formats.video.pixels import quarter_turns, to_rgb
 from storage.resizing import RGB
 
@@ -35,6 +36,7 @@ class VideoInfo:
     rate: Fraction
     frames: int
     duration_s: float
+    pixel_format: str = ""
 
 
 def probe(path: Path) -> VideoInfo:
@@ -43,6 +45,7 @@ def probe(path: Path) -> VideoInfo:
         first = next(_decoded(path, container, stream), None)
         if first is None:
             raise CorruptFileError(f"{path} holds no frame at all; {_AGAIN}")
+        check_image(str(path), first.height, first.width)
         height, width = first.height, first.width
         if quarter_turns(first) % 2:
             height, width = width, height
@@ -54,6 +57,7 @@ def probe(path: Path) -> VideoInfo:
             rate=_nominal_rate(stream),
             frames=int(stream.frames),
             duration_s=_duration_s(container, stream),
+            pixel_format=first.format.name,
         )
 
 
@@ -63,18 +67,19 @@ def frames_of(path: Path, *, start_s: float = 0.0, stop_s: float = float("inf"))
 
 
 def decoded(
-    path: Path, *, start_s: float = 0.0, stop_s: float = float("inf")
+    path: Path, *, start_s: float = 0.0, stop_s: float = float("inf"), seek_s: float | None = None
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-    """As `frames_of`, before the conversion to RGB, which costs as much as the decoding.
+    """As `frames_of`, before the conversion to RGB, which costs as much as the decoding. Decoding begins at the last
+    keyframe before `seek_s` (`start_s` by default), for sources that know where theirs are.
 
     Raises CorruptFileError where decoding stops, and after the last frame when the file declares more than it holds.
     """
     with opened_video(path) as (container, stream):
         zero = int(stream.start_time or 0)
-        start = Fraction(start_s)
-        if start > 0:
-            container.seek(zero + int(start / stream.time_base), stream=stream, backward=True)
-        for frame in _decoded(path, container, stream, whole=start <= 0):
+        start, seek = Fraction(start_s), Fraction(start_s if seek_s is None else seek_s)
+        if seek > 0:
+            _seek(path, container, stream, zero + int(seek / stream.time_base))
+        for frame in _decoded(path, container, stream, whole=seek <= 0):
             seconds = (_stamp(path, frame) - zero) * stream.time_base
             if seconds >= stop_s:
                 return
@@ -99,14 +104,22 @@ def is_constant_rate(times: list[Fraction], rate: Fraction) -> bool:
     return bool(len(times) == 0 or np.abs(offsets - offsets[0]).max() < 0.5)
 
 
+def _seek(path: Path, container: Any, stream: Any, stamp: int) -> None:
+    try:
+        container.seek(stamp, stream=stream, backward=True)
+    except (av.error.FFmpegError, OverflowError) as error:
+        raise CorruptFileError(f"{path} cannot be read from {stamp * stream.time_base} s on ({error}); {_AGAIN}") from error
+
+
 @contextmanager
 def opened_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its first video stream, ready to be decoded by one thread."""
     if not path.is_file():
         raise MissingFileError(f"{path} is not there; expected a video file")
     try:
+        # Titles and comments are not ours to judge: what is no UTF-8 in them is replaced.
         container = av.open(str(path), metadata_errors="replace")
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, ValueError, OverflowError) as error:
         raise CorruptFileError(f"{path} does not open as a video ({error}); {_AGAIN}") from error
     with container:
         if not container.streams.video:

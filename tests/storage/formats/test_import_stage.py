@@ -107,8 +107,7 @@ def test_what_is_nothing_that_can_be_imported_says_what_could_be(tmp_path: Path)
     with pytest.raises(InputError, match=r"is nothing that can be imported: expected meta/info\.json"):
         detect_format(tmp_path)
     tiny_lerobot(tmp_path / "inner" / "set", numbers=(0,), cameras=())
-    with pytest.raises(InputError, match="set is a LeRobot data set, import its folder"):
-        detect_format(tmp_path / "inner")
+    assert detect_format(tmp_path / "inner") == "lerobot"
     tiny_dataset(tmp_path / "ours", units=1)
     with pytest.raises(InputError, match="is a data set of this project already"):
         detect_format(tmp_path / "ours")

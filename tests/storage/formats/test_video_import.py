@@ -7,7 +7,7 @@ import pytest
 
 from storage.errors import ConfigError, CorruptFileError, MissingFileError, SchemaError, UnknownNameError
 from storage.formats.import_item import ImportConfig, VideoOptions
-from storage.formats.import_stage import list_items, read_episodes, read_item
+from storage.formats.import_stage import embodiments_of, list_items, read_episodes, read_item
 from storage.formats.testing import tiny_video, write_lines
 from storage.testing import tiny_images
 
@@ -125,7 +125,6 @@ def test_episodes_that_are_not_there_are_refused(tmp_path: Path) -> None:
         list_items(ImportConfig(path=str(tmp_path), episodes=(1, 7)))
 
 
-def test_an_unknown_embodiment_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_a_new_embodiment_of_videos_is_declared(tmp_path: Path) -> None:
     _folder(tmp_path, "a.mp4")
-    with pytest.raises(UnknownNameError, match="unknown embodiment 'humman'; did you mean human"):
-        list_items(ImportConfig(path=str(tmp_path), embodiment="humman"))
+    assert embodiments_of(list_items(ImportConfig(path=str(tmp_path), embodiment="a_dog")))["a_dog"].action.size == 0

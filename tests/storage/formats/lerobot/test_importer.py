@@ -143,7 +143,7 @@ def test_modality_may_gather_a_vector_from_several_columns(tmp_path: Path) -> No
     (episode, *_) = _import(root)
     rows = read_parquet(_rows(root, 0))
     assert (episode.arrays["state"] == np.hstack([rows["observation.state"][:, :2], hand[:, 1:]])).all()
-    assert episode.embodiment == "odd_one"
+    assert episode.embodiment.startswith("odd_one_4x26_")
 
 
 def test_images_in_columns_are_cameras_too(tmp_path: Path) -> None:
@@ -279,8 +279,8 @@ def test_a_file_that_changed_since_the_plan_is_not_imported(tmp_path: Path) -> N
 
 def test_another_version_of_the_format_is_refused_with_the_way_out(tmp_path: Path) -> None:
     root = tiny_lerobot(tmp_path / "set")
-    _edit_info(root, codebase_version="v3.0")
-    with pytest.raises(ConfigError, match=r"is LeRobot v3\.0; this reads v2\.0 and v2\.1.*Convert it"):
+    _edit_info(root, codebase_version="v4.0")
+    with pytest.raises(ConfigError, match=r"is LeRobot v4\.0; this reads v2\.0, v2\.1 and v3\.0"):
         _import(root)
 
 

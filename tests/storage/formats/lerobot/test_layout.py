@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from storage.embodiment import EMBODIMENTS, Embodiment, Layout, Part
-from storage.errors import SchemaError, UnknownNameError
+from storage.errors import SchemaError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import embodiments_of, list_items
 from storage.formats.lerobot.layout import find_embodiment, modality_of
@@ -52,7 +52,7 @@ def test_an_unknown_robot_gets_its_parts_from_the_names_of_its_features(tmp_path
     info["features"]["action"]["names"] = {"motors": ["shoulder", "elbow"]}
     (root / "meta/info.json").write_text(json.dumps(info))
     body = find_embodiment(read_lerobot_meta(root))
-    assert body.name == "my_robot"
+    assert body.name.startswith("my_robot_3x2_")
     assert [(part.name, part.quantity) for part in body.state.parts] == [
         ("shoulder", "joint"),
         ("elbow", "joint"),
@@ -88,17 +88,20 @@ def test_the_embodiment_that_is_asked_for_is_taken_when_it_fits(tmp_path: Path) 
     assert _found(tmp_path / "a", "gr1", sizes=(44, 44)).name == "gr1"
     with pytest.raises(SchemaError, match=r"its state has 26 numbers, that of embodiment 'gr1' has 44"):
         _found(tmp_path / "b", "gr1")
-    with pytest.raises(UnknownNameError, match="unknown embodiment 'gr2'; did you mean gr1"):
-        _found(tmp_path / "c", "gr2")
+
+
+def test_a_name_that_nobody_knows_is_declared_from_the_data(tmp_path: Path) -> None:
+    body = _found(tmp_path / "set", "my_arm", sizes=(5, 4), robot_type="whatever")
+    assert (body.name, body.state.size, body.action.size) == ("my_arm", 5, 4)
 
 
 def test_a_derived_embodiment_travels_with_its_items(tmp_path: Path) -> None:
     root = tiny_lerobot(tmp_path / "set", sizes=(5, 4), robot_type="travelling robot")
     units = list_items(ImportConfig(path=str(root)))
-    assert "travelling_robot" not in EMBODIMENTS
+    assert "travelling_robot_5x4" not in EMBODIMENTS
     found = embodiments_of(units)
-    assert found["travelling_robot"].state.size == 5
-    assert EMBODIMENTS["travelling_robot"] == found["travelling_robot"]
+    assert found["travelling_robot_5x4"].state.size == 5
+    assert EMBODIMENTS["travelling_robot_5x4"] == found["travelling_robot_5x4"]
 
 
 def test_modality_tells_trainers_rotations_and_deltas() -> None:
