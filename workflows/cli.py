@@ -11,8 +11,12 @@ import typer
 
 from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
 from workflows import watched
+<<<<<<< HEAD
 from workflows.commands import data, labels, machine, relabel, runs, serve, simulation, subset
-from workflows.current_run import current_root, how_to_go_on
+=======
+from workflows.commands import data, importing, labels, machine, runs, simulation, subset
+>>>>>>> 6a87542 (Give every import a table of what its columns became, a mapping, flags for what its messages name,
+and pyramid data inspect) from workflows.current_run import current_root, how_to_go_on
 
 app = typer.Typer(
     name="pyramid",
@@ -23,6 +27,7 @@ app = typer.Typer(
 runs.add_to(app)
 relabel.add_to(app)
 app.add_typer(data.app, name="data")
+importing.add_to(data.app)
 subset.add_to(data.app)
 app.add_typer(simulation.app, name="sim")
 labels.add_to(app)

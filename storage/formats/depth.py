@@ -18,7 +18,10 @@ from storage.resizing import Resize
 
 Depth = NDArray[np.uint16]
 _CODES = 4095
-GREY_FORMATS = frozenset({"gray10le", "gray12le", "gray14le", "gray16le", "gray10be", "gray12be", "gray14be", "gray16be"})
+_SCALE = (("video.depth_min", None), ("video.depth_max", None), ("video.shift", 0.0))
+GREY_FORMATS = frozenset(
+    {"gray10le", "gray12le", "gray14le", "gray16le", "gray10be", "gray12be", "gray14be", "gray16be"}
+)
 
 
 def is_depth(feature: Mapping[str, Any]) -> bool:
@@ -55,7 +58,9 @@ def depth_frames(where: str, frames: Iterable[av.VideoFrame], feature: Mapping[s
     to_mm = _scale(feature)
     for frame in frames:
         if frame.format.name not in GREY_FORMATS:
-            raise CorruptFileError(f"{where} holds depth as {frame.format.name}; only grey of 10 to 16 bits keeps its values")
+            raise CorruptFileError(
+                f"{where} holds depth as {frame.format.name}; only grey of 10 to 16 bits keeps its values"
+            )
         plane = frame.planes[0]
         kind = ">u2" if frame.format.name.endswith("be") else "<u2"
         rows = np.frombuffer(plane, kind)[: frame.height * (plane.line_size // 2)]
@@ -66,19 +71,20 @@ def depth_frames(where: str, frames: Iterable[av.VideoFrame], feature: Mapping[s
 def _scale(feature: Mapping[str, Any]) -> Depth | None:
     """Millimetres of each code: lerobot 0.6, configs/video.py: codes are logarithms of metres plus a shift."""
     about = {**(feature.get("video_info") or {}), **(feature.get("info") or {})}
-    low, high = about.get("video.depth_min"), about.get("video.depth_max")
-    shift, logarithmic = about.get("video.shift", 0.0), about.get("video.use_log", True)
-    if not all(isinstance(value, int | float) for value in (low, high, shift)):
+    given = [about.get(name, default) for name, default in _SCALE]
+    if not all(isinstance(value, int | float) for value in given):
         return None
+    low, high, shift = (float(value) for value in given if value is not None)
     share = np.arange(_CODES + 1) / _CODES
-    if logarithmic:
-        if low + shift <= 0 or high <= low:
-            return None
+    if not about.get("video.use_log", True):
+        metres = low + share * (high - low)
+    elif low + shift <= 0 or high <= low:
+        return None
+    else:
         ends = np.log([low + shift, high + shift])
         metres = np.exp(ends[0] + share * (ends[1] - ends[0])) - shift
-    else:
-        metres = low + share * (high - low)
-    return np.clip(np.rint(metres * 1000), 0, 65535).astype(np.uint16)
+    millimetres: Depth = np.clip(np.rint(metres * 1000), 0, 65535).astype(np.uint16)
+    return millimetres
 
 
 def _resized(image: Depth, resize: Resize) -> Depth:

@@ -41,7 +41,8 @@ def _by_suffix(path: Path) -> FormatName:
     if suffixes & VIDEO_SUFFIXES:
         return "videos"
     raise InputError(
-        f"{path} is nothing that can be imported: expected meta/info.json (LeRobot v2 or v3), HDF5 files (robomimic, Isaac "
+        f"{path} is nothing that can be imported: expected meta/info.json (LeRobot v2 or v3), HDF5 files (robomimic, "
+        "Isaac "
         "Lab, LIBERO, ALOHA, ManiSkill), a zarr of Diffusion Policy or UMI, AgiBot-World, DROID, TFRecord with its "
         f"features.json (RLDS), or videos ({', '.join(sorted(VIDEO_SUFFIXES))})"
     )

@@ -63,7 +63,7 @@ class ImportConfig:
     """
 
     path: str = _planning("")
-    format: FormatName | Literal["auto"] = _planning("auto")
+    format: FormatName | Literal["auto"] = field(default="auto", metadata={"identity": False})
     layer: Layer | Literal[""] = ""
     embodiment: str = ""
     instruction: str = ""

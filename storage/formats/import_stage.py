@@ -15,19 +15,19 @@ from storage.embodiment import SHIPPED, Embodiment
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError, UnknownNameError
 from storage.formats.detect import detect_format
-from storage.formats.untrusted.guard import guarded
 from storage.formats.import_item import FormatName, ImportConfig, ImportItem
 from storage.formats.lerobot.importer import lerobot_fates, list_lerobot, read_lerobot
 from storage.formats.mapping.column_map import MAP_FILE, read_map_file
 from storage.formats.mapping.fates import Fate
-from storage.formats.robomimic.importer import list_robomimic, read_robomimic, robomimic_fates
 from storage.formats.rlds.reader import RLDS
+from storage.formats.robomimic.importer import list_robomimic, read_robomimic, robomimic_fates
 from storage.formats.streams.agibot import AGIBOT
 from storage.formats.streams.aloha import ALOHA
 from storage.formats.streams.droid import DROID
 from storage.formats.streams.importer import list_streams, read_streams, stream_fates
 from storage.formats.streams.maniskill import MANISKILL
 from storage.formats.streams.replay_zarr import REPLAY_ZARR
+from storage.formats.untrusted.guard import guarded
 from storage.formats.video_import import list_videos, read_video_item, video_fates
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
@@ -45,8 +45,8 @@ FORMATS: Mapping[FormatName, tuple[_Listing, _Reading, _Fates]] = {
         for reader in (ALOHA, MANISKILL, REPLAY_ZARR, AGIBOT, DROID, RLDS)
     },
 }
-"""Every foreign format: how its episodes are listed, how one is read, and what becomes of its columns. A new one is a row
-here and in detect.py."""
+"""Every foreign format: how its episodes are listed, how one is read, and what becomes of its columns. A new one is a
+row here and in detect.py."""
 
 _LARGE_MEGABYTES = 1000.0
 BAD_INPUT = "bad input"

@@ -15,10 +15,10 @@ from typing import Any
 from storage.embodiment import EMBODIMENTS, Embodiment
 from storage.episode import Episode
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError
-from storage.formats.untrusted.clean_names import clean_name, distinct
 from storage.formats.import_item import ImportConfig, ImportItem, fingerprint
-from storage.formats.untrusted.json_lines import json_lines
 from storage.formats.mapping.fates import Fate
+from storage.formats.untrusted.clean_names import clean_name, distinct
+from storage.formats.untrusted.json_lines import json_lines
 from storage.formats.video.clip import Clip, read_clip
 from storage.formats.video.reader import VIDEO_SUFFIXES, VideoInfo, probe
 from storage.formats.video.writer import rate_fraction

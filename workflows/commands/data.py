@@ -3,13 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from pipelines.engines.options import EngineOptions
-from workflows.commands.options import AsJson, DatasetOutput, DryRun, Folder, folder_for, name_of, with_engine
-from workflows.run_context import RunContext
+from workflows.commands.options import AsJson, Folder, with_engine
 
 app = typer.Typer(
     help="Look at data sets, check them, join and part them, bring them in and out.", no_args_is_help=True
@@ -177,35 +176,3 @@ def select(
     )
     selection = select_episodes(dataset, name, policy)
     print(json.dumps(selection_info(selection)) if as_json else selection_text(selection))
-
-
-@app.command("import")
-@with_engine
-def import_(
-    path: Annotated[str, typer.Argument(help="A LeRobot folder, a robomimic HDF5 file, or a folder of videos.")],
-    options: EngineOptions,
-    output: DatasetOutput = "",
-    name: Annotated[str, typer.Option(help="Name of the job; that of what is imported by default.")] = "",
-    format: Annotated[Literal["auto", "lerobot", "robomimic", "videos"], typer.Option()] = "auto",
-    embodiment: Annotated[str, typer.Option(help="Embodiment of the recordings, where they do not tell.")] = "",
-    layer: Annotated[str, typer.Option(help="real, simulation, neural or human.")] = "",
-    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; repeat.")] = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many episodes.")] = 0,
-    height_px: Annotated[int, typer.Option(help="Resize frames; needs --width-px too.")] = 0,
-    width_px: Annotated[int, typer.Option(help="Resize frames; needs --height-px too.")] = 0,
-    dry_run: DryRun = False,
-) -> None:
-    """Bring foreign recordings in: GR00T LeRobot v2/v2.1, robomimic HDF5, folders of mp4."""
-    from pipelines.planning.plan import described
-    from pipelines.run_job import run_job
-    from storage.errors import InputError
-    from workflows.steps.import_data import ImportStep, import_job, imported
-
-    settings: dict[str, Any] = {"format": format, "embodiment": embodiment, "layer": layer, "limit": limit}
-    if bool(height_px) != bool(width_px):
-        raise InputError(f"--height-px and --width-px go together; got {height_px} and {width_px}")
-    size_px = (height_px, width_px) if height_px else None
-    step = ImportStep(name=name or name_of(path), path=path, cameras=tuple(camera or ()), size_px=size_px, **settings)
-    root = folder_for(output, path)
-    job = import_job(RunContext(root=root), step)
-    print(described(job) if dry_run else imported(step, run_job(root, job, options)))

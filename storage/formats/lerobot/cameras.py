@@ -11,8 +11,8 @@ from storage.formats.depth import GREY_FORMATS, depth_frames, encode_depth, is_d
 from storage.formats.import_item import ImportConfig
 from storage.formats.lerobot.image_column import depth_pictures, encode_pictures
 from storage.formats.lerobot.meta import LeRobotMeta
-from storage.formats.untrusted.limits import check_image
 from storage.formats.mapping.fates import Fate
+from storage.formats.untrusted.limits import check_image
 from storage.formats.video.clip import encode_frames
 from storage.formats.video.reader import decoded, probe
 from storage.frames import Frames
@@ -34,9 +34,7 @@ def find_cameras(
     found = meta.cameras()
     wanted = config.cameras
     renamed = {
-        name: camera.column
-        for name, camera in (config.columns.cameras or {}).items()
-        if camera.column in meta.features
+        name: camera.column for name, camera in (config.columns.cameras or {}).items() if camera.column in meta.features
     }
     found = {**{name: key for name, key in found.items() if key not in renamed.values()}, **renamed}
     for name in wanted:
@@ -74,15 +72,15 @@ def _probed(meta: LeRobotMeta, key: str, numbers: list[int]) -> tuple[tuple[int,
         raise failure
     shape = [int(size) for size in meta.features[key].get("shape") or ()]
     if len(shape) not in (2, 3):
-        raise SchemaError(f"{meta.root}/meta/info.json: {key} must have the shape (height, width, channels); got {shape}")
+        raise SchemaError(
+            f"{meta.root}/meta/info.json: {key} must have the shape (height, width, channels); got {shape}"
+        )
     height, width = shape[1:] if len(shape) == 3 and shape[0] in (1, 3) else shape[:2]
     check_image(f"{meta.root}/meta/info.json: {key}", height, width)
     return (height, width), ""
 
 
-def read_frames(
-    meta: LeRobotMeta, number: int, camera: Mapping[str, Any], table: Any, config: ImportConfig
-) -> Frames:
+def read_frames(meta: LeRobotMeta, number: int, camera: Mapping[str, Any], table: Any, config: ImportConfig) -> Frames:
     """The frames of one camera of an episode, one a row; `camera` is a CameraView as JSON."""
     key, depth = str(camera["key"]), bool(camera["depth"])
     if meta.features[key].get("dtype") == "image":
@@ -98,7 +96,8 @@ def read_frames(
 
 
 def _video_frames(meta: LeRobotMeta, number: int, key: str, rows: int) -> Iterator[av.VideoFrame]:
-    """The decoded frames of an episode: of its own file, or of its part of a shared one, where it begins at a keyframe."""
+    """The decoded frames of an episode: of its own file, or of its part of a shared one, where it begins at a
+    keyframe."""
     path = meta.root / meta.video_file(number, key)
     if meta.index is None:
         yield from (frame for _, frame in decoded(path))

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.formats.untrusted.clean_names import clean_name, distinct
 from storage.formats.lerobot.meta import LeRobotMeta
 from storage.formats.lerobot.parquet_columns import is_numeric, matrix
 from storage.formats.lerobot.vectors import VectorName, Vectors, vectors_of
 from storage.formats.mapping.column_map import ColumnMap
 from storage.formats.mapping.fates import Fate
+from storage.formats.untrusted.clean_names import clean_name, distinct
 from storage.formats.untrusted.time_stamps import check_times
 
 LABELS: Mapping[str, str] = {"lapa_action": "action/latent", "dream_actions": "action/predicted"}

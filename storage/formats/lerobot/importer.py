@@ -59,9 +59,7 @@ def _list_one(root: Path, config: ImportConfig, *, several: bool) -> list[Import
     columns, texts = _columns(meta, numbers)
     views, _ = find_cameras(meta, numbers, config)
     fates = lerobot_fates(root, config)
-    require_vectors(
-        str(root), fates, allow_no_actions=config.allow_no_actions, allow_no_state=config.allow_no_state
-    )
+    require_vectors(str(root), fates, allow_no_actions=config.allow_no_actions, allow_no_state=config.allow_no_state)
     body = find_embodiment(meta, config.embodiment, vectors_of(meta, config.columns))
     template = ImportItem(
         format="lerobot",
@@ -123,7 +121,7 @@ def lerobot_fates(root: Path, config: ImportConfig) -> list[Fate]:
     taken = {fate.column.partition("[")[0] for fate in fates}
     instruction = config.instruction_column or config.columns.instruction
     for column in columns:
-        if column in taken or column in meta.features and meta.features[column].get("dtype") in ("image", "video"):
+        if column in taken or (column in meta.features and meta.features[column].get("dtype") in ("image", "video")):
             continue
         if column in spoken or column in LANGUAGE_COLUMNS or column == instruction:
             fates.append(Fate(column=column, became="text", detail="instruction or annotation"))
@@ -182,7 +180,8 @@ def _rows(meta: LeRobotMeta, item: ImportItem, path: Path) -> Any:
     for name, expected in (("episode_index", np.full(claimed, item.number)), ("frame_index", np.arange(claimed))):
         if name in table.column_names and not (matrix(path, table, name)[:, 0] == expected).all():
             raise SchemaError(
-                f"{path}: the rows that the table of episodes gives to episode {item.number} have another {name}; the rows "
+                f"{path}: the rows that the table of episodes gives to episode {item.number} have another {name}; "
+                "the rows "
                 "are out of order or the table is stale: write the data set again with LeRobot"
             )
     return table
@@ -233,7 +232,8 @@ def _common_length(item: ImportItem, rows: int, cameras: Mapping[str, Frames], t
     if longest - shortest > tolerance:
         told = ", ".join(f"{count} {what}" for what, count in lengths.items())
         raise SchemaError(
-            f"{item.name} has {told}; they must agree (--length-tolerance, length_tolerance_frames in a recipe, cuts up to "
+            f"{item.name} has {told}; they must agree (--length-tolerance, length_tolerance_frames in a recipe, cuts "
+            "up to "
             f"that many; it is {tolerance})"
         )
     return shortest
@@ -252,9 +252,7 @@ def _provenance(
     left_out = sorted(
         column
         for column, numeric in item.details["columns"].items()
-        if not numeric
-        and column not in (*spoken, *LANGUAGE_COLUMNS, texts.column)
-        and column not in cameras.values()
+        if not numeric and column not in (*spoken, *LANGUAGE_COLUMNS, texts.column) and column not in cameras.values()
     )
     record = {
         "format": f"LeRobot {meta.info['codebase_version']}",

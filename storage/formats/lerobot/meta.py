@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ConfigError, CorruptFileError, MissingFileError
+from storage.formats.lerobot.v3.index import V3Index, read_v3_index
 from storage.formats.untrusted.clean_names import clean_name, distinct
 from storage.formats.untrusted.json_lines import numbered_rows
-from storage.formats.lerobot.v3.index import V3Index, read_v3_index
 from storage.formats.untrusted.limits import fill_template, inside, read_json_object
 
 _IMAGES = "observation.images."
@@ -23,9 +23,9 @@ OUR_EPISODES = "meta/pyramid_episodes.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class LeRobotMeta:
-    """`tasks` maps task_index to its text, `episodes` is episodes.jsonl in order, `modality` modality.json or {}; `ours`
-    and `our_episodes` (episode_index -> record) are what this project wrote beside them on export, or {}. `index` says
-    where the episodes of v3.0 lie in their shared files, None for v2."""
+    """`tasks` maps task_index to its text, `episodes` is episodes.jsonl in order, `modality` modality.json or {};
+    `ours` and `our_episodes` (episode_index -> record) are what this project wrote beside them on export, or {}.
+    `index` says where the episodes of v3.0 lie in their shared files, None for v2."""
 
     root: Path
     info: Mapping[str, Any]
@@ -110,7 +110,8 @@ def _read(root: Path, stamps: tuple[int, ...]) -> LeRobotMeta:
     version = str(info.get("codebase_version", ""))
     if not version.startswith(("v2.", "v3.")):
         raise ConfigError(
-            f"{root} is LeRobot {version or 'of unknown version'}; this reads v2.0, v2.1 and v3.0. Bring older data up with "
+            f"{root} is LeRobot {version or 'of unknown version'}; this reads v2.0, v2.1 and v3.0. Bring older data "
+            "up with "
             "the conversion scripts of lerobot 0.3.3, newer data down with those of its own version"
         )
     _check_info(root, info)
@@ -171,6 +172,9 @@ def _modality(path: Path) -> dict[str, Any]:
             raise CorruptFileError(f"{path}: {section} must map a key to an object; got {str(entries)[:80]}")
         for name, entry in entries.items() if section in ("state", "action") else ():
             ends = entry.get("start"), entry.get("end")
-            if not all(isinstance(end, int) and not isinstance(end, bool) for end in ends) or not 0 <= ends[0] < ends[1]:
+            if (
+                not all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
+                or not 0 <= ends[0] < ends[1]
+            ):
                 raise CorruptFileError(f"{path}: {section}.{name} needs integers 0 <= start < end; got {ends}")
     return record

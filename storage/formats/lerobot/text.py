@@ -85,7 +85,8 @@ def _texts_in(table: Any) -> set[str]:
 
 
 def _runs(meta: LeRobotMeta, path: Path, table: Any, name: str) -> Runs:
-    """The text of a column where it changes; indices point into the tasks, or into the subtasks of LeRobot 0.4 and 0.5."""
+    """The text of a column where it changes; indices point into the tasks, or into the subtasks of LeRobot 0.4 and
+    0.5."""
     if is_text(table.schema.field(name).type):
         texts = [str(text) if text is not None else "" for text in table.column(name).to_pylist()]
         return [[row, text] for row, text in enumerate(texts) if row == 0 or text != texts[row - 1]]

@@ -1,5 +1,5 @@
-"""Where the state and the action of a LeRobot data set are stored: in the columns that a mapping names, in the parts that
-modality.json names, or in columns of usual names."""
+"""Where the state and the action of a LeRobot data set are stored: in the columns that a mapping names, in the parts
+that modality.json names, or in columns of usual names."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ class VectorSource:
     def read(self, path: Path, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """The vector (T, D) from the rows (T, d) of its columns."""
         pieces = [part.of(path, columns[part.column]) for part in self.slices]
-        return np.concatenate(pieces, axis=1).astype(np.float32)
+        return np.asarray(np.concatenate(pieces, axis=1), np.float32)
 
 
 Vectors = Mapping[VectorName, VectorSource | None]

@@ -1,7 +1,7 @@
 """The words of a LeRobot data set: its robot's type, keys and names, kept at import and given back by an export.
 
-A trainer's config names them ("single_arm", "human.task_description"), so a data set that comes back under other names is
-another data set to it.
+A trainer's config names them ("single_arm", "human.task_description"), so a data set that comes back under other
+names is another data set to it.
 """
 
 from collections.abc import Mapping

@@ -6,8 +6,8 @@
     instruction   lang                                      a column of text
     rate_hz       20                                        steps a second
 
-Options of numbers: `scale=`, `xyzw` (a quaternion that is to be stored as w, x, y, z), `wxyz` (it is already). Options of
-images: `chw`, `hwc`, `float` (0..1), `flipped` (upside down), `bgr`; of depth: `metres`.
+Options of numbers: `scale=`, `xyzw` (a quaternion that is to be stored as w, x, y, z), `wxyz` (it is already).
+Options of images: `chw`, `hwc`, `float` (0..1), `flipped` (upside down), `bgr`; of depth: `metres`.
 """
 
 import re
@@ -27,7 +27,9 @@ MAP_FILE = "pyramid_map.yaml"
 
 _NUMBERS = frozenset({"xyzw", "wxyz"})
 _IMAGES = frozenset({"chw", "hwc", "float", "flipped", "bgr", "metres"})
-_PIECE = re.compile(r"\s*(?P<column>[^\[\]|]+?)\s*(?:\[\s*(?P<start>\d*)\s*:\s*(?P<stop>\d*)\s*\])?\s*(?P<options>(?:\|[^|]+)*)\s*")
+_PIECE = re.compile(
+    r"\s*(?P<column>[^\[\]|]+?)\s*(?:\[\s*(?P<start>\d*)\s*:\s*(?P<stop>\d*)\s*\])?\s*(?P<options>(?:\|[^|]+)*)\s*"
+)
 _XYZW_TO_WXYZ = [3, 0, 1, 2]
 
 
@@ -46,7 +48,8 @@ class Piece:
         stop = values.shape[1] if self.stop is None else self.stop
         if stop > values.shape[1] or self.start >= stop:
             raise SchemaError(
-                f"the mapping asks for {self.column}[{self.start}:{stop}]; the column has {values.shape[1]} numbers a step"
+                f"the mapping asks for {self.column}[{self.start}:{stop}]; the column has {values.shape[1]} numbers "
+                "a step"
             )
         out = values[:, self.start : stop]
         if self.xyzw:

@@ -1,7 +1,7 @@
 """What became of every column and stream of a source: the table at the end of an import and in its dry run.
 
-Nothing may be lost silently: what a reader does not take stands in this table as left out, with the reason. A source whose
-numbers contain no action, or no state, is refused with the list of its columns and the setting that names them.
+Nothing may be lost silently: what a reader does not take stands in this table as left out, with the reason. A source
+whose numbers contain no action, or no state, is refused with the list of its columns and the setting that names them.
 """
 
 from collections.abc import Iterable, Sequence

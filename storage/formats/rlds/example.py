@@ -1,8 +1,8 @@
 """tf.train.Example without TensorFlow: its three messages, declared to the protobuf library at run time.
 
-    Example  { Features features = 1; }
-    Features { map<string, Feature> feature = 1; }
-    Feature  { oneof kind { BytesList bytes_list = 1; FloatList float_list = 2; Int64List int64_list = 3; } }
+Example  { Features features = 1; }
+Features { map<string, Feature> feature = 1; }
+Feature  { oneof kind { BytesList bytes_list = 1; FloatList float_list = 2; Int64List int64_list = 3; } }
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,12 @@ def _example_class() -> Any:
         lower = name.replace("List", "_list").lower()
         reference = f".{_PACKAGE}.{name}"
         feature.field.add(
-            name=lower, number=number, label=proto.LABEL_OPTIONAL, type=proto.TYPE_MESSAGE, type_name=reference, oneof_index=0
+            name=lower,
+            number=number,
+            label=proto.LABEL_OPTIONAL,
+            type=proto.TYPE_MESSAGE,
+            type_name=reference,
+            oneof_index=0,
         )
     features = file.message_type.add(name="Features")
     entry = features.nested_type.add(name="FeatureEntry")
@@ -87,7 +92,11 @@ def _example_class() -> Any:
     )
     example = file.message_type.add(name="Example")
     example.field.add(
-        name="features", number=1, label=proto.LABEL_OPTIONAL, type=proto.TYPE_MESSAGE, type_name=f".{_PACKAGE}.Features"
+        name="features",
+        number=1,
+        label=proto.LABEL_OPTIONAL,
+        type=proto.TYPE_MESSAGE,
+        type_name=f".{_PACKAGE}.Features",
     )
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)

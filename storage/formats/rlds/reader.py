@@ -1,7 +1,7 @@
 """RLDS as Open X-Embodiment publishes it: TFRecord files with their features.json, one record an episode.
 
-RT-1, Bridge, Language Table and DROID are known by the names of their features and data sets; others need `--rate-hz`, and a
-mapping where their state and action have other names. TensorFlow is not needed.
+RT-1, Bridge, Language Table and DROID are known by the names of their features and data sets; others need
+`--rate-hz`, and a mapping where their state and action have other names. TensorFlow is not needed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,13 +17,13 @@ from storage.errors import CorruptFileError, SchemaError
 from storage.formats.depth import as_depth
 from storage.formats.detect import rlds_folders_in
 from storage.formats.import_item import ImportConfig
-from storage.formats.untrusted.limits import check_array, check_encoded_image, check_image, read_json_object
 from storage.formats.mapping.column_map import Piece
 from storage.formats.rlds.example import parse_example
 from storage.formats.rlds.features import Feature, read_features
 from storage.formats.rlds.tfrecord import read_record, record_offsets
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream
+from storage.formats.untrusted.limits import check_array, check_encoded_image, check_image, read_json_object
 
 _RATES_HZ = {"fractal20220817_data": 3.0, "bridge": 5.0, "bridge_dataset": 5.0, "language_table": 10.0, "droid": 15.0}
 _STATE = (
@@ -108,7 +108,9 @@ def _stream(where: str, name: str, feature: Feature, values: Any, length: int) -
     width = int(np.prod([size for size in feature.shape if size > 0], dtype=np.int64))
     check_array(f"{where}, {name}", (length, width), 8)
     if len(values) != length * width or -1 in feature.shape:
-        return Stream(name=name, kind="other", shape=(len(values),), dtype=feature.dtype, why=f"not {width} numbers a step")
+        return Stream(
+            name=name, kind="other", shape=(len(values),), dtype=feature.dtype, why=f"not {width} numbers a step"
+        )
     rows = values.reshape(length, width)
     return Stream(name=name, kind="numbers", shape=rows.shape, dtype=str(rows.dtype), read=lambda: rows)
 
@@ -127,7 +129,9 @@ def _images(where: str, name: str, feature: Feature, values: list[bytes]) -> Str
         kind="depth" if depth else "image",
         shape=(len(values), *size, 3),
         dtype=feature.dtype,
-        images=lambda length: (_decoded(f"{where}, step {row}", values[row], depth=depth) for row in range(min(length, len(values)))),
+        images=lambda length: (
+            _decoded(f"{where}, step {row}", values[row], depth=depth) for row in range(min(length, len(values)))
+        ),
         size_px=(size[0], size[1]),
     )
 

@@ -41,11 +41,15 @@ def read_record(path: Path, offset: int) -> bytes:
         if masked_crc(head[:8]) != checksum:
             raise CorruptFileError(f"{path} is damaged at byte {offset}: the length of a record has a wrong checksum")
         if length > LIMITS.array_megabytes * 1e6:
-            raise CorruptFileError(f"{path}: a record of {length / 1e6:.0f} MB; at most {LIMITS.array_megabytes:.0f} are read")
+            raise CorruptFileError(
+                f"{path}: a record of {length / 1e6:.0f} MB; at most {LIMITS.array_megabytes:.0f} are read"
+            )
         content = file.read(length)
         tail = file.read(_TAIL)
     if len(content) < length or len(tail) < _TAIL:
-        raise CorruptFileError(f"{path} is cut off: its record at byte {offset} has {length} bytes, {len(content)} are there")
+        raise CorruptFileError(
+            f"{path} is cut off: its record at byte {offset} has {length} bytes, {len(content)} are there"
+        )
     if masked_crc(content) != struct.unpack("<I", tail)[0]:
         raise CorruptFileError(f"{path} is damaged: its record at byte {offset} has a wrong checksum; fetch it again")
     return content

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import ConfigError, CorruptFileError, SchemaError
-from storage.formats.untrusted.clean_names import clean_name, distinct
-from storage.formats.untrusted.hdf5_tree import datasets_in, text_attribute
 from storage.formats.import_item import ImportConfig
-from storage.formats.untrusted.limits import check_array, check_image, check_steps
 from storage.formats.mapping.column_map import Piece, find_column
 from storage.formats.robomimic.usual_state import usual_state
 from storage.formats.streams.images import ImageLayout, image_layout
+from storage.formats.untrusted.clean_names import clean_name, distinct
+from storage.formats.untrusted.hdf5_tree import datasets_in, text_attribute
+from storage.formats.untrusted.limits import check_array, check_image, check_steps
 
 OURS = "pyramid"
 """Attribute and group under which our exports keep what robomimic has no place for."""
@@ -41,9 +41,9 @@ class Camera:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """`state` and `action` are the pieces of the vectors of bodies that are not ours. `foreign` maps an array name to its
-    path, `restored` the same for arrays that our own export wrote; `left_out` maps a path to the reason; `widths` every
-    numeric path to its numbers a step; `ours` is what our own export noted, or {}."""
+    """`state` and `action` are the pieces of the vectors of bodies that are not ours. `foreign` maps an array name to
+    its path, `restored` the same for arrays that our own export wrote; `left_out` maps a path to the reason; `widths`
+    every numeric path to its numbers a step; `ours` is what our own export noted, or {}."""
 
     length: int
     state: tuple[Piece, ...]
@@ -161,7 +161,9 @@ def _pieces(mapped: tuple[Piece, ...], widths: Mapping[str, int], where: str) ->
     for piece in mapped:
         column = find_column(piece.column, widths, where)
         if piece.start >= (widths[column] if piece.stop is None else piece.stop) or (piece.stop or 0) > widths[column]:
-            raise SchemaError(f"{where}: the mapping asks for {column}[{piece.start}:{piece.stop}]; it has {widths[column]}")
+            raise SchemaError(
+                f"{where}: the mapping asks for {column}[{piece.start}:{piece.stop}]; it has {widths[column]}"
+            )
         pieces.append(replace(piece, column=column))
     return tuple(pieces)
 
@@ -215,7 +217,9 @@ def rate_of(path: Path, env_args: Mapping[str, Any], config: ImportConfig) -> fl
         return round(1 / (step_s * (_positive(simulator.get("decimation")) or 1.0)), 6)
     if env_args.get("type") == _ROBOSUITE_TYPE:
         return _ROBOSUITE_RATE_HZ
-    raise ConfigError(f"{path} does not tell its rate (env_args has no control_freq); give --rate-hz (rate_hz in a recipe)")
+    raise ConfigError(
+        f"{path} does not tell its rate (env_args has no control_freq); give --rate-hz (rate_hz in a recipe)"
+    )
 
 
 def _positive(value: Any) -> float:
@@ -229,7 +233,12 @@ def env_args_of(path: Path, file: Any) -> dict[str, Any]:
         return json_attribute(path, data, "env_args")
     kwargs = json_attribute(path, data, "env_info")
     version = text_attribute(data, "repository_version")
-    return {"env_name": text_attribute(data, "env"), "type": _ROBOSUITE_TYPE, "env_version": version, "env_kwargs": kwargs}
+    return {
+        "env_name": text_attribute(data, "env"),
+        "type": _ROBOSUITE_TYPE,
+        "env_version": version,
+        "env_kwargs": kwargs,
+    }
 
 
 def language_of(path: Path, file: Any, group: Any) -> str:

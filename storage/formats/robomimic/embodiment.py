@@ -21,7 +21,8 @@ OUR_BODIES = frozenset(_BODIES.values())
 def body_of(
     path: Path, env_args: Mapping[str, Any], ours: Mapping[str, Any], contents: Contents, config: ImportConfig
 ) -> Embodiment:
-    """The embodiment named in `config`, known or new, noted by our own export, known by its robots, or derived from them.
+    """The embodiment named in `config`, known or new, noted by our own export, known by its robots, or derived from
+    them.
 
     A derived or new one is only described, not registered. Raises SchemaError when the named one has other actions.
     """

@@ -1,7 +1,7 @@
 """What became of every data set of a robomimic-like demonstration."""
 
 from storage.embodiment import Embodiment
-from storage.formats.mapping.fates import Fate
+from storage.formats.mapping.fates import Became, Fate
 from storage.formats.robomimic.contents import Contents
 from storage.formats.robomimic.embodiment import OUR_BODIES
 from storage.formats.robomimic.robosuite_state import source_keys
@@ -11,7 +11,9 @@ def fates_of_contents(body: Embodiment, contents: Contents) -> list[Fate]:
     """The fates of everything in a demonstration whose embodiment is `body`."""
     fates = []
     if "actions" not in contents.ours.get("filled", ()):
-        fates += [Fate(column=piece.column, became="action", width=contents.size((piece,))) for piece in contents.action]
+        fates += [
+            Fate(column=piece.column, became="action", width=contents.size((piece,))) for piece in contents.action
+        ]
     else:
         fates.append(Fate(column="actions", became="label", detail="made up from other labels by an export"))
     state = _state_columns(body, contents)
@@ -22,7 +24,7 @@ def fates_of_contents(body: Embodiment, contents: Contents) -> list[Fate]:
         fates.append(Fate(column=key, became="foreign", detail=name, width=contents.widths[key]))
     fates += [Fate(column=key, became="label", detail=name) for name, key in contents.restored.items()]
     for name, camera in contents.cameras.items():
-        became = "depth" if camera.layout.depth else "camera"
+        became: Became = "depth" if camera.layout.depth else "camera"
         fates.append(Fate(column=camera.key, became=became, detail=f"video/{name}"))
     return fates + [Fate(column=key, became="left out", detail=why) for key, why in contents.left_out.items()]
 

@@ -8,13 +8,13 @@
 | any other numeric (T, ...) data set   | foreign/<path with dots>, float64, trailing dimensions flattened        |
 | mask/<name>                           | provenance: masks                                                       |
 | attrs env_args, ep_meta, model_file   | provenance: env_args; instruction; model_file by hash                   |
-Isaac Lab and Mimic (`states` is a group), LIBERO and raw recordings of robosuite are read the same way. What is left out
-(next_obs, depth of an unknown unit) is named in the provenance. Without images an episode has only states, to be rendered
-later.
+Isaac Lab and Mimic (`states` is a group), LIBERO and raw recordings of robosuite are read the same way. What is left
+out (next_obs, depth of an unknown unit) is named in the provenance. Without images an episode has only states, to be
+rendered later.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,7 @@ from storage.embodiment import EMBODIMENTS, Embodiment
 from storage.episode import Episode
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError, UnknownNameError
 from storage.formats.depth import encode_depth
-from storage.formats.untrusted.guard import guarded
-from storage.formats.untrusted.hdf5_tree import open_child
 from storage.formats.import_item import ImportConfig, ImportItem, fingerprint
-from storage.formats.untrusted.limits import check_array
 from storage.formats.mapping.column_map import Piece
 from storage.formats.mapping.fates import Fate, require_vectors
 from storage.formats.robomimic.contents import (
@@ -48,6 +45,9 @@ from storage.formats.robomimic.hdf5_file import HDF5_SUFFIXES, opened
 from storage.formats.robomimic.mjcf_file import model_reference
 from storage.formats.robomimic.robosuite_state import read_state
 from storage.formats.streams.images import image_slices
+from storage.formats.untrusted.guard import guarded
+from storage.formats.untrusted.hdf5_tree import open_child
+from storage.formats.untrusted.limits import check_array
 from storage.formats.video.writer import rate_fraction
 from storage.frames import Frames
 from storage.ids import content_id
@@ -304,13 +304,13 @@ def _vector(group: Any, pieces: tuple[Piece, ...], rows: int | None = None) -> N
         check_array(str(data.name), data.shape, 8)
         values = np.asarray(data[:rows])
         parts.append(piece.of(values.reshape(len(values), -1)))
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    return np.asarray(np.concatenate(parts, axis=1), np.float32)
 
 
 def _frames(item: ImportItem, name: str, data: Any, camera: Camera, config: ImportConfig) -> Frames:
     if camera.size_px != item.cameras[name]:
         raise SchemaError(f"{item.name}: camera {name!r} has another size than when the import was planned")
-    images = (camera.layout.convert(image) for image in image_slices(data, camera.length))
+    images: Iterator[Any] = (camera.layout.convert(image) for image in image_slices(data, camera.length))
     if camera.layout.depth:
         return encode_depth(images, config.coding.resize)
     return config.coding.encode(images)

@@ -19,7 +19,8 @@ _OTHERS = (
 
 
 def usual_state(keys: Iterable[str]) -> tuple[Piece, ...]:
-    """The pieces of the state among the data sets `keys` of a demonstration; () where none of these layouts is there."""
+    """The pieces of the state among the data sets `keys` of a demonstration; () where none of these layouts is
+    there."""
     there = {key for key in keys if key.startswith("obs/")}
     robots = sorted({match[1] for key in there if (match := re.match(r"obs/(robot\d+_)", key))})
     pieces = [

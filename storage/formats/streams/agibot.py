@@ -1,7 +1,8 @@
 """AgiBot-World as it is published: observations/<task>/<episode>/videos/*.mp4 and depth/*.png,
 proprio_stats/<task>/<episode>/proprio_stats.h5, task_info/task_<task>.json. 30 frames a second.
 
-State and action are the positions of joints, effectors, head and waist, in this order, where they are recorded for every step.
+State and action are the positions of joints, effectors, head and waist, in this order, where they are recorded for
+every step.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from storage.errors import CorruptFileError, MissingFileError, SchemaError
+from storage.errors import CorruptFileError, SchemaError
 from storage.formats.depth import depth_from_bytes
-from storage.formats.untrusted.hdf5_tree import datasets_in
 from storage.formats.import_item import ImportConfig
-from storage.formats.untrusted.limits import check_encoded_image, parse_json, read_text
 from storage.formats.mapping.column_map import Piece
 from storage.formats.robomimic.hdf5_file import opened
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream, video_stream
+from storage.formats.untrusted.hdf5_tree import datasets_in
+from storage.formats.untrusted.limits import check_encoded_image, parse_json, read_text
 from storage.formats.video.reader import VIDEO_SUFFIXES, probe
 
 _RATE_HZ = 30.0
@@ -35,7 +36,9 @@ def _refs(root: Path, config: ImportConfig) -> list[Ref]:
         videos = sorted(each for each in (folder / "videos").glob("*") if each.suffix.lower() in VIDEO_SUFFIXES)
         files = (path, *videos)
         names = tuple(str(each.relative_to(root)) for each in files)
-        refs.append(Ref(name=f"episode {episode} of task {task}", files=names, place={"task": task, "episode": episode}))
+        refs.append(
+            Ref(name=f"episode {episode} of task {task}", files=names, place={"task": task, "episode": episode})
+        )
     return refs
 
 

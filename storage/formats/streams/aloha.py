@@ -1,5 +1,5 @@
-"""ALOHA and ACT: one HDF5 file an episode, /action and /observations/{qpos, qvel, images/<camera>} (Zhao et al., "Learning
-Fine-Grained Bimanual Manipulation with Low-Cost Hardware", and its public recordings).
+"""ALOHA and ACT: one HDF5 file an episode, /action and /observations/{qpos, qvel, images/<camera>} (Zhao et al.,
+"Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware", and its public recordings).
 
 Images are raw (T, H, W, 3) or, with the attribute `compress`, rows of JPEG bytes padded with zeros. The rate is 50 Hz
 (ACT's DT = 0.02 s) where a file does not say otherwise.
@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 
 from storage.errors import CorruptFileError, SchemaError
-from storage.formats.untrusted.hdf5_tree import datasets_in, text_attribute
 from storage.formats.import_item import ImportConfig
-from storage.formats.untrusted.limits import check_encoded_image
 from storage.formats.mapping.column_map import Piece
 from storage.formats.robomimic.hdf5_file import HDF5_SUFFIXES, opened
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream
+from storage.formats.untrusted.hdf5_tree import datasets_in, text_attribute
+from storage.formats.untrusted.limits import check_encoded_image
 from storage.resizing import RGB
 
 _RATE_HZ = 50.0
@@ -54,7 +54,9 @@ def _opened(root: Path, ref: Ref, config: ImportConfig) -> Iterator[Recording]:
                 streams[name] = array_stream(name, data, cameras.get(name, frozenset()), flipped=config.flip_images)
         action = next((streams[name] for name in ("action", "actions") if name in streams), None)
         if action is None or action.kind != "numbers":
-            raise SchemaError(f"{path} has no /action (steps, numbers), or none that can be read; it has {', '.join(streams)}")
+            raise SchemaError(
+                f"{path} has no /action (steps, numbers), or none that can be read; it has {', '.join(streams)}"
+            )
         simulated = bool(file.attrs.get("sim", False))
         yield Recording(
             streams=streams,
@@ -94,7 +96,9 @@ def _compressed(where: str, name: str, data: Any) -> Stream:
         kind="image",
         shape=(len(data), *first.shape),
         dtype="uint8",
-        images=lambda length: (_decoded(f"{where}: {name}, step {row}", data[row]) for row in range(min(length, len(data)))),
+        images=lambda length: (
+            _decoded(f"{where}: {name}, step {row}", data[row]) for row in range(min(length, len(data)))
+        ),
         size_px=(first.shape[0], first.shape[1]),
     )
 

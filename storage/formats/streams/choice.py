@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from storage.errors import SchemaError, UnknownNameError
-from storage.formats.untrusted.clean_names import clean_name, distinct
 from storage.formats.import_item import ImportConfig
 from storage.formats.mapping.column_map import Piece, find_column
-from storage.formats.mapping.fates import Fate
+from storage.formats.mapping.fates import Became, Fate
 from storage.formats.mapping.usual_names import (
     ACTION_COLUMNS,
     ACTION_PREFIXES,
@@ -17,6 +17,7 @@ from storage.formats.mapping.usual_names import (
     usual_instruction,
 )
 from storage.formats.streams.stream import Recording, Stream
+from storage.formats.untrusted.clean_names import clean_name, distinct
 
 _CAMERA_PREFIXES = ("observations/images/", "observation/images/", "obs/sensor_data/", "obs/", "observation/", "data/")
 _CAMERA_SUFFIXES = ("/rgb", "_image", "_rgb")
@@ -37,9 +38,13 @@ class Choice:
 def choose(recording: Recording, config: ImportConfig, where: str) -> Choice:
     """The choice for `recording`; raises UnknownNameError for columns and cameras that it does not have."""
     streams, columns, length = recording.streams, config.columns, recording.length
-    numbers = {name: one for name, one in streams.items() if one.kind == "numbers" and one.length in (length, length + 1)}
+    numbers = {
+        name: one for name, one in streams.items() if one.kind == "numbers" and one.length in (length, length + 1)
+    }
     state = _pieces(columns.state, numbers, where) or recording.state or _usual(numbers, STATE_COLUMNS, STATE_PREFIXES)
-    action = _pieces(columns.action, numbers, where) or recording.action or _usual(numbers, ACTION_COLUMNS, ACTION_PREFIXES)
+    action = (
+        _pieces(columns.action, numbers, where) or recording.action or _usual(numbers, ACTION_COLUMNS, ACTION_PREFIXES)
+    )
     cameras = _cameras(recording, config, where)
     texts = {name: stream for name, stream in streams.items() if stream.kind == "text"}
     wanted = config.instruction_column or columns.instruction
@@ -71,18 +76,19 @@ def choose(recording: Recording, config: ImportConfig, where: str) -> Choice:
 def fates_of_choice(recording: Recording, choice: Choice) -> list[Fate]:
     """The table of what became of every stream."""
     fates = []
-    for vector, pieces in (("state", choice.state), ("action", choice.action)):
+    vectors: tuple[tuple[Literal["state", "action"], tuple[Piece, ...]], ...]
+    vectors = (("state", choice.state), ("action", choice.action))
+    for vector, pieces in vectors:
         at = 0
         for piece in pieces:
             width = recording.streams[piece.column].width
             end = width if piece.stop is None else piece.stop
             size, whole = end - piece.start, (piece.start, end) == (0, width)
             column = piece.column if whole else f"{piece.column}[{piece.start}:{end}]"
-            became = "state" if vector == "state" else "action"
-            fates.append(Fate(column=column, became=became, detail=f"{vector}[{at}:{at + size}]", width=size))
+            fates.append(Fate(column=column, became=vector, detail=f"{vector}[{at}:{at + size}]", width=size))
             at += size
     for name, stream in choice.cameras.items():
-        became = "depth" if stream.kind == "depth" else "camera"
+        became: Became = "depth" if stream.kind == "depth" else "camera"
         fates.append(Fate(column=stream.name, became=became, detail=f"video/{name}"))
     for name, stream in choice.foreign.items():
         fates.append(Fate(column=stream.name, became="foreign", detail=name, width=stream.width))
@@ -97,7 +103,8 @@ def _pieces(mapped: tuple[Piece, ...], numbers: Mapping[str, Stream], where: str
         column = find_column(piece.column, numbers, where)
         if piece.stop is not None and piece.stop > numbers[column].width:
             raise SchemaError(
-                f"{where}: the mapping asks for {column}[{piece.start}:{piece.stop}]; it has {numbers[column].width} numbers"
+                f"{where}: the mapping asks for {column}[{piece.start}:{piece.stop}]; it has {numbers[column].width} "
+                "numbers"
             )
         out.append(Piece(column=column, start=piece.start, stop=piece.stop, scale=piece.scale, xyzw=piece.xyzw))
     return tuple(out)

@@ -1,7 +1,8 @@
 """DROID as it was recorded: folders with trajectory.h5, recordings/MP4/<serial>.mp4 and metadata_*.json; 15 Hz.
 
-State and action are the joint positions and the gripper; the other forms that DROID records (cartesian, velocities) are kept
-beside them. Cameras are called after their place (wrist, ext1, ext2) where the metadata name the serial numbers.
+State and action are the joint positions and the gripper; the other forms that DROID records (cartesian, velocities)
+are kept beside them. Cameras are called after their place (wrist, ext1, ext2) where the metadata name the serial
+numbers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,13 +12,13 @@ from typing import Any
 
 from storage.errors import SchemaError
 from storage.formats.detect import droid_episodes_in
-from storage.formats.untrusted.hdf5_tree import datasets_in
 from storage.formats.import_item import ImportConfig
-from storage.formats.untrusted.limits import read_json_object
 from storage.formats.mapping.column_map import Piece
 from storage.formats.robomimic.hdf5_file import opened
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream, video_stream
+from storage.formats.untrusted.hdf5_tree import datasets_in
+from storage.formats.untrusted.limits import read_json_object
 from storage.formats.video.reader import probe
 
 _RATE_HZ = 15.0

@@ -1,7 +1,8 @@
 """How images lie in an array of a foreign file, and one of them as RGB or depth.
 
-What is certain is converted: channels first or last, floats that fill 0..1, whole numbers in floats, a fourth channel of
-transparency. What is not is left out with the reason, which a mapping (`camera.NAME: column|chw|float`) can overrule.
+What is certain is converted: channels first or last, floats that fill 0..1, whole numbers in floats, a fourth channel
+of transparency. What is not is left out with the reason, which a mapping (`camera.NAME: column|chw|float`) can
+overrule.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -35,7 +36,9 @@ class ImageLayout:
         """One image of the array as (H, W, 3) uint8, or as (H, W) uint16 for depth."""
         if self.depth:
             plane = image.reshape(self.height_px, self.width_px)
-            values = np.rint(np.nan_to_num(plane) * self.scale) if plane.dtype.kind == "f" or self.scale != 1.0 else plane
+            values = (
+                np.rint(np.nan_to_num(plane) * self.scale) if plane.dtype.kind == "f" or self.scale != 1.0 else plane
+            )
             out: NDArray[Any] = np.clip(values, 0, 65535).astype(np.uint16)
         else:
             hwc = np.moveaxis(image, 0, -1) if self.first else image
@@ -91,9 +94,9 @@ def _scaled(
     if not np.isfinite(values).all() or not values.size:
         return f"images of {dtype} that are not finite"
     low, high = float(values.min()), float(values.max())
-    if kind == "f" and 0 <= low and 0 < high <= 1:
+    if kind == "f" and low >= 0 and 0 < high <= 1:
         return replace(layout, scale=255.0)
-    if 0 <= low and 1 < high <= 255 and (values == np.rint(values)).all():
+    if low >= 0 and 1 < high <= 255 and (values == np.rint(values)).all():
         return layout
     return f"images of {dtype} from {low:g} to {high:g}: neither 0..1 nor 0..255; say which by |float in a mapping"
 

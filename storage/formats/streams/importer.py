@@ -1,7 +1,7 @@
 """Recordings of named streams as items and episodes: the one way in for every layout that is not LeRobot or robomimic.
 
-A reader says which recordings there are and opens one; what becomes of its streams is decided here: by the user's mapping,
-by what the reader knows, or by usual names. Everything else of numbers is kept as foreign/<name>.
+A reader says which recordings there are and opens one; what becomes of its streams is decided here: by the user's
+mapping, by what the reader knows, or by usual names. Everything else of numbers is kept as foreign/<name>.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,13 +19,13 @@ from storage.episode import Episode
 from storage.errors import ConfigError, InputError, MissingFileError, SchemaError
 from storage.formats.depth import encode_depth
 from storage.formats.derived_embodiment import derived_name, guess_part
-from storage.formats.untrusted.guard import guarded
 from storage.formats.import_item import FormatName, ImportConfig, ImportItem, fingerprint
-from storage.formats.untrusted.limits import check_steps
 from storage.formats.mapping.column_map import Piece
 from storage.formats.mapping.fates import Fate, require_vectors
 from storage.formats.streams.choice import Choice, choose, fates_of_choice
 from storage.formats.streams.stream import Recording, Ref, Stream
+from storage.formats.untrusted.guard import guarded
+from storage.formats.untrusted.limits import check_steps
 from storage.formats.untrusted.time_stamps import check_times
 from storage.formats.video.clip import encode_frames
 from storage.formats.video.writer import rate_fraction
@@ -43,8 +43,8 @@ class StreamFormat:
 
 
 def list_streams(reader: StreamFormat, root: Path, config: ImportConfig) -> list[ImportItem]:
-    """One item for each recording that `config` asks for. One of several that cannot be opened still gets an item, so that
-    the import counts it; reading it raises."""
+    """One item for each recording that `config` asks for. One of several that cannot be opened still gets an item, so
+    that the import counts it; reading it raises."""
     folder = root if root.is_dir() else root.parent
     refs = reader.refs(root, config)
     if not refs:
@@ -119,9 +119,7 @@ def _bare_item(
     )
 
 
-def _described(
-    reader: StreamFormat, folder: Path, ref: Ref, config: ImportConfig, bare: ImportItem
-) -> ImportItem:
+def _described(reader: StreamFormat, folder: Path, ref: Ref, config: ImportConfig, bare: ImportItem) -> ImportItem:
     with reader.opened(folder, ref, config) as recording:
         choice = choose(recording, config, ref.name)
         require_vectors(
@@ -159,12 +157,15 @@ def _rate(recording: Recording, config: ImportConfig, where: str) -> Fraction:
 
 def _body(recording: Recording, choice: Choice, config: ImportConfig) -> Embodiment:
     """The embodiment that `config` names, known or new, or one derived from the layout."""
-    state, action = (_layout(recording, pieces, vector) for pieces, vector in ((choice.state, "state"), (choice.action, "action")))
+    state, action = (
+        _layout(recording, pieces, vector) for pieces, vector in ((choice.state, "state"), (choice.action, "action"))
+    )
     if known := EMBODIMENTS.get(config.embodiment):
         for name, mine, its in (("state", state, known.state), ("action", action, known.action)):
             if mine.size and its.size and mine.size != its.size:
                 raise SchemaError(
-                    f"its {name} has {mine.size} numbers, that of embodiment {known.name!r} has {its.size}; name another "
+                    f"its {name} has {mine.size} numbers, that of embodiment {known.name!r} has {its.size}; name "
+                    "another "
                     "embodiment, a new one, or none to have one derived"
                 )
         return known
@@ -199,7 +200,8 @@ def _episode(item: ImportItem, recording: Recording, choice: Choice, config: Imp
     shortest = min([length, *lengths.values()])
     if max([length, *lengths.values()]) - shortest > config.length_tolerance_frames:
         raise SchemaError(
-            f"{item.name} has {length} steps and frames {lengths}; they must agree (--length-tolerance cuts up to that many; "
+            f"{item.name} has {length} steps and frames {lengths}; they must agree (--length-tolerance cuts up to "
+            "that many; "
             f"it is {config.length_tolerance_frames})"
         )
     arrays: dict[str, NDArray[Any]] = {}

@@ -1,5 +1,6 @@
-"""ManiSkill trajectories: one HDF5 file of groups traj_0, traj_1, ... with actions (T, A) and observations of T + 1 steps,
-beside a JSON file of the same name that tells of the environment. The last observation has no action and is left out.
+"""ManiSkill trajectories: one HDF5 file of groups traj_0, traj_1, ... with actions (T, A) and observations of T + 1
+steps, beside a JSON file of the same name that tells of the environment. The last observation has no action and is
+left out.
 
 The rate is the environment's `control_freq`, by ManiSkill's default 20 Hz.
 """
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import CorruptFileError, SchemaError
-from storage.formats.untrusted.hdf5_tree import datasets_in, open_child
 from storage.formats.import_item import ImportConfig
-from storage.formats.untrusted.limits import read_json_object
 from storage.formats.mapping.column_map import Piece
 from storage.formats.robomimic.hdf5_file import HDF5_SUFFIXES, opened
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream
+from storage.formats.untrusted.hdf5_tree import datasets_in, open_child
+from storage.formats.untrusted.limits import read_json_object
 
 _RATE_HZ = 20.0
 _STATE = ("obs/agent/qpos", "obs/extra/tcp_pose", "obs/state", "obs")
@@ -29,7 +30,9 @@ def _refs(root: Path, config: ImportConfig) -> list[Ref]:
     refs = []
     for path in paths:
         with opened(path) as file:
-            names = sorted((str(name) for name in file if re.fullmatch(r"traj_\d+", str(name))), key=lambda n: int(n[5:]))
+            names = sorted(
+                (str(name) for name in file if re.fullmatch(r"traj_\d+", str(name))), key=lambda n: int(n[5:])
+            )
         relative = str(path.relative_to(folder))
         beside = [str(path.with_suffix(".json").relative_to(folder))] if path.with_suffix(".json").is_file() else []
         refs += [
@@ -49,7 +52,9 @@ def _opened(root: Path, ref: Ref, config: ImportConfig) -> Iterator[Recording]:
         for name, data in datasets_in(f"{path}, {ref.place['traj']}", group):
             streams[name] = array_stream(name, data, flipped=config.flip_images)
         if "actions" not in streams or streams["actions"].kind != "numbers":
-            raise SchemaError(f"{path}: {ref.place['traj']} has no actions (steps, numbers); it has {', '.join(streams)}")
+            raise SchemaError(
+                f"{path}: {ref.place['traj']} has no actions (steps, numbers); it has {', '.join(streams)}"
+            )
         environment = about.get("env_info", {})
         if not isinstance(environment, Mapping):
             raise CorruptFileError(f"{path.with_suffix('.json')}: env_info must be a JSON object")

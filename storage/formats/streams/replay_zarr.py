@@ -1,8 +1,9 @@
 """Replay buffers of Diffusion Policy and UMI: a zarr of data/<name> (N, ...), all episodes one after another, and
 meta/episode_ends (E,), as a folder or zipped.
 
-A buffer does not tell its rate. UMI's buffers hold poses and no action: its policies are trained on the poses to come, so the
-pose of a step is its action. A chunk that is missing among others is damage: zarr would read zeros in its place.
+A buffer does not tell its rate. UMI's buffers hold poses and no action: its policies are trained on the poses to
+come, so the pose of a step is its action. A chunk that is missing among others is damage: zarr would read zeros in
+its place.
 """
 
 import logging
@@ -49,7 +50,9 @@ def _changed(path: Path) -> int:
 @lru_cache(maxsize=4)
 def _group(path: Path, changed_ns: int) -> Any:
     try:
-        store = zarr.storage.ZipStore(path, mode="r") if path.is_file() else zarr.storage.LocalStore(path, read_only=True)
+        store = (
+            zarr.storage.ZipStore(path, mode="r") if path.is_file() else zarr.storage.LocalStore(path, read_only=True)
+        )
         return zarr.open_group(store, mode="r")
     except (ValueError, KeyError, OSError, TypeError) as error:
         raise CorruptFileError(f"{path} does not open as a zarr ({error})") from error
@@ -58,7 +61,9 @@ def _group(path: Path, changed_ns: int) -> Any:
 def _ends(path: Path, group: Any) -> list[int]:
     ends = np.asarray(group["meta/episode_ends"][:])
     if ends.ndim != 1 or ends.dtype.kind not in "iu" or not len(ends) or (np.diff(ends, prepend=0) <= 0).any():
-        raise SchemaError(f"{path}: meta/episode_ends must rise from one episode to the next; got {ends[:8].tolist()} ...")
+        raise SchemaError(
+            f"{path}: meta/episode_ends must rise from one episode to the next; got {ends[:8].tolist()} ..."
+        )
     return [int(end) for end in ends]
 
 
@@ -137,7 +142,9 @@ def _check_chunks(path: Path, name: str, data: Any, first: int, end: int) -> Non
         return
     there = any(each.is_file() and not each.name.startswith(".") for each in (path / "data" / name).rglob("*"))
     if there:
-        raise CorruptFileError(f"{missing[0]} is not there; zarr would read {data.fill_value} in its place: copy it again")
+        raise CorruptFileError(
+            f"{missing[0]} is not there; zarr would read {data.fill_value} in its place: copy it again"
+        )
     _LOG.warning("%s: data/%s has no chunk at all; every value of it is %s", path, name, data.fill_value)
 
 

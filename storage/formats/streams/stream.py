@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.episode import Layer
-from storage.formats.untrusted.limits import check_array, check_image
 from storage.formats.mapping.column_map import Piece
 from storage.formats.streams.images import ImageLayout, image_layout, image_slices
+from storage.formats.untrusted.limits import check_array, check_image
 
 Kind = Literal["numbers", "image", "depth", "video", "text", "other"]
 
@@ -20,8 +20,8 @@ Kind = Literal["numbers", "image", "depth", "video", "text", "other"]
 @dataclass(frozen=True, kw_only=True)
 class Stream:
     """Something with one entry a step. `shape` (T, ...) and `dtype` are those of the source; `read` gives the numbers
-    (T, ...) or texts (T,), `images` the converted images, `frames` the decoded frames of a video. `why` says why a stream
-    of kind "other" is left out."""
+    (T, ...) or texts (T,), `images` the converted images, `frames` the decoded frames of a video. `why` says why a
+    stream of kind "other" is left out."""
 
     name: str
     kind: Kind
@@ -51,8 +51,8 @@ class Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One episode of a source. `state` and `action` are where a reader knows them to be, `rate_hz` 0 where the source does
-    not tell; `times` (T,) seconds as recorded; `about` is kept in the provenance; `runs` are texts over time."""
+    """One episode of a source. `state` and `action` are where a reader knows them to be, `rate_hz` 0 where the source
+    does not tell; `times` (T,) seconds as recorded; `about` is kept in the provenance; `runs` are texts over time."""
 
     streams: Mapping[str, Stream]
     length: int

@@ -4,14 +4,14 @@ Readers check what they can; what damage makes of the rest (h5py raises KeyError
 TypeError, Python UnicodeDecodeError and RecursionError) is told here, once, with the name of the input.
 """
 
+import zipfile
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-import zipfile
-
 from storage.errors import CorruptFileError, PyramidError
 
-_P, _R = ParamSpec("_P"), TypeVar("_R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _OF_CONTENT = (
     ValueError,  # also UnicodeError, and json's
     TypeError,

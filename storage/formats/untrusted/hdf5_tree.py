@@ -22,7 +22,8 @@ def datasets_in(where: str, group: Any) -> list[tuple[str, Any]]:
         found.append((path, item))
         if len(found) > LIMITS.objects or time.monotonic() > until:
             raise CorruptFileError(
-                f"{where} holds more than {LIMITS.objects} arrays, or takes more than {LIMITS.seconds:g} s to look through"
+                f"{where} holds more than {LIMITS.objects} arrays, or takes more than {LIMITS.seconds:g} s to look "
+                "through"
             )
     return sorted(found, key=lambda pair: pair[0])
 

@@ -1,7 +1,7 @@
 """The one limit of what an untrusted input may cost: every reader of foreign files asks here.
 
-A recording that people make stays far below; what is above was made to hurt, or is damaged. Each check raises an InputError
-that says what was allowed and what came, so that such a file costs itself alone.
+A recording that people make stays far below; what is above was made to hurt, or is damaged. Each check raises an
+InputError that says what was allowed and what came, so that such a file costs itself alone.
 """
 
 import json
@@ -81,12 +81,15 @@ def inside(root: Path, relative: str) -> Path:
     """`root`/`relative`; raises InputError for a path that leaves the folder."""
     parts = PurePosixPath(relative.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or "\0" in relative:
-        raise InputError(f"{root}: its metadata point at {relative!r}, outside of its folder; such a data set is refused")
+        raise InputError(
+            f"{root}: its metadata point at {relative!r}, outside of its folder; such a data set is refused"
+        )
     return root / relative
 
 
 def fill_template(where: str, template: str, **values: Any) -> str:
-    """`template` with `values` for its fields; raises CorruptFileError for other fields or formats than `{x}`, `{x:03d}`."""
+    """`template` with `values` for its fields; raises CorruptFileError for other fields or formats than `{x}`,
+    `{x:03d}`."""
     try:
         for _, name, form, conversion in string.Formatter().parse(template):
             if name is not None and (name not in values or conversion or not _plain_form(form or "")):

@@ -14,6 +14,7 @@ def check_times(where: str, stamps: NDArray[np.float64]) -> None:
     if len(back):
         row = int(back[0]) + 1
         raise SchemaError(
-            f"{where}: time stamps go back at row {row} ({stamps[row - 1]:.6g} s, then {stamps[row]:.6g} s); the recording "
+            f"{where}: time stamps go back at row {row} ({stamps[row - 1]:.6g} s, then {stamps[row]:.6g} s); the "
+            "recording "
             "was resumed or joined from several: cut it there into episodes of their own"
         )

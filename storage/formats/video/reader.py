@@ -108,7 +108,9 @@ def _seek(path: Path, container: Any, stream: Any, stamp: int) -> None:
     try:
         container.seek(stamp, stream=stream, backward=True)
     except (av.error.FFmpegError, OverflowError) as error:
-        raise CorruptFileError(f"{path} cannot be read from {stamp * stream.time_base} s on ({error}); {_AGAIN}") from error
+        raise CorruptFileError(
+            f"{path} cannot be read from {stamp * stream.time_base} s on ({error}); {_AGAIN}"
+        ) from error
 
 
 @contextmanager

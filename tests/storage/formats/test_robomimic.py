@@ -199,7 +199,10 @@ def test_the_instruction_is_found_where_others_put_it(tmp_path: Path) -> None:
     ("kwargs", "name"),
     [
         ({"robots": "Panda"}, "panda"),
-        ({"robots": ["Panda"], "controller_configs": {"type": "OSC_POSE", "control_delta": False}}, "panda_absolute_12x7"),
+        (
+            {"robots": ["Panda"], "controller_configs": {"type": "OSC_POSE", "control_delta": False}},
+            "panda_absolute_12x7",
+        ),
         (
             {
                 "robots": ["Panda"],

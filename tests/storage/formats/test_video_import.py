@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import ConfigError, CorruptFileError, MissingFileError, SchemaError, UnknownNameError
+from storage.errors import ConfigError, CorruptFileError, MissingFileError, SchemaError
 from storage.formats.import_item import ImportConfig, VideoOptions
 from storage.formats.import_stage import embodiments_of, list_items, read_episodes, read_item
 from storage.formats.testing import tiny_video, write_lines

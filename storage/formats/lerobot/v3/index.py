@@ -17,7 +17,8 @@ _NAMELESS = "__index_level_0__"
 
 @dataclass(frozen=True, kw_only=True)
 class V3Index:
-    """`episodes` are the rows of meta/episodes without statistics, sorted by episode_index; `tasks` task_index -> text."""
+    """`episodes` are the rows of meta/episodes without statistics, sorted by episode_index; `tasks` task_index ->
+    text."""
 
     root: Path
     episodes: tuple[Mapping[str, Any], ...]
@@ -29,7 +30,9 @@ class V3Index:
         try:
             return int(row[f"{prefix}/chunk_index"]), int(row[f"{prefix}/file_index"])
         except (KeyError, TypeError, ValueError) as error:
-            raise CorruptFileError(f"{self.root}: episode {number} does not say where its {prefix} is ({error})") from error
+            raise CorruptFileError(
+                f"{self.root}: episode {number} does not say where its {prefix} is ({error})"
+            ) from error
 
     def row(self, number: int) -> Mapping[str, Any]:
         """What meta/episodes says about an episode."""
@@ -45,7 +48,9 @@ class V3Index:
         """Seconds at which an episode begins in its shared mp4."""
         start = self.row(number).get(f"videos/{key}/from_timestamp")
         if not isinstance(start, int | float) or not 0 <= start < 1e7:
-            raise CorruptFileError(f"{self.root}: episode {number} does not say where its video {key} begins ({start!r})")
+            raise CorruptFileError(
+                f"{self.root}: episode {number} does not say where its video {key} begins ({start!r})"
+            )
         return float(start)
 
     @cached_property
@@ -62,7 +67,8 @@ class V3Index:
 
 
 def read_v3_index(root: Path, info: Mapping[str, Any]) -> V3Index:
-    """The index of `root`; raises MissingFileError, or CorruptFileError for files that a killed recording left behind."""
+    """The index of `root`; raises MissingFileError, or CorruptFileError for files that a killed recording left
+    behind."""
     files = sorted((root / "meta" / "episodes").glob("*/*.parquet"))
     if not files:
         raise MissingFileError(f"{root}/meta/episodes holds no parquet file; a LeRobot v3.0 data set has one")
@@ -95,7 +101,8 @@ def _tasks(root: Path, info: Mapping[str, Any]) -> dict[int, str]:
     names = [name for name in ("task", _NAMELESS, "__index_level_0__") if name in table.column_names]
     if "task_index" not in table.column_names or not names:
         raise SchemaError(
-            f"{path} has the columns {', '.join(table.column_names)}; expected task_index and the texts as `task` or as the "
+            f"{path} has the columns {', '.join(table.column_names)}; expected task_index and the texts as `task` or "
+            "as the "
             "table's index: write the file again with pandas, with the texts as its index"
         )
     texts = zip(table["task_index"].to_pylist(), table[names[0]].to_pylist(), strict=True)
@@ -109,6 +116,7 @@ def _read(path: Path, columns: list[str] | None, *, schema: bool = False) -> Any
         return pyarrow.parquet.read_table(path, columns=columns, use_threads=False)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise CorruptFileError(
-            f"{path} is not a readable parquet file ({error}); a recording that was killed before it was finalised has no "
+            f"{path} is not a readable parquet file ({error}); a recording that was killed before it was finalised "
+            "has no "
             "footer: its episodes since the last one are lost, resume and finalise it with LeRobot"
         ) from error

@@ -1,7 +1,7 @@
 """Subtasks of a LeRobot v3.0 data set: the table of LeRobot 0.4.4 to 0.5.1, and the language columns of 0.6.
 
-A cell of a language column is a list of structs (role, content, style, timestamp, camera, tool_calls). Persistent ones repeat
-on every row; each holds from its own `timestamp` on. Events stand on their row alone.
+A cell of a language column is a list of structs (role, content, style, timestamp, camera, tool_calls). Persistent
+ones repeat on every row; each holds from its own `timestamp` on. Events stand on their row alone.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,9 @@ def _read(path: Path, changed_ns: int) -> Mapping[int, str]:
         raise CorruptFileError(f"{path} is not a readable parquet file ({error})") from error
     texts = [name for name in ("subtask", "__index_level_0__") if name in table.column_names]
     if "subtask_index" not in table.column_names or not texts:
-        raise CorruptFileError(f"{path} has the columns {', '.join(table.column_names)}; expected subtask_index and texts")
+        raise CorruptFileError(
+            f"{path} has the columns {', '.join(table.column_names)}; expected subtask_index and texts"
+        )
     pairs = zip(table["subtask_index"].to_pylist(), table[texts[0]].to_pylist(), strict=True)
     return {int(number): str(text) for number, text in pairs if number is not None}
 
