@@ -11,12 +11,8 @@ import typer
 
 from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
 from workflows import watched
-<<<<<<< HEAD
-from workflows.commands import data, labels, machine, relabel, runs, serve, simulation, subset
-=======
-from workflows.commands import data, importing, labels, machine, runs, simulation, subset
->>>>>>> 6a87542 (Give every import a table of what its columns became, a mapping, flags for what its messages name,
-and pyramid data inspect) from workflows.current_run import current_root, how_to_go_on
+from workflows.commands import data, importing, labels, machine, relabel, runs, serve, simulation, subset
+from workflows.current_run import current_root, how_to_go_on
 
 app = typer.Typer(
     name="pyramid",
