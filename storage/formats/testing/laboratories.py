@@ -171,7 +171,7 @@ def tiny_rlds(folder: Path, *, episodes: int = 2, length: int = 4, name: str = "
     flag = {"tensor": {"shape": {}, "dtype": "bool"}}
     step = {"observation": observation, "action": tensor(7), "language_instruction": {"text": {}}, "is_first": flag}
     steps = {"sequence": {"feature": {"featuresDict": {"features": step}}}}
-    meta = {"featuresDict": {"features": {"file_path": {"text": {}}}}}
+    meta: dict[str, Any] = {"featuresDict": {"features": {"file_path": {"text": {}}}}}
     features = {"featuresDict": {"features": {"steps": steps, "episode_metadata": meta}}}
     (version / "features.json").write_text(json.dumps(features))
     (version / "dataset_info.json").write_text(json.dumps({"name": name}))
