@@ -55,13 +55,15 @@ def publish(staged_path: Path, target: Path) -> Path:
     return staged_path.rename(target)
 
 
-def colour_cameras(episode: Episode, wanted: tuple[str, ...], left_out: dict[str, int]) -> dict[str, Frames]:
-    """The cameras of `episode` to be exported. Depth and masks have no place in foreign formats and are counted."""
+def colour_cameras(
+    episode: Episode, wanted: tuple[str, ...], left_out: dict[str, int], *, depth: bool = False
+) -> dict[str, Frames]:
+    """The cameras of `episode` to be exported. Masks, and depth where the format has no place for it, are counted."""
     out = {}
     for name, frames in episode.cameras.items():
         if wanted and name not in wanted:
             continue
-        if frame_codec(frames.codec).channels == 3:
+        if frame_codec(frames.codec).channels == 3 or (depth and frames.codec == "depth"):
             out[name] = frames
         else:
             left_out[f"camera {name} ({frames.codec})"] = left_out.get(f"camera {name} ({frames.codec})", 0) + 1

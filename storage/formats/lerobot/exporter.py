@@ -1,4 +1,4 @@
-"""Exporting GR00T LeRobot v2.1, complete: what NVIDIA's trainers and LeRobot 0.3 read without further steps.
+"""Exporting LeRobot: v2.1 as GR00T's trainers and LeRobot 0.3 read it, v3.0 as LeRobot 0.4 and later do, complete.
 
 Beside the standard files, `meta/pyramid.json` and `meta/pyramid_episodes.jsonl` keep what the format has no place for
 (ids, layer, verdicts, provenance, which columns were made up), so that importing the result gives the same episodes.
@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from storage.embodiment import Embodiment, embodiment
+from numpy.typing import NDArray
+
 from storage.episode import Episode
-from storage.errors import ConfigError
+from storage.errors import ConfigError, UnknownNameError
 from storage.formats.export_report import (
     ExportReport,
     Progress,
@@ -26,26 +27,35 @@ from storage.formats.export_report import (
     told,
 )
 from storage.formats.import_item import fingerprint
-from storage.formats.lerobot.layout import modality_of
+from storage.formats.lerobot.describe import Description, camera_key
 from storage.formats.lerobot.meta import OUR_EPISODES, OUR_META
-from storage.formats.lerobot.rows import INSTRUCTION, VALIDITY, Layout, Tasks, columns_of, layout_of, write_rows
+from storage.formats.lerobot.rows import Layout, Tasks, columns_of, layout_of, write_rows
 from storage.formats.lerobot.statistics import episode_statistics, image_statistics, total_statistics
+from storage.formats.lerobot.v3.writer import V3Files
+from storage.formats.lerobot.words import source_words
 from storage.formats.video.writer import VideoCoding, write_frames
 from storage.frames import Frames
 
 _DATA = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 _VIDEO = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
 _CHUNK_EPISODES = 1000
+Version = Literal["v2.1", "v3.0"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeRobotExport:
     """Settings of an export. `cameras` chooses (empty: all). With `predicted_as_action` episodes that have predicted
-    actions only get them as `action` too, which the trainers insist on; `meta/pyramid.json` says so."""
+    actions only get them as `action` too, which the trainers insist on; `meta/pyramid.json` says so. v3.0 also holds
+    depth, as 16-bit PNG."""
 
+    version: Version = "v2.1"
     video: VideoCoding = field(default_factory=VideoCoding)
     cameras: tuple[str, ...] = ()
     predicted_as_action: bool = True
+
+    def __post_init__(self) -> None:
+        if self.version not in get_args(Version):
+            raise UnknownNameError.among("version of LeRobot", self.version, get_args(Version))
 
 
 def export_lerobot(
@@ -66,11 +76,14 @@ def export_lerobot(
     done = steps = 0
     with staged(target) as folder:
         for episode in episodes:
-            cameras = colour_cameras(episode, config.cameras, left_out)
+            cameras = colour_cameras(episode, config.cameras, left_out, depth=config.version == "v3.0")
             layout = layout_of(episode, predicted_as_action=config.predicted_as_action)
-            key = group_key(episode, cameras, layout.annotations)
+            key = group_key(episode, cameras, [layout.annotations, source_words(episode)])
             if key not in groups:
-                groups[key] = _Group(folder / group_name(episode, cameras, names), layout, config)
+                place = folder / group_name(episode, cameras, names)
+                groups[key] = (
+                    _Group(place, layout, config) if config.version == "v2.1" else _V3Group(place, layout, config)
+                )
             groups[key].add(episode, cameras)
             done, steps = done + 1, steps + episode.length
             if progress:
@@ -88,7 +101,7 @@ def export_lerobot(
 
 
 class _Group:
-    """One LeRobot data set in the making."""
+    """One LeRobot v2.1 data set in the making."""
 
     def __init__(self, folder: Path, layout: Layout, config: LeRobotExport) -> None:
         self.folder = folder
@@ -96,45 +109,54 @@ class _Group:
         self._config = config
         self._tasks = Tasks()
         self._files: list[Path] = []
-        self._steps = 0
+        self._count = self._steps = 0
         self._first: tuple[Episode, Mapping[str, Frames]] | None = None
         self._columns: dict[str, tuple[str, int]] = {}
         (folder / "meta").mkdir(parents=True)
 
     def add(self, episode: Episode, cameras: Mapping[str, Frames]) -> None:
         """Write one more episode: rows, videos and the lines about it."""
-        number = len(self._files)
-        columns = columns_of(episode, self._layout, self._tasks, (number, self._steps))
+        columns = columns_of(episode, self._layout, self._tasks, (self._count, self._steps))
+        self._columns = {name: (str(values.dtype), values.size // len(values)) for name, values in columns.items()}
+        texts = self._tasks.texts(columns["task_index"])
+        spoken = (self._layout.instruction, self._layout.validity)
+        texts += [text for name in spoken if name in columns for text in self._tasks.texts(columns[name])]
+        self._first = self._first or (episode, cameras)
+        self._write(episode, cameras, columns, list(dict.fromkeys(texts)))
+        self._count += 1
+        self._steps += episode.length
+
+    def _write(
+        self, episode: Episode, cameras: Mapping[str, Frames], columns: Mapping[str, NDArray[Any]], texts: list[str]
+    ) -> None:
+        number = self._count
         rows = self._path(_DATA, number)
         write_rows(columns, rows)
-        self._columns = {name: (str(values.dtype), values.size // len(values)) for name, values in columns.items()}
         statistics = episode_statistics(columns)
         for name, frames in cameras.items():
-            key = f"observation.images.{name}"
+            key = camera_key(episode, name)
             video = self._path(_VIDEO, number, key)
             write_frames(frames, video, rate_hz=episode.rate_hz, coding=self._config.video)
             statistics[key] = image_statistics(frames)
-        texts = self._tasks.texts(columns[INSTRUCTION])
-        texts += self._tasks.texts(columns[VALIDITY]) if VALIDITY in columns else []
         self._line("meta/episodes.jsonl", {"episode_index": number, "tasks": texts, "length": episode.length})
         self._line("meta/episodes_stats.jsonl", {"episode_index": number, "stats": statistics})
         mark = fingerprint(rows)
         self._line(OUR_EPISODES, {"episode_index": number, "data_fingerprint": mark, **about(episode)})
         self._files.append(rows)
-        self._steps += episode.length
-        self._first = self._first or (episode, cameras)
 
     def finish(self) -> None:
         """Write what is known only at the end: info, tasks, modality, statistics and our own notes."""
-        assert self._first is not None
-        episode, cameras = self._first
-        body = embodiment(episode.embodiment)
         for text, index in self._tasks.index_of.items():
             self._line("meta/tasks.jsonl", {"task_index": index, "task": text})
+        self._json("meta/info.json", self._info(self._description))
         widths = {name: width for name, (_, width) in self._columns.items()}
-        self._json("meta/info.json", self._info(episode, body, cameras))
-        self._json("meta/modality.json", self._modality(body, cameras))
         self._json("meta/stats.json", total_statistics(self._files, widths, self._steps))
+        self._write_ours()
+
+    def _write_ours(self) -> None:
+        """modality.json, and what the format has no place for."""
+        episode, body = self._description.first, self._description.body
+        self._json("meta/modality.json", self._description.modality())
         self._json(
             OUR_META,
             {
@@ -147,6 +169,11 @@ class _Group:
             },
         )
 
+    @property
+    def _description(self) -> Description:
+        assert self._first is not None
+        return Description(first=self._first[0], cameras=self._first[1], columns=self._columns)
+
     def _path(self, pattern: str, number: int, key: str = "") -> Path:
         chunk = number // _CHUNK_EPISODES
         path = self.folder / pattern.format(episode_chunk=chunk, episode_index=number, video_key=key)
@@ -154,79 +181,67 @@ class _Group:
         return path
 
     def _line(self, name: str, record: Mapping[str, Any]) -> None:
-        with (self.folder / name).open("a") as file:
+        with (self.folder / name).open("a", newline="\n") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def _json(self, name: str, record: Mapping[str, Any]) -> None:
         (self.folder / name).write_text(json.dumps(record, indent=4, ensure_ascii=False) + "\n")
 
-    def _info(self, episode: Episode, body: Embodiment, cameras: Mapping[str, Frames]) -> dict[str, Any]:
-        count = len(self._files)
-        rate = episode.rate_hz
+    def _info(self, said: Description) -> dict[str, Any]:
         return {
             "codebase_version": "v2.1",
-            "robot_type": body.name,
-            "total_episodes": count,
+            "robot_type": said.robot_type,
+            "total_episodes": self._count,
             "total_frames": self._steps,
             "total_tasks": len(self._tasks.index_of),
-            "total_videos": count * len(cameras),
-            "total_chunks": -(-count // _CHUNK_EPISODES),
+            "total_videos": self._count * len(said.cameras),
+            "total_chunks": -(-self._count // _CHUNK_EPISODES),
             "chunks_size": _CHUNK_EPISODES,
-            "fps": int(rate) if rate == int(rate) else rate,
-            "splits": {"train": f"0:{count}"},
+            "fps": _plain(said.first.rate_hz),
+            "splits": {"train": f"0:{self._count}"},
             "data_path": _DATA,
-            "video_path": _VIDEO if cameras else None,
-            "features": self._features(body, cameras, rate),
+            "video_path": _VIDEO if said.cameras else None,
+            "features": said.features(self._config.video),
         }
 
-    def _features(self, body: Embodiment, cameras: Mapping[str, Frames], rate: float) -> dict[str, Any]:
-        features: dict[str, Any] = {}
-        for name, frames in cameras.items():
-            video = {
-                "video.height": frames.height_px,
-                "video.width": frames.width_px,
-                "video.channels": 3,
-                "video.codec": self._config.video.codec,
-                "video.pix_fmt": "yuv420p" if frames.height_px % 2 == frames.width_px % 2 == 0 else "yuv444p",
-                "video.is_depth_map": False,
-                "video.fps": rate,
-                "has_audio": False,
-            }
-            # LeRobot reads "info", the GR00T N1 trainers read "video_info" and want the name "channel".
-            features[f"observation.images.{name}"] = {
-                "dtype": "video",
-                "shape": [frames.height_px, frames.width_px, 3],
-                "names": ["height", "width", "channel"],
-                "info": video,
-                "video_info": video,
-            }
-        names = {"observation.state": _numbers(body, "state"), "action": _numbers(body, "action")}
-        names["dream_actions"] = names["action"]
-        for name, (dtype, width) in self._columns.items():
-            named = names.get(name)
-            features[name] = {
-                "dtype": dtype,
-                "shape": [width],
-                "names": named if named and len(named) == width else None,
-            }
-        return features
 
-    def _modality(self, body: Embodiment, cameras: Mapping[str, Frames]) -> dict[str, Any]:
-        vectors = {
-            vector: column
-            for vector, column in (("state", "observation.state"), ("action", "action"))
-            if column in self._columns
+class _V3Group(_Group):
+    """One LeRobot v3.0 data set in the making: many episodes in one parquet file and one mp4."""
+
+    def __init__(self, folder: Path, layout: Layout, config: LeRobotExport) -> None:
+        super().__init__(folder, layout, config)
+        self._shared = V3Files(folder, config.video)
+        self._notes: list[dict[str, Any]] = []
+
+    def _write(
+        self, episode: Episode, cameras: Mapping[str, Frames], columns: Mapping[str, NDArray[Any]], texts: list[str]
+    ) -> None:
+        keyed = {camera_key(episode, name): frames for name, frames in cameras.items()}
+        self._shared.add(columns, keyed, rate_hz=episode.rate_hz, texts=texts)
+        self._notes.append({"episode_index": self._count, **about(episode)})
+
+    def finish(self) -> None:
+        """Close the shared files and write what is known only at the end."""
+        said = self._description
+        files = self._shared.close(list(self._tasks.index_of))
+        marks = {path: fingerprint(path) for path in dict.fromkeys(files)}
+        for note, path in zip(self._notes, files, strict=True):
+            self._line(OUR_EPISODES, {"data_fingerprint": marks[path], **note})
+        info = {
+            "codebase_version": "v3.0",
+            "robot_type": said.robot_type,
+            "total_episodes": self._count,
+            "total_frames": self._steps,
+            "total_tasks": len(self._tasks.index_of),
+            **self._shared.info(),
+            "fps": _plain(said.first.rate_hz),
+            "splits": {"train": f"0:{self._count}"},
+            "features": said.features(self._config.video),
         }
-        spoken = [name for name in self._columns if name.startswith("annotation.")]
-        record = modality_of(body, list(cameras), vectors)
-        record["annotation"] = {name.removeprefix("annotation."): {} for name in spoken}
-        return record
+        self._json("meta/info.json", info)
+        self._json("meta/stats.json", self._shared.statistics())
+        self._write_ours()
 
 
-def _numbers(body: Embodiment, vector: str) -> list[str]:
-    """A name for every number of a vector: left_arm_0, left_arm_1, ..."""
-    return [
-        part.name if part.size == 1 else f"{part.name}_{place}"
-        for part in getattr(body, vector).parts
-        for place in range(part.size)
-    ]
+def _plain(rate_hz: float) -> float:
+    return int(rate_hz) if rate_hz == int(rate_hz) else rate_hz

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from storage.episode import Episode
 from storage.formats.lerobot.columns import LABELS, RECORDED_TIMESTAMP
 from storage.formats.lerobot.text import Runs, per_step_texts
+from storage.formats.lerobot.words import source_words
 
 INSTRUCTION = "annotation.human.action.task_description"
 VALIDITY = "annotation.human.validity"
@@ -42,12 +43,15 @@ class Tasks:
 class Layout:
     """Which array is behind which column of a group of equal episodes. `noted` maps a column that has no standard
     meaning to {"array", "dtype", "shape"}; `filled` are arrays, `filled_columns` columns, that were made up so that
-    trainers find what they insist on."""
+    trainers find what they insist on. `instruction` is the annotation column of the instruction, "" where task_index
+    alone says it; `validity` that of `valid`."""
 
     noted: Mapping[str, Mapping[str, Any]]
     filled: tuple[str, ...]
     filled_columns: tuple[str, ...]
     annotations: tuple[str, ...]
+    instruction: str = INSTRUCTION
+    validity: str = VALIDITY
 
 
 def layout_of(episode: Episode, *, predicted_as_action: bool) -> Layout:
@@ -64,7 +68,17 @@ def layout_of(episode: Episode, *, predicted_as_action: bool) -> Layout:
         filled=("action/ground_truth",) if predicted and predicted_as_action else (),
         filled_columns=tuple(name for name in ("next.reward", "next.done") if name not in noted),
         annotations=tuple(sorted(other_annotations(episode))),
+        instruction=_instruction_column(episode),
     )
+
+
+def _instruction_column(episode: Episode) -> str:
+    """The source's own column where it had one, none where its modality.json points at task_index, otherwise ours."""
+    words = source_words(episode)
+    column = str(words.get("instruction", ""))
+    if column.startswith("annotation."):
+        return column
+    return "" if column == "task_index" and words.get("modality", {}).get("annotation") else INSTRUCTION
 
 
 def annotation_runs(episode: Episode) -> Mapping[str, Runs]:
@@ -75,7 +89,7 @@ def annotation_runs(episode: Episode) -> Mapping[str, Runs]:
 
 def other_annotations(episode: Episode) -> dict[str, Runs]:
     """Annotations beside the instruction and the validity."""
-    skip = (INSTRUCTION, "task_index", VALIDITY)
+    skip = (INSTRUCTION, "task_index", VALIDITY, source_words(episode).get("instruction"))
     return {name: runs for name, runs in annotation_runs(episode).items() if name not in skip}
 
 
@@ -91,11 +105,11 @@ def columns_of(episode: Episode, layout: Layout, tasks: Tasks, numbers: tuple[in
     if "timestamp" in episode.arrays:
         columns[RECORDED_TIMESTAMP] = episode.arrays["timestamp"]
     spoken = tasks.indices(per_step_texts(episode.instruction, _instruction_runs(episode), length))
-    columns[INSTRUCTION] = columns["task_index"] = spoken
+    columns |= {name: spoken for name in (layout.instruction, "task_index") if name}
     for name, runs in other_annotations(episode).items():
-        columns[name] = tasks.indices(per_step_texts("", runs, length))
+        columns[_annotation(name)] = tasks.indices(per_step_texts("", runs, length))
     if "valid" in episode.arrays:
-        columns[VALIDITY] = tasks.indices("valid" if step else "invalid" for step in episode.arrays["valid"])
+        columns[layout.validity] = tasks.indices("valid" if step else "invalid" for step in episode.arrays["valid"])
     columns |= {"frame_index": steps, "episode_index": np.full(length, numbers[0]), "index": numbers[1] + steps}
     for column, note in layout.noted.items():
         columns[column] = episode.arrays[note["array"]]
@@ -103,19 +117,25 @@ def columns_of(episode: Episode, layout: Layout, tasks: Tasks, numbers: tuple[in
     return columns | {name: made_up[name] for name in layout.filled_columns}
 
 
+def _annotation(name: str) -> str:
+    return name if name.startswith("annotation.") else f"annotation.{name}"
+
+
 def _instruction_runs(episode: Episode) -> Runs | None:
     """The instruction over time, if it changes and has not been replaced since."""
-    runs = annotation_runs(episode).get(INSTRUCTION) or annotation_runs(episode).get("task_index")
+    said, words = annotation_runs(episode), source_words(episode)
+    runs = said.get(str(words.get("instruction"))) or said.get(INSTRUCTION) or said.get("task_index")
     return runs if runs and runs[0][1] == episode.instruction else None
 
 
 def write_rows(columns: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Write the columns, (T,) or (T, D), as one parquet file with lists of fixed size."""
-    arrays = {name: _arrow(values) for name, values in columns.items()}
+    arrays = {name: arrow_column(values) for name, values in columns.items()}
     pyarrow.parquet.write_table(pyarrow.table(arrays), path)
 
 
-def _arrow(values: NDArray[Any]) -> Any:
+def arrow_column(values: NDArray[Any]) -> Any:
+    """A column (T,) or (T, D) for parquet: plain values, or lists of fixed size."""
     flat = np.ascontiguousarray(values).reshape(len(values), -1)
     if flat.shape[1] == 1:
         return pyarrow.array(flat[:, 0])

@@ -19,7 +19,7 @@ def episode_statistics(columns: Mapping[str, NDArray[Any]]) -> dict[str, dict[st
     """min, max, mean, std and count of each column, as in episodes_stats.jsonl."""
     out = {}
     for name, values in columns.items():
-        rows = _finite(values.reshape(len(values), -1).astype(np.float64))
+        rows = finite_rows(values.reshape(len(values), -1).astype(np.float64))
         out[name] = {
             "min": rows.min(axis=0).tolist(),
             "max": rows.max(axis=0).tolist(),
@@ -32,7 +32,7 @@ def episode_statistics(columns: Mapping[str, NDArray[Any]]) -> dict[str, dict[st
 
 def image_statistics(frames: Frames) -> dict[str, Any]:
     """min, max, mean and std (3, 1, 1) of each colour in 0..1, over at most 32 frames spread evenly; decoded singly."""
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _IMAGES_PER_EPISODE)).astype(int))
+    chosen = _sample(frames)
     low, high = np.full(3, 255, np.uint8), np.zeros(3, np.uint8)
     means, deviations = np.empty((len(chosen), 3)), np.empty((len(chosen), 3))
     for row, index in enumerate(chosen):
@@ -46,6 +46,16 @@ def image_statistics(frames: Frames) -> dict[str, Any]:
     told = {"min": low, "max": high, "mean": mean, "std": std}
     shaped = {name: (values / 255).reshape(3, 1, 1).tolist() for name, values in told.items()}
     return {**shaped, "count": [len(chosen)]}
+
+
+def sampled_images(frames: Frames) -> Iterator[NDArray[Any]]:
+    """At most 32 frames spread evenly, decoded singly."""
+    return (np.asarray(frames.decode([int(index)])[0]) for index in _sample(frames))
+
+
+def _sample(frames: Frames) -> NDArray[np.int64]:
+    spread = np.linspace(0, len(frames) - 1, min(len(frames), _IMAGES_PER_EPISODE))
+    return np.unique(spread.astype(np.int64))
 
 
 def total_statistics(files: Sequence[Path], widths: Mapping[str, int], steps: int) -> dict[str, dict[str, list[float]]]:
@@ -83,14 +93,14 @@ def _batches(widths: Mapping[str, int], dimensions: int) -> Iterator[list[tuple[
         yield lot
 
 
-def _finite(rows: NDArray[Any]) -> NDArray[Any]:
+def finite_rows(rows: NDArray[Any]) -> NDArray[Any]:
     """The rows without NaN or infinity, which JSON cannot say; one row of zeros when there are none."""
     finite = rows[np.isfinite(rows).all(axis=1)]
     return finite if len(finite) else np.zeros((1, rows.shape[1]), rows.dtype)
 
 
 def _of(rows: NDArray[Any]) -> dict[str, list[float]]:
-    rows = _finite(rows if rows.dtype.kind == "f" else rows.astype(np.float64))
+    rows = finite_rows(rows if rows.dtype.kind == "f" else rows.astype(np.float64))
     low, high = np.quantile(rows, [0.01, 0.99], axis=0)
     return {
         "mean": rows.mean(axis=0, dtype=np.float64).tolist(),
