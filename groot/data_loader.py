@@ -5,6 +5,7 @@ from typing import Any
 
 from groot.fit import Batch, BatchSource, Position
 from storage.training_reader.sampler import WindowSampler
+from storage.training_reader.shared_batches import SharedBatches
 from storage.training_reader.windows import Windows
 
 Prepare = Callable[[dict[str, Any]], Batch]
@@ -18,33 +19,32 @@ def window_batches(
 ) -> BatchSource:
     """An endless, exactly resumable stream: batch n of a run is always the same windows.
 
-    With `workers` batches are read by that many processes of torch's loader, in the same order. On machines with two or
-    four cores 0 is faster.
+    With `workers` batches are read and prepared by that many processes, in the same order, and handed over in shared
+    memory. Each batch is valid until the next but one is taken.
     """
 
-    def numbers(position: Position) -> Iterator[list[int]]:
+    def source(position: Position) -> Iterator[Batch]:
         sampler = WindowSampler(
             windows, batch_size=batch_size, seed=seed, process=position.process, processes=position.processes
         )
-        number = position.step
-        while True:
-            yield sampler.batch(number)
-            number += 1
 
-    def source(position: Position) -> Iterator[Batch]:
-        if not workers:
-            return (prepare(windows.__getitems__(chosen)) for chosen in numbers(position))
-        return _loaded(windows, numbers(position), prepare, workers)
+        def make(number: int) -> Batch:
+            return prepare(windows.__getitems__(sampler.batch(number)))
+
+        if workers:
+            return _ended(SharedBatches(make, workers=workers, first=position.step))
+        return _counted(make, position.step)
 
     return source
 
 
-def _loaded(windows: Windows, numbers: Iterator[list[int]], prepare: Prepare, workers: int) -> Iterator[Batch]:
-    from torch.utils.data import DataLoader
+def _counted(make: Callable[[int], Batch], number: int) -> Iterator[Batch]:
+    while True:
+        yield make(number)
+        number += 1
 
-    # Map-style by protocol, not by inheritance; `__getitems__` gives a whole batch, which is all that collating sees.
-    dataset: Any = windows
-    collate: Any = prepare
-    loader: Any = DataLoader(dataset, batch_sampler=numbers, collate_fn=collate, num_workers=workers)
-    batches: Iterator[Batch] = iter(loader)
-    return batches
+
+def _ended(batches: SharedBatches) -> Iterator[Batch]:
+    """`batches`, whose workers end with the iteration."""
+    with batches:
+        yield from batches

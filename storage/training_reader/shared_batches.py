@@ -1,0 +1,167 @@
+"""Batches from several processes, through shared memory: arrays are written there by the worker and looked at where
+they lie; only texts and shapes travel through a pipe.
+
+Workers take turns, so the stream is the same with any number of them. In a torch DataLoader:
+`DataLoader(SharedBatches(...), batch_size=None)`, with workers here and none there.
+"""
+
+import mmap
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import ConfigError, WorkFailedError
+
+Make = Callable[[int], Any]
+"""Batch number -> arrays and other values, in any nest of dicts."""
+_ALIGNMENT = 64
+_ROOM = 1.25
+"""How much larger than the first batch a slot is; an array that does not fit travels through the pipe."""
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Where an array lies in a slot."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class SharedBatches:
+    """The endless stream `make(first)`, `make(first + 1)`, ... computed by `workers` processes.
+
+    A batch is valid until `hold` more have been taken; copy what must live longer. `make` runs in forked processes: it
+    may hold open files and large tables, which are not copied. An error in it is raised here, in its place in the
+    stream; a worker that dies raises WorkFailedError. Close it, or use it in a `with` block.
+    """
+
+    def __init__(self, make: Make, *, workers: int, first: int = 0, hold: int = 1, ahead: int = 2) -> None:
+        if workers < 1 or hold < 1 or ahead < 1:
+            raise ConfigError(f"workers, hold and ahead must be at least 1; got {workers}, {hold}, {ahead}")
+        self._turn, self._hold = 0, hold
+        self._taken: deque[tuple[int, int]] = deque()
+        size = _ALIGNMENT + round(_ROOM * _bytes_of(make(first)))
+        forked = multiprocessing.get_context("fork")
+        self._pipes: list[Connection] = []
+        self._slots: list[list[mmap.mmap]] = []
+        self._processes: list[Any] = []
+        for number in range(workers):
+            slots = [mmap.mmap(-1, size) for _ in range(ahead + hold)]
+            here, there = forked.Pipe()
+            stream = range(first + number, 1 << 62, workers)
+            process = forked.Process(target=_work, args=(there, make, stream, slots), daemon=True)
+            process.start()
+            there.close()
+            self._pipes.append(here)
+            self._slots.append(slots)
+            self._processes.append(process)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        while len(self._taken) > self._hold:
+            worker, slot = self._taken.popleft()
+            self._send(worker, slot)
+        worker = self._turn % len(self._pipes)
+        slot, content = self._receive(worker)
+        self._turn += 1
+        self._taken.append((worker, slot))
+        return _seen(content, self._slots[worker][slot])
+
+    def _receive(self, worker: int) -> tuple[int, Any]:
+        try:
+            answer = self._pipes[worker].recv()
+        except (EOFError, OSError):
+            raise self._died(worker) from None
+        if isinstance(answer, BaseException):
+            self.close()
+            raise answer
+        slot, content = answer
+        return int(slot), content
+
+    def _send(self, worker: int, slot: int) -> None:
+        try:
+            self._pipes[worker].send(slot)
+        except OSError:
+            raise self._died(worker) from None
+
+    def _died(self, worker: int) -> WorkFailedError:
+        self._processes[worker].join(timeout=5)
+        code = self._processes[worker].exitcode
+        self.close()
+        return WorkFailedError(
+            f"loader process {worker} of {len(self._pipes)} ended with exit code {code}; when the machine ran out of"
+            " memory, take fewer workers"
+        )
+
+    def close(self) -> None:
+        """End the workers."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+        for pipe in self._pipes:
+            pipe.close()
+
+    def __enter__(self) -> "SharedBatches":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _work(pipe: Connection, make: Make, numbers: range, slots: list[mmap.mmap]) -> None:
+    """A worker: the batches `numbers`, each into a slot that is free."""
+    cv2.setNumThreads(0)
+    free = deque(range(len(slots)))
+    try:
+        for number in numbers:
+            batch = make(number)
+            while not free or pipe.poll():
+                free.append(pipe.recv())
+            slot = free.popleft()
+            pipe.send((slot, _put(batch, slots[slot], [0])))
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return
+    except Exception as error:  # noqa: BLE001  it is raised again where the batch is taken
+        pipe.send(error)
+
+
+def _put(value: Any, slot: mmap.mmap, end: list[int]) -> Any:
+    """`value` with its arrays written into `slot` from `end` on, and in their place where they lie."""
+    if isinstance(value, Mapping):
+        return {name: _put(inner, slot, end) for name, inner in value.items()}
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        return value
+    offset = -(-end[0] // _ALIGNMENT) * _ALIGNMENT
+    if offset + value.nbytes > len(slot):
+        return value
+    end[0] = offset + value.nbytes
+    placed = _Placed(offset, value.shape, value.dtype.str)
+    _view(placed, slot)[...] = value
+    return placed
+
+
+def _seen(value: Any, slot: mmap.mmap) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _seen(inner, slot) for name, inner in value.items()}
+    return _view(value, slot) if isinstance(value, _Placed) else value
+
+
+def _view(placed: _Placed, slot: mmap.mmap) -> NDArray[Any]:
+    return np.ndarray(placed.shape, dtype=placed.dtype, buffer=slot, offset=placed.offset)
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(_bytes_of(inner) for inner in value.values())
+    return value.nbytes + _ALIGNMENT if isinstance(value, np.ndarray) else 0
