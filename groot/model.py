@@ -163,7 +163,8 @@ def _repeated(part: Tensor, times: int) -> Tensor:
 
 class Groot(nn.Module):
     """Encoder and action head. A batch is a mapping with "images" (B, V, H, W, 3) uint8, "state" (B, P), "actions" and
-    "mask" (B, H, D), "slot" (B,); optional "text" (B, L) or "vlm" (see the backbones), "target_xy" and "target_valid"
+    "mask" (B, H, D), "slot" (B,); optional "text" (B, L), "vlm" or "instruction" (see the backbones), "features"
+    (B, S, C) with "feature_mask" (B, S) in place of images (see `groot.features`), "target_xy" and "target_valid"
     (detection), "future_images" (B, V, H, W, 3)."""
 
     def __init__(self, config: GrootConfig, backbone: nn.Module | None = None) -> None:
@@ -177,8 +178,20 @@ class Groot(nn.Module):
 
     def encode(self, batch: Mapping[str, Any]) -> Tokens:
         """The context tokens of a batch."""
+        if "features" in batch:
+            return self._stored(batch["features"], batch["feature_mask"])
+        if self.config.backbone.kind == "vlm" and "vlm" not in batch:
+            prepared = self.backbone.prepare(batch["images"], batch["instruction"])  # type: ignore[operator]
+            batch = {**batch, "vlm": {name: part.to(batch["images"].device) for name, part in prepared.items()}}
         tokens: Tokens = self.backbone(batch)
         return tokens
+
+    def _stored(self, features_BSC: Tensor, kind_BS: Tensor) -> Tokens:
+        """Tokens of features that were computed before: `kind_BS` is 0 for padding, 1 for text, 2 for an image."""
+        project = self.backbone.project
+        assert isinstance(project, nn.Module)
+        values: Tensor = project(features_BSC.float())
+        return Tokens(values, kind_BS > 0, kind_BS == 2)
 
     def losses(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """ "loss" = flow + detection_weight x detection + future_weight x alignment, and each part by its name."""

@@ -120,6 +120,10 @@ class ImageTower(nn.Module):
 
     def patches(self, images: Tensor) -> Tensor:
         """Features (N, S, C) of images (N, H, W, 3), patch by patch in rows; what labellers compute once a frame."""
+        result: Tensor = self.project(self._raw_patches(images))
+        return result
+
+    def _raw_patches(self, images: Tensor) -> Tensor:
         mean, std = self.get_buffer("mean"), self.get_buffer("std")
         pixels = (as_pixels(images, self.config.image_px) - mean) / std
         if self.flexible:
@@ -127,8 +131,8 @@ class ImageTower(nn.Module):
         else:
             options = {"interpolate_pos_encoding": True} if self.family == "siglip" else {}
             features = self._hidden(self.tower(pixels, output_hidden_states=bool(self.config.layer), **options))
-        result: Tensor = self.project(features[:, self.leading :])
-        return result
+        patches: Tensor = features[:, self.leading :]
+        return patches
 
     def _flexible(self, pixels: Tensor) -> Tensor:
         """NaFlex towers take patches, their mask and the shape of the grid."""
@@ -150,9 +154,14 @@ class ImageTower(nn.Module):
         return chosen
 
     def forward(self, batch: Mapping[str, Any]) -> Tokens:
+        tokens = self.frozen(batch)
+        return tokens._replace(values_BSC=self.project(tokens.values_BSC))
+
+    def frozen(self, batch: Mapping[str, Any]) -> Tokens:
+        """The tokens before the projection, which is trained: what a frozen tower makes of a batch."""
         images: Tensor = batch["images"]
         count, views = images.shape[:2]
-        flat = self.patches(images.flatten(0, 1))
+        flat = self._raw_patches(images.flatten(0, 1))
         features = flat.reshape(count, views, *flat.shape[1:])
         present = batch.get("view_mask", torch.ones(count, views, dtype=torch.bool, device=images.device))
         mask = present.bool().repeat_interleave(features.shape[2], dim=1)
@@ -186,10 +195,11 @@ class VisionLanguageModel(nn.Module):
         self._processor: Any = None
 
     def _layers(self) -> nn.ModuleList:
-        layers = getattr(getattr(self.model, "language_model", None), "layers", None)
-        if not isinstance(layers, nn.ModuleList):
-            raise ConfigError(f"{type(self.model).__name__} has no language_model.layers to take features from")
-        return layers
+        for name in ("language_model", "text_model"):  # SmolVLM calls it the latter
+            layers = getattr(getattr(self.model, name, None), "layers", None)
+            if isinstance(layers, nn.ModuleList):
+                return layers
+        raise ConfigError(f"{type(self.model).__name__} has no language_model.layers to take features from")
 
     def _vision(self) -> nn.Module:
         for name in ("visual", "vision_tower", "vision_model"):
@@ -213,7 +223,11 @@ class VisionLanguageModel(nn.Module):
         return dict(self._processor(text=texts, images=pictures, return_tensors="pt", padding=True))
 
     def forward(self, batch: Mapping[str, Any]) -> Tokens:
+        tokens = self.frozen(batch)
+        return tokens._replace(values_BSC=self.project(tokens.values_BSC))
+
+    def frozen(self, batch: Mapping[str, Any]) -> Tokens:
+        """The tokens before the projection, which is trained: what a frozen model makes of a batch."""
         inputs = batch["vlm"]
-        hidden = self.model(**inputs, use_cache=False).last_hidden_state
-        values: Tensor = self.project(hidden)
-        return Tokens(values, inputs["attention_mask"].bool(), inputs["input_ids"] == self.image_token)
+        hidden: Tensor = self.model(**inputs, use_cache=False).last_hidden_state
+        return Tokens(hidden, inputs["attention_mask"].bool(), inputs["input_ids"] == self.image_token)

@@ -51,6 +51,14 @@ CATALOG: dict[str, Stage] = {
         at_once=1,
         resources=Resources(gpu_memory_gb=4.0, memory_gb=3.0),
     ),
+    "context_features": Stage(
+        call="groot.features.context_features:ContextFeatures",
+        config="groot.features.feature_config:FeatureConfig",
+        reads=frozenset({"video"}),
+        writes=frozenset({"feature/{}", "feature_mask/{}", "provenance"}),
+        process="torch",
+        resources=Resources(gpu_memory_gb=8.0, memory_gb=6.0),
+    ),
     "multiply": Stage(
         call="generators.simulation.multiply:Multiply",
         config="generators.simulation.multiply_config:MultiplyConfig",

@@ -45,6 +45,8 @@ FIELDS: tuple[Field, ...] = (
     Field(name="label/hand_joints", form="array", dtype="float32", shape="(F, 2, 21, 3)", unit="left, right: m, camera frame", writer="source, lifter"),
     Field(name="label/hand_rotations", form="array", dtype="float32", shape="(F, 2, 21, 4)", unit="left, right: quaternion xyzw, camera frame", writer="source, lifter"),
     Field(name="label/camera_pose", form="array", dtype="float32", shape="(F, 7)", unit="camera in world: m, quaternion xyzw", writer="source"),
+    Field(name="feature/{}", form="array", dtype="float16", shape="(F, S, C)", unit="hidden state of an encoder", writer="context_features"),
+    Field(name="feature_mask/{}", form="array", dtype="uint8", shape="(F, S)", unit="0 padding, 1 text, 2 image", writer="context_features"),
     Field(name="foreign/{}", form="array", dtype="float64", shape="(F, D)", unit="as in the source", writer="importer"),
     Field(name="video/{}", form="video", dtype="uint8 or uint16", shape="(F, H, W, 3) or (F, H, W)", unit="sRGB or mm", writer="source, renderer"),
     Field(name="instruction", form="record", dtype="text", shape="-", unit="-", writer="source, captioner"),

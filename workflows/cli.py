@@ -11,7 +11,7 @@ import typer
 
 from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
 from workflows import watched
-from workflows.commands import data, importing, labels, machine, relabel, runs, serve, simulation, subset
+from workflows.commands import data, importing, labels, machine, policies, relabel, runs, simulation, subset
 from workflows.current_run import current_root, how_to_go_on
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ importing.add_to(data.app)
 subset.add_to(data.app)
 app.add_typer(simulation.app, name="sim")
 labels.add_to(app)
-serve.add_to(app)
+policies.add_to(app)
 machine.add_to(app)
 
 _WRONG_USE = (ConfigError, UnknownNameError, MissingFileError)

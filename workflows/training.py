@@ -63,6 +63,18 @@ def fit_config(
     return replace(config, fit=replace(config.fit, steps=steps)) if steps else config
 
 
+def feature_settings(dataset: Path, recipe: Path, *, tokens: int) -> dict[str, Any]:
+    """Settings of the stage `context_features` for the encoder and the views of a training recipe."""
+    from groot.training.fit_policy import views_of
+    from groot.training.mixture import cells_of
+    from pipelines.config import settings_of
+
+    config = fit_config([dataset], preset="starter", recipe=recipe)
+    views = views_of(config, cells_of(config.mixture)[0])
+    backbone = settings_of(config.model.backbone)
+    return {"backbone": backbone, "views": {view: list(names) for view, names in views.items()}, "tokens": tokens}
+
+
 def _source(entry: Any, number: int) -> dict[str, Any]:
     if not isinstance(entry, Mapping):
         raise ConfigError(f"source {number} of the mixture is a map such as {{dataset: runs/lift}}; got {entry!r}")

@@ -24,7 +24,7 @@ class FeatureConfig:
     def __post_init__(self) -> None:
         if self.backbone.kind not in ("vision", "vlm"):
             raise ConfigError(
-                f"features are stored of encoders that are not trained, of kind vision or vlm; got {self.backbone.kind!r}"
+                f"features are stored of encoders of kind vision or vlm, which stay frozen; got {self.backbone.kind!r}"
             )
         if self.backbone.tune_top or self.backbone.tune_vision:
             raise ConfigError("an encoder that is tuned has no features to store; set tune_top 0 and tune_vision false")

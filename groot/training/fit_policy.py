@@ -19,7 +19,7 @@ from groot.training.label_check import refuse_nan
 from groot.training.mixture import Cell, cells_of, snapshot_of, split_episodes
 from groot.training.offline_error import OfflineError
 from groot.training.policy_config import GrootFitConfig
-from groot.training.prepare import BOX, FEATURES, Prepare, PrepareConfig
+from groot.training.prepare import BOX, FEATURE_MASK, FEATURES, Prepare, PrepareConfig
 from groot.training.saved_policy import SavedPolicy, begin_from, load_policy, save_policy
 from storage.atomic_files import json_bytes, read_json, write_once
 from storage.errors import ConfigError
@@ -52,7 +52,7 @@ def fit_policy(config: GrootFitConfig, output: Path, *, stop_at: int = 0, tensor
         log.warning("left out of the mixture: %s", line)
     refuse_nan(cells)
     training, held_out = split_episodes(cells, config.held_out_share)
-    views = _views(config, cells)
+    views = views_of(config, cells)
     windows_config = _windows(config, cells, views)
     initial = load_policy(Path(config.initial), preset=config.model.name) if config.initial else None
     slots = {name: head.slot for name, head in initial.heads.items()} if initial else {}
@@ -108,7 +108,8 @@ def _snapshot_cells(config: GrootFitConfig, folder: Path) -> tuple[list[Cell], l
     return cells, left_out
 
 
-def _views(config: GrootFitConfig, cells: Sequence[Cell]) -> dict[str, tuple[str, ...]]:
+def views_of(config: GrootFitConfig, cells: Sequence[Cell]) -> dict[str, tuple[str, ...]]:
+    """The views of a recipe, or one for each camera of its sources; raises ConfigError where those are too many."""
     if config.views:
         return dict(config.views)
     names = sorted({name for cell in cells for layout in cell.dataset.index.layouts for name in layout["cameras"]})
@@ -125,19 +126,23 @@ def _windows(config: GrootFitConfig, cells: Sequence[Cell], views: dict[str, tup
     arrays = {name for cell in cells for unit in cell.dataset.units() for name in cell.dataset.arrays(unit)}
     fields = tuple(
         name
-        for name, wanted in ((BOX, config.model.detection_weight > 0), (FEATURES, bool(config.features)))
+        for name, wanted in (
+            (BOX, config.model.detection_weight > 0),
+            (FEATURES, config.stored_features),
+            (FEATURE_MASK, config.stored_features),
+        )
         if wanted and name in arrays
     )
-    if config.features and FEATURES not in fields:
+    if config.stored_features and FEATURES not in fields:
         raise ConfigError(
-            f"the recipe trains on stored features, but no source has {FEATURES}; make them with `pyramid fit features`"
-            " and name the sidecar in the `labels` of each source"
+            f"the recipe trains on stored features, but no source has {FEATURES}; make them with"
+            " `pyramid label features` and name the sidecar in the `labels` of each source"
         )
     horizon = config.model.head.horizon
     ahead_s = config.horizon_s or horizon / _rate(cells)
     return WindowConfig(
-        cameras={} if config.features else views,
-        observation_offsets_s=(0.0, ahead_s) if config.model.future_weight and not config.features else (0.0,),
+        cameras={} if config.stored_features else views,
+        observation_offsets_s=(0.0, ahead_s) if config.model.future_weight and not config.stored_features else (0.0,),
         horizon_steps=horizon,
         horizon_s=config.horizon_s,
         fields=fields,

@@ -73,9 +73,9 @@ class GrootPolicy:
         text = text_numbers(config.backbone.kind, [observation.instruction])
         if text is not None:
             batch["text"] = text
-        tensors = {name: torch.from_numpy(value).to(self._device) for name, value in batch.items()}
+        tensors: dict[str, Any] = {name: torch.from_numpy(value).to(self._device) for name, value in batch.items()}
         if config.backbone.kind == "vlm":
-            tensors["vlm"] = self.network.backbone.prepare(tensors["images"], [observation.instruction])  # type: ignore[operator]
+            tensors["instruction"] = [observation.instruction]
         return tensors
 
 

@@ -21,6 +21,7 @@ class GrootFitConfig:
     empty: the cameras of the sources by name. A chunk has as many steps as the model's horizon, at the recordings' own
     rate, or over `horizon_s` seconds. `state_parts` (embodiment -> parts) chooses what the network feels. `initial` is
     the folder of a fitted model of the same preset to begin from. `held_out_share` of the episodes is validated on.
+    With `stored_features` the encoder's features are read from a sidecar (`pyramid label features`), not computed.
     """
 
     model: GrootConfig
@@ -33,7 +34,7 @@ class GrootFitConfig:
     normalisation: Method = "min_max"
     state_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    features: str = ""
+    stored_features: bool = False
     initial: str = ""
     held_out_share: float = 0.05
 
@@ -43,6 +44,10 @@ class GrootFitConfig:
                 "batch_size must be 1 or more, workers 0 or more, held_out_share in [0, 1); got"
                 f" {self.batch_size}, {self.workers}, {self.held_out_share}"
             )
+        if self.stored_features and (self.model.backbone.tune_top or self.model.backbone.tune_vision):
+            raise ConfigError("features of an encoder that is tuned change with every step; set stored_features false")
+        if self.stored_features and self.augment != replace(AugmentConfig(), state_noise=self.augment.state_noise):
+            raise ConfigError("stored features are of pictures as they are; leave only state_noise in `augment`")
 
     @classmethod
     def of_preset(cls, name: str, datasets: tuple[str, ...] = (), *, steps: int = 0) -> "GrootFitConfig":

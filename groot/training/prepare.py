@@ -19,7 +19,7 @@ from groot.training.heads import Head
 from groot.training.mixture_config import ConfidenceUse
 
 BOX = "label/box"
-FEATURES = "feature/context"
+FEATURES, FEATURE_MASK = "feature/context", "feature_mask/context"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +45,18 @@ class Prepare:
         self.config, self.heads, self.training = config, tuple(heads), training
 
     def __call__(self, windows: dict[str, Any]) -> Batch:
-        batch = self._numbers(windows)
+        batch: dict[str, Any] = self._numbers(windows)
         known = batch.pop("state_known")
         random = self._random(windows)
         text = text_numbers(self.config.encoder, windows["instruction"])
         if text is not None:
             batch["text"] = text
+        if self.config.encoder == "vlm" and FEATURES not in windows["fields"]:
+            batch["instruction"] = windows["instruction"]
         moved = np.zeros((len(windows["step"]), 2), np.float32)
         if FEATURES in windows["fields"]:
             batch["features"] = windows["fields"][FEATURES]
+            batch["feature_mask"] = windows["fields"][FEATURE_MASK]
         else:
             pictures, moved = self._pictures(windows, random)
             batch |= pictures

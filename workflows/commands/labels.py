@@ -68,11 +68,11 @@ def fit_lapa(
     print(fit_and_evaluate.fit_lapa(datasets, output, preset=preset, steps=steps, settings=settings))
 
 
-def _label(
+def run_label(
     dataset: Path,
     options: EngineOptions,
     *,
-    kind: Literal["idm", "lapa"],
+    kind: Literal["idm", "lapa", "features"],
     config: Path | None,
     dry_run: bool,
     settings: dict[str, Any] | None = None,
@@ -88,23 +88,6 @@ def _label(
     print(described(job) if dry_run else labelled(chosen, run_job(dataset, job, options)))
 
 
-@fit.command("groot")
-def fit_groot(
-    output: ModelOutput,
-    datasets: Annotated[
-        list[Path] | None, typer.Argument(help="Data sets to learn from.", metavar="[DATASET]...")
-    ] = None,
-    preset: Preset = "starter",
-    recipe: Annotated[Path | None, typer.Option(help="YAML file: mixture, model, training.")] = None,
-    steps: Steps = 0,
-    selection: Chosen = "",
-) -> None:
-    """Fit the shared model, a policy, to a mixture. A fit that was stopped goes on from OUTPUT/training."""
-    from workflows.training import fit_groot as fit_policy
-
-    print(fit_policy(datasets or [], output, preset=preset, recipe=recipe, steps=steps, selection=selection))
-
-
 @label.command("idm")
 @with_engine
 def label_idm(
@@ -118,7 +101,7 @@ def label_idm(
 ) -> None:
     """Add predicted actions with a confidence, an interval and flags for every step."""
     chosen: dict[str, Any] = {"model": model, "name": name, "embodiments": tuple(embodiment or ())}
-    _label(dataset, options, kind="idm", config=config, dry_run=dry_run, **chosen)
+    run_label(dataset, options, kind="idm", config=config, dry_run=dry_run, **chosen)
 
 
 @label.command("lapa")
@@ -135,7 +118,7 @@ def label_lapa(
 ) -> None:
     """Add latent actions, one for every step that has a later frame to look at."""
     chosen: dict[str, Any] = {"model": model, "name": name, "embodiments": tuple(embodiment or ())}
-    _label(dataset, options, kind="lapa", config=config, dry_run=dry_run, settings={"force": force}, **chosen)
+    run_label(dataset, options, kind="lapa", config=config, dry_run=dry_run, settings={"force": force}, **chosen)
 
 
 @evaluate.command("idm")
@@ -161,31 +144,3 @@ def evaluate_lapa(
     from workflows import fit_and_evaluate
 
     print(fit_and_evaluate.evaluate_lapa(datasets, model, output=output))
-
-
-@evaluate.command("groot")
-@with_engine
-def evaluate_groot(
-    model: Annotated[Path, typer.Argument(help="Folder of a fitted policy.")],
-    options: EngineOptions,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for figures, roll-outs and the page.")] = Path(
-        "runs/evaluation"
-    ),
-    data: Annotated[list[Path] | None, typer.Option(help="Measure chunks on this data set; repeat.")] = None,
-    task: Annotated[str, typer.Option(help="Roll the policy out in this task.")] = "",
-    placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
-    scenes: Annotated[int, typer.Option(help="How many fixed scenes.")] = 50,
-    execute_steps: Annotated[int, typer.Option(help="Steps of a chunk that are executed.")] = 8,
-    horizon: Annotated[int, typer.Option(help="Steps after which a roll-out has failed.")] = 200,
-    instruction: Annotated[str, typer.Option(help="In place of the task's own.")] = "",
-    also_check: Annotated[list[str] | None, typer.Option(help="Count success of this task too; repeat.")] = None,
-    head: Annotated[str, typer.Option(help="Head of the model that acts.")] = "",
-) -> None:
-    """Errors of predicted chunks by head and horizon, and closed-loop success in simulation with its interval."""
-    from workflows import training
-    from workflows.roll_outs import RollOutPlan
-
-    settings = {"execute_steps": execute_steps, "horizon": horizon, "instruction": instruction}
-    settings |= {"also_check": tuple(also_check or ())}
-    plan = RollOutPlan(task=task, placement=placement, scenes=scenes, settings=settings) if task else None
-    print(training.evaluate_groot(model, output, datasets=data or (), plan=plan, head=head, options=options))

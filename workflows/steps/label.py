@@ -12,19 +12,20 @@ from storage.errors import ConfigError
 from workflows.run_context import RunContext, from_anywhere
 from workflows.steps.step_kind import JobStep
 
-LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label"}
+LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label", "features": "context_features"}
 """Kind of label -> its stage in the catalog."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelStep:
-    """Label with `model`, a folder of weights, as the sidecar `labels/<name>`. `settings` go to the labeller.
+    """Label with `model`, a folder of weights, as the sidecar `labels/<name>`. `settings` go to the labeller; those of
+    "features" name the encoder themselves.
 
     `embodiments` limits the labels to units of these; empty means all that have video.
     """
 
-    kind: Literal["idm", "lapa"]
-    model: str
+    kind: Literal["idm", "lapa", "features"]
+    model: str = ""
     name: str = ""
     embodiments: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -41,10 +42,11 @@ def label_job(context: RunContext, step: LabelStep) -> Job:
     if not units:
         bodies = f" of {', '.join(step.embodiments)}" if step.embodiments else ""
         raise ConfigError(f"{context.root} has no episodes with video{bodies} to label; import or generate some first")
-    model = step.model if step.model == "starter" else from_anywhere(step.model)
+    model = step.model if step.model in ("", "starter") else from_anywhere(step.model)
+    named = {"model": model} if model else {}
     return Job(
         name=f"label-{step.sidecar}",
-        stages=(("read_unit", {}), (LABELLERS[step.kind], {"model": model, **step.settings})),
+        stages=(("read_unit", {}), (LABELLERS[step.kind], {**named, **step.settings})),
         units=label_units(dataset, units),
         sink=f"labels/{step.sidecar}",
         seed=context.seed,
@@ -61,7 +63,7 @@ def _wanted(dataset: Dataset, unit: str, step: LabelStep) -> bool:
 
 def labelled(step: LabelStep, result: JobResult) -> str:
     """How many episodes got labels, and where they are."""
-    return f"labelled {result.tally.kept} episodes with {step.model} as labels/{step.sidecar}"
+    return f"labelled {result.tally.kept} episodes with {step.model or step.kind} as labels/{step.sidecar}"
 
 
 STEP = JobStep(config=LabelStep, job=label_job, summary=labelled, reads_data=True)

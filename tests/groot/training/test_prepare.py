@@ -11,7 +11,7 @@ from groot.fit import as_tensors
 from groot.model import Groot, groot_loss
 from groot.presets import preset
 from groot.training.augment import AugmentConfig, augmented_images
-from groot.training.fit_policy import _fitting, _prepare_config, _views, _windows
+from groot.training.fit_policy import _fitting, _prepare_config, _windows, views_of
 from groot.training.head_statistics import HeadOptions, heads_of
 from groot.training.label_check import refuse_nan
 from groot.training.mixture import cells_of, split_episodes
@@ -54,7 +54,7 @@ def prepared(root: Path, kinds: tuple[str, ...], **mixture: Any) -> tuple[Window
     )
     cells, _ = cells_of(config.mixture)
     sources, _ = split_episodes(cells, 0.0)
-    views = _views(config, cells)
+    views = views_of(config, cells)
     windows_config = _windows(config, cells, views)
     heads = heads_of(cells, sources, windows_config, HeadOptions())
     model_config = _fitting(preset("tiny"), heads, views)
