@@ -18,11 +18,8 @@ from storage.training_reader.windows import Windows
 
 
 def numbered(number: int) -> dict[str, Any]:
-    return {
-        "x": np.full((4, number % 3 + 1), number, np.int64),
-        "deep": {"y": np.float32(number)},
-        "text": [str(number)],
-    }
+    x = np.full((4, number % 3 + 1), number, np.int64)
+    return {"x": x, "deep": {"y": np.float32(number)}, "text": [str(number)]}
 
 
 def firsts(batches: Iterator[Any], count: int) -> list[int]:
