@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from groot.fit import Batch, BatchSource, Position
 from storage.training_reader.sampler import WindowSampler
 from storage.training_reader.shared_batches import SharedBatches
-from storage.training_reader.windows import Windows
+from storage.training_reader.windows import Windows, Zeros
 
 Prepare = Callable[[dict[str, Any]], Batch]
 """Turns a batch of windows (see `storage.training_reader.windows.Batch`) into what the loss takes.
@@ -28,8 +30,9 @@ def window_batches(
             windows, batch_size=batch_size, seed=seed, process=position.process, processes=position.processes
         )
 
-        def make(number: int) -> Batch:
-            return prepare(windows.__getitems__(sampler.batch(number)))
+        def make(number: int, zeros: Zeros = np.zeros) -> Batch:
+            # What is prepared lies in other arrays than what was read: only the former is worth the shared memory.
+            return prepare(windows.batch(sampler.batch(number)))
 
         if workers:
             return _ended(SharedBatches(make, workers=workers, first=position.step))

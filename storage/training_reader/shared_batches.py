@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from storage.errors import ConfigError, WorkFailedError
 
-Make = Callable[[int], Any]
-"""Batch number -> arrays and other values, in any nest of dicts."""
+Zeros = Callable[[tuple[int, ...], Any], NDArray[Any]]
+Make = Callable[[int, Zeros], Any]
+"""Batch number -> arrays and other values, in any nest of dicts. Arrays that the given function makes lie in shared
+memory from the beginning; others are copied there."""
 _ALIGNMENT = 64
 _ROOM = 1.25
 """How much larger than the first batch a slot is; an array that does not fit travels through the pipe."""
@@ -43,12 +45,13 @@ class SharedBatches:
     stream; a worker that dies raises WorkFailedError. Close it, or use it in a `with` block.
     """
 
-    def __init__(self, make: Make, *, workers: int, first: int = 0, hold: int = 1, ahead: int = 2) -> None:
+    def __init__(self, make: Make, *, workers: int, first: int = 0, hold: int = 1, ahead: int = 3) -> None:
         if workers < 1 or hold < 1 or ahead < 1:
             raise ConfigError(f"workers, hold and ahead must be at least 1; got {workers}, {hold}, {ahead}")
         self._turn, self._hold = 0, hold
+        self._layouts: list[Any] = [None] * workers
         self._taken: deque[tuple[int, int]] = deque()
-        size = _ALIGNMENT + round(_ROOM * _bytes_of(make(first)))
+        size = _ALIGNMENT + round(_ROOM * _bytes_of(make(first, np.zeros)))
         forked = multiprocessing.get_context("fork")
         self._pipes: list[Connection] = []
         self._slots: list[list[mmap.mmap]] = []
@@ -85,8 +88,10 @@ class SharedBatches:
         if isinstance(answer, BaseException):
             self.close()
             raise answer
-        slot, content = answer
-        return int(slot), content
+        slot, layout, texts = answer
+        if layout is not None:
+            self._layouts[worker] = layout
+        return int(slot), _with_texts(self._layouts[worker], iter(texts))
 
     def _send(self, worker: int, slot: int) -> None:
         try:
@@ -119,36 +124,88 @@ class SharedBatches:
         self.close()
 
 
-def _work(pipe: Connection, make: Make, numbers: range, slots: list[mmap.mmap]) -> None:
-    """A worker: the batches `numbers`, each into a slot that is free."""
+class _Slot:
+    """Memory of one batch, filled from its beginning."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory, self._end = memory, 0
+        self._start = np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
+
+    def clear(self) -> None:
+        self._end = 0
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """An array of zeros, in this memory while there is room."""
+        array = self._new(shape, np.dtype(dtype))
+        if array is None:
+            return np.zeros(shape, dtype)
+        array.fill(0)
+        return array
+
+    def placed(self, array: NDArray[Any]) -> "_Placed | None":
+        """Where `array` lies, copied here unless it is here already; None where there is no room."""
+        offset = array.__array_interface__["data"][0] - self._start
+        if not 0 <= offset < len(self._memory) or not array.flags.c_contiguous:
+            copy = self._new(array.shape, array.dtype)
+            if copy is None:
+                return None
+            copy[...] = array
+            offset = copy.__array_interface__["data"][0] - self._start
+        return _Placed(offset, array.shape, array.dtype.str)
+
+    def _new(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        offset = -(-self._end // _ALIGNMENT) * _ALIGNMENT
+        end = offset + int(np.prod(shape)) * dtype.itemsize
+        if end > len(self._memory):
+            return None
+        self._end = end
+        return _view(_Placed(offset, shape, dtype.str), self._memory)
+
+
+def _work(pipe: Connection, make: Make, numbers: range, memories: list[mmap.mmap]) -> None:
+    """A worker: the batches `numbers`, each into a slot that is free. A layout is sent when it changes."""
     cv2.setNumThreads(0)
-    free = deque(range(len(slots)))
+    slots = [_Slot(memory) for memory in memories]
+    free, sent = deque(range(len(slots))), None
     try:
         for number in numbers:
-            batch = make(number)
             while not free or pipe.poll():
                 free.append(pipe.recv())
-            slot = free.popleft()
-            pipe.send((slot, _put(batch, slots[slot], [0])))
+            chosen = free.popleft()
+            slots[chosen].clear()
+            texts: list[Any] = []
+            layout = _put(make(number, slots[chosen].zeros), slots[chosen], texts)
+            pipe.send((chosen, None if layout == sent else layout, texts))
+            sent = layout
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
     except Exception as error:  # noqa: BLE001  it is raised again where the batch is taken
         pipe.send(error)
 
 
-def _put(value: Any, slot: mmap.mmap, end: list[int]) -> Any:
-    """`value` with its arrays written into `slot` from `end` on, and in their place where they lie."""
+class _Text:
+    """Stands for what is no array in a layout."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Text)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _put(value: Any, slot: _Slot, texts: list[Any]) -> Any:
+    """The layout of `value`: where its arrays lie in `slot`; everything else is appended to `texts`."""
     if isinstance(value, Mapping):
-        return {name: _put(inner, slot, end) for name, inner in value.items()}
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
-        return value
-    offset = -(-end[0] // _ALIGNMENT) * _ALIGNMENT
-    if offset + value.nbytes > len(slot):
-        return value
-    end[0] = offset + value.nbytes
-    placed = _Placed(offset, value.shape, value.dtype.str)
-    _view(placed, slot)[...] = value
-    return placed
+        return {name: _put(inner, slot, texts) for name, inner in value.items()}
+    placed = slot.placed(value) if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" else None
+    if placed is None:
+        texts.append(value)
+    return placed or _Text()
+
+
+def _with_texts(layout: Any, texts: Iterator[Any]) -> Any:
+    if isinstance(layout, Mapping):
+        return {name: _with_texts(inner, texts) for name, inner in layout.items()}
+    return next(texts) if isinstance(layout, _Text) else layout
 
 
 def _seen(value: Any, slot: mmap.mmap) -> Any:

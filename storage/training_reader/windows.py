@@ -7,7 +7,7 @@ function that turns arrays into tensors there in the worker.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -21,6 +21,8 @@ from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.window_layout import Camera, Recipe
 from storage.training_reader.window_table import Place, window_table
 
+Zeros = Callable[[tuple[int, ...], Any], NDArray[Any]]
+"""Shape and dtype -> an array of zeros."""
 Batch = dict[str, Any]
 """One batch of B windows. V view, T and S observation and state offsets, H steps of the chunk, D the widest vector:
 
@@ -67,8 +69,12 @@ class Windows:
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
         """The windows `numbers` as one batch, in this order."""
+        return self.batch(numbers)
+
+    def batch(self, numbers: Sequence[int], *, zeros: Zeros = np.zeros) -> Batch:
+        """The windows `numbers` as one batch, in this order, in arrays that `zeros` makes."""
         places = self.table.places(numbers)
-        batch = self._empty(len(places))
+        batch = self._empty(len(places), zeros)
         steps = [0] * len(places)
         # Neighbours on the disk one behind the other, whatever the order of the batch.
         for number in sorted(range(len(places)), key=places.__getitem__):
@@ -109,24 +115,23 @@ class Windows:
             self._open.popitem(last=False)
         return opened
 
-    def _empty(self, count: int) -> Batch:
+    def _empty(self, count: int, zeros: Zeros) -> Batch:
         observations, horizon = len(self.config.observation_offsets_s), self.config.horizon_steps
         states = (count, len(self.config.state_offsets_s), self.state_size)
         actions = (count, horizon, self.action_size)
-        sure = {"action_confidence": np.ones(actions, dtype=np.float32)} if self.config.confidence else {}
+        sure = {"action_confidence": zeros(actions, np.float32) + np.float32(1)} if self.config.confidence else {}
         return {
             **sure,
             "images": {
-                view: np.zeros((count, observations, *shape), dtype=dtype)
-                for view, (shape, dtype) in self._views.items()
+                view: zeros((count, observations, *shape), dtype) for view, (shape, dtype) in self._views.items()
             },
-            "image_mask": {view: np.zeros((count, observations), dtype=bool) for view in self._views},
-            "state": np.zeros(states, dtype=np.float32),
-            "state_mask": np.zeros(states, dtype=bool),
-            "action": np.zeros(actions, dtype=np.float32),
-            "action_mask": np.zeros(actions, dtype=bool),
-            "fields": {name: np.zeros((count, *shape), dtype=dtype) for name, (shape, dtype) in self._fields.items()},
-            "field_mask": {name: np.zeros(count, dtype=bool) for name in self._fields},
+            "image_mask": {view: zeros((count, observations), bool) for view in self._views},
+            "state": zeros(states, np.float32),
+            "state_mask": zeros(states, bool),
+            "action": zeros(actions, np.float32),
+            "action_mask": zeros(actions, bool),
+            "fields": {name: zeros((count, *shape), dtype) for name, (shape, dtype) in self._fields.items()},
+            "field_mask": {name: zeros((count,), bool) for name in self._fields},
         }
 
     def _view(self, view: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

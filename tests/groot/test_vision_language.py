@@ -72,6 +72,31 @@ def vlm_inputs() -> dict[str, torch.Tensor]:
     }
 
 
+def saved_other_vlm(folder: Path, family: str) -> Path:
+    """SmolVLM, or InternVL: the shape of Eagle-2 (a tower, a perceptron, a Qwen2 language model)."""
+    torch.manual_seed(0)
+    text = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
+    text |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    model: Any
+    if family == "smolvlm":
+        settings = transformers.SmolVLMConfig(
+            text_config={**text, "model_type": "llama", "pad_token_id": 0},
+            vision_config={**SMALL, "image_size": 32},
+            scale_factor=2,
+            image_token_id=60,
+            pad_token_id=0,
+        )
+        model = transformers.SmolVLMModel(settings)
+    else:
+        vision = {**SMALL, "patch_size": [8, 8], "image_size": [32, 32]}
+        settings = transformers.InternVLConfig(
+            text_config={**text, "model_type": "qwen2"}, vision_config=vision, image_token_id=60, downsample_ratio=0.5
+        )
+        model = transformers.InternVLModel(settings)
+    model.save_pretrained(folder)
+    return folder
+
+
 @pytest.mark.parametrize("family", ["siglip", "naflex", "dino"])
 @pytest.mark.parametrize("layer", [0, 1])
 def test_image_towers_give_one_token_a_patch(tmp_path: Path, family: str, layer: int) -> None:
@@ -129,6 +154,23 @@ def test_a_vision_language_model_is_cut_at_its_layer_and_frozen_but_for_the_top(
     assert len(layers) == 3
     trained = {name.split(".layers.")[-1].split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {"2"}
+
+
+@pytest.mark.parametrize("family", ["smolvlm", "eagle2"])
+def test_other_classes_give_the_features_of_a_middle_layer(tmp_path: Path, family: str) -> None:
+    source = str(saved_other_vlm(tmp_path, family))
+    model: Any = build_backbone(BackboneConfig(kind="vlm", source=source, width=16, layer=3, tune_top=1)).eval()
+    ids = torch.tensor([[1, 60, 60, 60, 60, 5, 6], [1, 60, 60, 60, 60, 7, 0]])
+    pixels = torch.randn((2, 1, 3, 32, 32) if family == "smolvlm" else (2, 3, 32, 32))
+    inputs = {"input_ids": ids, "attention_mask": (ids != 0).long(), "pixel_values": pixels}
+    tokens = model({"vlm": inputs})
+    assert tokens.values_BSC.shape == (2, 7, 16)
+    assert tokens.image_BS.sum(dim=1).tolist() == [4, 4]
+    assert torch.isfinite(tokens.values_BSC).all()
+    assert {len(model._layers())} == {3}
+    changed = model({"vlm": {**inputs, "pixel_values": pixels + 1}})
+    assert not torch.allclose(tokens.values_BSC, changed.values_BSC), "the picture counts"
+    assert model.frozen({"vlm": inputs}).values_BSC.shape == (2, 7, 32)
 
 
 def test_the_tower_of_a_vision_language_model_may_be_tuned(tmp_path: Path) -> None:
