@@ -36,7 +36,7 @@ def run(quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         windows = _windows(Path(folder) / "data", units=units, steps=steps)
         sampler = WindowSampler(windows, batch_size=BATCH)
-        contestants = {
+        contestants: dict[str, Callable[[], float]] = {
             "none": lambda: _rate(_alone(windows, sampler), batches),
             "shared memory": lambda: _rate(_shared(windows, sampler), batches),
             "torch": lambda: _rate(_torch(windows, sampler), batches),
@@ -142,7 +142,8 @@ def _torch(windows: Windows, sampler: WindowSampler) -> Iterator[Any]:
 
     dataset: Any = windows
     chosen: Any = numbers()
-    yield from DataLoader(dataset, batch_sampler=chosen, num_workers=WORKERS, collate_fn=as_it_is)
+    collate: Any = as_it_is
+    yield from DataLoader(dataset, batch_sampler=chosen, num_workers=WORKERS, collate_fn=collate)
 
 
 def _decoding_rate(windows: Windows, sampler: WindowSampler, count: int) -> float:
