@@ -23,7 +23,7 @@ class Rollouts:
         self.scene = Scene(find_task(task), placement=placement)
         self.camera = camera
         self.renderer = Renderer(self.scene.model, Pictures(cameras=(camera,), width_px=size_px, height_px=size_px))
-        spans = embodiment(self.scene.task.body.embodiment).state.slices()
+        spans = embodiment(self.scene.task.embodiment.name).state.slices()
         self.spans = [spans[part] for part in parts]
 
     def succeeds(self, act: Act, seed: int, horizon: int) -> bool:
@@ -51,6 +51,6 @@ class Rollouts:
         return next(self.renderer.frames(state[None]))[self.camera].copy()
 
     def _body(self) -> NDArray[np.float32]:
-        state = self.scene.task.body.state(self.scene.environment)
+        state = self.scene.task.embodiment.state(self.scene.environment)
         felt: NDArray[np.float32] = np.concatenate([state[span] for span in self.spans]).astype(np.float32)
         return felt

@@ -10,7 +10,7 @@ from benchmarks import measure
 from generators.simulation.demonstrations.annotate import SourceReader
 from generators.simulation.demonstrations.recordings import source_path
 from generators.simulation.inspection.success_rates import measured_rates
-from generators.simulation.mimicgen.attempt import Generator
+from generators.simulation.mimicgen.attempt import DemonstrationGenerator
 from generators.simulation.mimicgen.episode_builder import EpisodeMaker
 from generators.simulation.stepping.render import Pictures
 from generators.simulation.stepping.scene import Scenes
@@ -69,7 +69,7 @@ def _seconds_a_picture(name: str, *, rounds: int) -> float:
     """CPU seconds to make an episode of an attempt with pictures of 128x128, per picture."""
     task, scenes = find_task(name), Scenes(find_task(name))
     sources = SourceReader(task, scenes).read(source_path(task), at_most=3)
-    generator = Generator(scenes("D0", 0), sources)
+    generator = DemonstrationGenerator(scenes("D0", 0), sources)
     attempt = next((one for one in map(generator.attempt, range(20)) if one.succeeded), None)
     if attempt is None:
         raise WorkFailedError(f"no attempt at {name} succeeded in 20")

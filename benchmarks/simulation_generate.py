@@ -60,7 +60,7 @@ def _measure(name: str, *, kept: int, oracle_steps: int) -> dict[str, float]:
     stage([{"first_attempt": 10**6, "attempts": 10, "keep_at_most": 1}], randomness)
     plain = build_environment(
         task,
-        meshes="full",
+        quality="full",
         has_offscreen_renderer=True,
         use_camera_obs=True,
         camera_names=list(cameras),

@@ -1,4 +1,4 @@
-"""CPU of one picture at 128x128, our fast profile against robosuite's default rendering of the same scene and view."""
+"""CPU of one picture at 128x128, our fast quality against robosuite's default rendering of the same scene and view."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def _measure(name: str, camera: str, *, frames: int, rounds: int) -> dict[str, f
     plain = _plain(name)
     renderers = {
         "fast": Renderer(Scene(task).model, Pictures(cameras=(camera,))),
-        "full": Renderer(Scene(task, meshes="full").model, Pictures(cameras=(camera,), profile="full")),
+        "full": Renderer(Scene(task, quality="full").model, Pictures(cameras=(camera,), quality="full")),
     }
     contestants: dict[str, Any] = {
         key: (lambda one=renderer: [None for _ in one.frames(states)]) for key, renderer in renderers.items()
@@ -54,7 +54,7 @@ def _measure(name: str, camera: str, *, frames: int, rounds: int) -> dict[str, f
 
 def _plain(name: str) -> Environment:
     """The task's environment as robosuite makes it, with its own offscreen renderer and all meshes."""
-    environment = build_environment(find_task(name), meshes="full", has_offscreen_renderer=True)
+    environment = build_environment(find_task(name), quality="full", has_offscreen_renderer=True)
     environment.reset()
     return environment
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measure
-from generators.simulation.demonstrations.recordings import Recording
+from generators.simulation.demonstrations.recordings import RecordedDemonstration
 from generators.simulation.demonstrations.replay import begin, recording_of, replayed
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
@@ -82,26 +82,26 @@ def _steps(outcome: Any) -> int:
     return outcome.episode.length if isinstance(outcome, Kept) else int(outcome.detail["steps"])
 
 
-def _idle(scene: Scene) -> Recording:
+def _idle(scene: Scene) -> RecordedDemonstration:
     """A recording of an arm that stands still, where no attempt succeeded."""
     scene.reset(0)
     action = scene.actuation.action(scene.actuation.poses(), scene.actuation.targets(_zeros(scene))[1])
     states = np.repeat(state_row(scene.environment)[None], 100, axis=0)
-    return Recording(name="idle", actions=np.repeat(action[None], 100, axis=0), states=states)
+    return RecordedDemonstration(name="idle", actions=np.repeat(action[None], 100, axis=0), states=states)
 
 
 def _zeros(scene: Scene) -> Any:
     return np.zeros(scene.environment.action_dim, np.float32)
 
 
-def _oracle(scene: Scene, recordings: Sequence[Recording]) -> None:
+def _oracle(scene: Scene, recordings: Sequence[RecordedDemonstration]) -> None:
     for recording in recordings:
         begin(scene, recording)
         for action in recording.actions.astype(np.float64):
             scene.environment.step(action)
 
 
-def _apart(scene: Scene, recording: Recording) -> float:
+def _apart(scene: Scene, recording: RecordedDemonstration) -> float:
     """Largest difference between our states and those of `env.step`, over at most 200 steps."""
     short = recording.actions[:200]
     ours = np.stack([row for row, _ in zip(replayed(scene, recording), range(len(short) + 1), strict=False)])

@@ -15,7 +15,7 @@ from benchmarks import measure
 from generators.simulation.demonstrations.annotate import SourceReader
 from generators.simulation.demonstrations.recordings import source_path
 from generators.simulation.inspection.success_rates import keep_rates, measured_rates, rate_record
-from generators.simulation.mimicgen.attempt import Attempt, Generator
+from generators.simulation.mimicgen.attempt import AttemptResult, DemonstrationGenerator
 from generators.simulation.stepping.scene import Scenes
 from generators.simulation.task.registry import find_task, tasks
 from storage.ids import Randomness
@@ -60,10 +60,10 @@ def _attempt(name: str, placement: str, attempts: int) -> tuple[int, Counter[str
     task = find_task(name)
     scenes = Scenes(task)
     sources = SourceReader(task, scenes).read(source_path(task))
-    made = {variant: Generator(scenes(placement, variant), sources) for variant in range(task.variants)}
+    made = {variant: DemonstrationGenerator(scenes(placement, variant), sources) for variant in range(task.variants)}
     randomness = Randomness(0, "multiply")
     seeds = [randomness.seed_of(f"{name}/{placement}/{number}") for number in range(attempts)]
-    results: list[Attempt] = []
+    results: list[AttemptResult] = []
     taken = measure.timed(lambda: results.extend(made[seed % task.variants].attempt(seed) for seed in seeds))
     failures = Counter(attempt.failure for attempt in results)
     cost = {

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks import measure
 from generators.simulation.demonstrations.annotate import SourceReader
 from generators.simulation.demonstrations.recordings import source_path
-from generators.simulation.mimicgen.attempt import Generator
+from generators.simulation.mimicgen.attempt import DemonstrationGenerator
 from generators.simulation.plan_attempts import wilson_interval
 from generators.simulation.stepping.scene import Scenes
 from generators.simulation.task.execution import execution_with
@@ -47,7 +47,7 @@ def _run(
         sources = SourceReader(task, scenes).read(source_path(task))
         for label in switches:
             execution = execution_with(SWITCHES[label], task.execution)
-            made = Generator(scenes(placement, 0), sources, execution=execution)
+            made = DemonstrationGenerator(scenes(placement, 0), sources, execution=execution)
             successes, cpu_s = _measure(made, f"{name}/{placement}", attempts)
             low, high = wilson_interval(successes, attempts)
             rate, cost = successes / attempts, cpu_s / max(successes, 1)
@@ -60,7 +60,7 @@ def _run(
     return measure.result(figures, {})
 
 
-def _measure(made: Generator, stream: str, attempts: int) -> tuple[int, float]:
+def _measure(made: DemonstrationGenerator, stream: str, attempts: int) -> tuple[int, float]:
     randomness = Randomness(0, "multiply")
     found: list[bool] = []
     seeds = [randomness.seed_of(f"{stream}/{number}") for number in range(attempts)]

@@ -57,7 +57,7 @@ def roll_out_job(plan: RollOutPlan, *, policy: str) -> Job:
         name=f"roll-out-{task.name}-{content_id(_without_address(config))[:8]}",
         stages=(("roll_out", asdict(config)),),
         units=units,
-        embodiments=(embodiment(task.body.embodiment),),
+        embodiments=(embodiment(task.embodiment.name),),
     )
 
 

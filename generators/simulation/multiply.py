@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from generators.simulation.demonstrations.annotate import Source, SourceReader
+from generators.simulation.demonstrations.annotate import SourceDemonstration, SourceReader
 from generators.simulation.demonstrations.recordings import source_path
-from generators.simulation.mimicgen.attempt import Attempt, Generator
+from generators.simulation.mimicgen.attempt import AttemptResult, DemonstrationGenerator
 from generators.simulation.mimicgen.episode_builder import EpisodeMaker
 from generators.simulation.multiply_config import MultiplyConfig
 from generators.simulation.stepping.build import placement_of
@@ -59,8 +59,8 @@ class Multiply:
         placement_of(self.task, config.placement)
         self._execution = execution_with(config.execution, self.task.execution)
         self._path = source_path(self.task, config.source_file)
-        self._scenes = Scenes(self.task, meshes="light" if config.quality == "fast" else "full")
-        self._generators: dict[int, Generator] = {}
+        self._scenes = Scenes(self.task, quality=config.quality)
+        self._generators: dict[int, DemonstrationGenerator] = {}
         self._makers: dict[int, EpisodeMaker] = {}
 
     def __call__(self, items: Sequence[Mapping[str, Any]], randomness: Randomness) -> list[list[Outcome]]:
@@ -91,7 +91,7 @@ class Multiply:
         detail = {**about, "cause": attempt.detail, "steps": len(attempt.actions), "retries": attempt.retries}
         return Dropped(episode_id=identity, reason=attempt.failure, detail=detail), False
 
-    def _about(self, number: int, attempt: Attempt) -> dict[str, Any]:
+    def _about(self, number: int, attempt: AttemptResult) -> dict[str, Any]:
         return {
             "task": self.task.name,
             "placement": self.config.placement,
@@ -106,16 +106,16 @@ class Multiply:
         return self.config.inputs()
 
     @cached_property
-    def _sources(self) -> list[Source]:
+    def _sources(self) -> list[SourceDemonstration]:
         sources = SourceReader(self.task, self._scenes).read(self._path, at_most=self.config.sources or None)
         self._scenes.keep_only(self.config.placement)
         return sources
 
-    def _generator(self, variant: int) -> Generator:
+    def _generator(self, variant: int) -> DemonstrationGenerator:
         if variant not in self._generators:
             sources = self._sources
             scene = self._scenes(self.config.placement, variant)
-            self._generators[variant] = Generator(scene, sources, execution=self._execution)
+            self._generators[variant] = DemonstrationGenerator(scene, sources, execution=self._execution)
         return self._generators[variant]
 
     def _maker(self, variant: int) -> EpisodeMaker:
@@ -125,7 +125,7 @@ class Multiply:
             if config.size_px:
                 cameras = tuple(config.cameras) or self.task.cameras
                 pictures = Pictures(
-                    cameras=cameras, width_px=config.size_px, height_px=config.size_px, profile=config.quality
+                    cameras=cameras, width_px=config.size_px, height_px=config.size_px, quality=config.quality
                 )
             self._makers[variant] = EpisodeMaker(self._generator(variant).scene, pictures, codec=config.codec)
         return self._makers[variant]

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from generators.simulation.task.execution import execution_with
+from generators.simulation.task.execution import Quality, execution_with
 from storage.errors import ConfigError
 from storage.ids import file_hash
-
-Quality = Literal["fast", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +16,7 @@ class MultiplyConfig:
     `task` is a name or the path of a Python file that declares one; `sources` takes the first so many usable
     demonstrations (0: all) of `source_file` (empty: the task's own). `cameras` defaults to the task's; `size_px` 0
     draws nothing. `keep_failed` keeps failed attempts too, as episodes with a verdict that says so. `execution`
-    replaces switches of `settings.Execution`.
+    replaces switches of `Execution`.
     """
 
     task: str

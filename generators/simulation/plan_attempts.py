@@ -1,7 +1,6 @@
 """Planning attempts until enough trajectories are kept, and saying how sure a success rate is."""
 
 from collections.abc import Mapping
-from math import sqrt
 from typing import Any, Protocol
 
 from storage.errors import ConfigError
@@ -10,7 +9,7 @@ TRIES = 10
 """Attempts that one item may make until one is kept."""
 
 
-class Counts(Protocol):
+class RoundCounts(Protocol):
     """What is known when a round is planned: trajectories wanted and kept, and items planned so far."""
 
     @property
@@ -21,7 +20,7 @@ class Counts(Protocol):
     def items(self) -> int: ...
 
 
-def next_attempts(counts: Counts, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def next_attempts(counts: RoundCounts, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One item for each trajectory that is still missing: try until one is kept, at most `tries` times.
 
     A round so planned cannot keep too many, and what it missed is planned again, with new attempts: in the end exactly
@@ -35,11 +34,11 @@ def next_attempts(counts: Counts, settings: Mapping[str, Any]) -> list[dict[str,
     return [{"first_attempt": number * tries, "attempts": tries, "keep_at_most": 1} for number in numbers]
 
 
-def wilson_interval(successes: int, attempts: int, *, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(successes: int, attempts: int) -> tuple[float, float]:
     """The 95 % interval of a rate (Wilson 1927); (0, 1) when nothing was tried."""
     if attempts == 0:
         return 0.0, 1.0
-    rate, square = successes / attempts, z * z / attempts
-    middle = (rate + square / 2) / (1 + square)
-    half = z * sqrt(rate * (1 - rate) / attempts + square / (4 * attempts)) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    from scipy.stats import binomtest  # takes half a second to import, and planning does not need it
+
+    interval = binomtest(successes, attempts).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)

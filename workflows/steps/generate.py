@@ -59,7 +59,7 @@ def generate_job(context: RunContext, step: GenerateStep) -> Job:
         stages=stages,
         until=until,
         seed=context.seed,
-        embodiments=(embodiment(task.body.embodiment),),
+        embodiments=(embodiment(task.embodiment.name),),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.demonstrations.recordings import Recording, read_recordings
+from generators.simulation.demonstrations.recordings import RecordedDemonstration, read_recordings
 from generators.simulation.demonstrations.replay import replayed
 from generators.simulation.stepping.scene import Scene, Scenes
 from generators.simulation.task.constraints import Graph, Node, graph_of
@@ -26,9 +26,9 @@ Poses = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceDemonstration:
     """An annotated demonstration of T steps. Poses are (T, 4, 4) in the world before each step, signals (T + 1,) of
-    every state. `ends` maps an arm to the steps at which its subtasks end: a piece is actions[ends[i-1]:ends[i]]."""
+    every state. `ends` maps an arm to the steps at which its subtasks end: a segment is actions[ends[i-1]:ends[i]]."""
 
     name: str
     length: int
@@ -51,15 +51,15 @@ class SourceReader:
         self.task, self._graph = task, graph_of(task)
         self._scene_of = scene_of or Scenes(task)
 
-    def read(self, path: Path, *, at_most: int | None = None) -> list[Source]:
+    def read(self, path: Path, *, at_most: int | None = None) -> list[SourceDemonstration]:
         """The usable demonstrations of a file, annotated, `at_most` so many.
 
-        A demonstration whose replay fails, one of whose signals never fires or one of whose pieces has no length is
+        A demonstration whose replay fails, one of whose signals never fires or one of whose subtasks has no length is
         left out with a warning that names it: contacts amplify what processors round differently, and one lost
         demonstration need not cost a run. Raises InputError when none is left, ConfigError or UnknownNameError when
         the task itself names an object or a signal that is not there.
         """
-        usable: list[Source] = []
+        usable: list[SourceDemonstration] = []
         problems: list[str] = []
         recordings = read_recordings(path)
         for recording in recordings:
@@ -76,7 +76,7 @@ class SourceReader:
             raise InputError(f"{path}: none of its {len(recordings)} demonstrations can be used; {problems[0]}")
         return usable
 
-    def annotate(self, recording: Recording) -> Source:
+    def annotate(self, recording: RecordedDemonstration) -> SourceDemonstration:
         """One demonstration, replayed from its recorded state."""
         scene = self.scene(recording)
         try:
@@ -86,13 +86,13 @@ class SourceReader:
         ends = subtask_ends(self._graph, source.signals, length=source.length, name=recording.name)
         return replace(source, ends=ends)
 
-    def scene(self, recording: Recording) -> Scene:
+    def scene(self, recording: RecordedDemonstration) -> Scene:
         """The scene in which a recording is replayed; a placement that the task does not have stands for its first."""
         known = recording.placement in self.task.placements
         return self._scene_of(recording.placement if known else next(iter(self.task.placements)), recording.variant)
 
 
-def _replay(task: Task, scene: Scene, recording: Recording) -> Source:
+def _replay(task: Task, scene: Scene, recording: RecordedDemonstration) -> SourceDemonstration:
     environment, actuation = scene.environment, scene.actuation
     poses, targets, hands, objects, signals = [], [], [], [], []
     drift = 0.0
@@ -113,7 +113,7 @@ def _replay(task: Task, scene: Scene, recording: Recording) -> Source:
             f"{recording.name}: replaying its actions does not end in success (states drift by {drift:.2g}); expected a"
             " demonstration of this task, robot, controller and model: record it again, or drop it"
         )
-    return Source(
+    return SourceDemonstration(
         name=recording.name,
         length=len(recording.actions),
         poses=_stacked(poses),
@@ -161,7 +161,7 @@ def _first_edge(
     graph: Graph, node: Node, signals: Mapping[str, NDArray[np.bool_]], begin: int, length: int, name: str
 ) -> int:
     """The first step after `begin` at which the end signal of a subtask comes to hold."""
-    wanted = graph.subtask(node).end_signal
+    wanted = graph.subtask(node).termination_signal
     if wanted is None:
         return length
     if wanted not in signals:

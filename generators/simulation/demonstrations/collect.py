@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from generators.simulation.demonstrations.recordings import SOURCES_FOLDER, Recording, write_recordings
+from generators.simulation.demonstrations.recordings import SOURCES_FOLDER, RecordedDemonstration, write_recordings
 from generators.simulation.demonstrations.replay import DISTURBED_REPLAYS, disturbed_successes
 from generators.simulation.stepping import snapshot
 from generators.simulation.stepping.scene import Scene
@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 EXPERT_STREAM = 1
 
 
-def collect(task: Task, *, episodes: int, placement: str = "D0", first_seed: int = 0) -> list[Recording]:
+def collect(task: Task, *, episodes: int, placement: str = "D0", first_seed: int = 0) -> list[RecordedDemonstration]:
     """`episodes` successful demonstrations by the task's expert, with seeds counted from `first_seed`.
 
     Only those are kept that also succeed when they are replayed from minutely disturbed starts, as they will be on
     other processors. Raises WorkFailedError when fewer than one in five tries succeeds.
     """
     expert, tries, unsteady = expert_of(task), 0, 0
-    recordings: list[Recording] = []
+    recordings: list[RecordedDemonstration] = []
     scenes = {variant: Scene(task, placement=placement, variant=variant) for variant in range(task.variants)}
     while len(recordings) < episodes:
         seed = first_seed + tries
@@ -57,7 +57,7 @@ def collect(task: Task, *, episodes: int, placement: str = "D0", first_seed: int
     return recordings
 
 
-def _demonstrate(scene: Scene, expert: Expert, seed: int) -> Recording | None:
+def _demonstrate(scene: Scene, expert: Expert, seed: int) -> RecordedDemonstration | None:
     """One episode of the expert; None when the task is not done at its end."""
     scene.reset(seed)
     initial = snapshot.to_record(scene.environment, scene.snapshot())
@@ -73,7 +73,7 @@ def _demonstrate(scene: Scene, expert: Expert, seed: int) -> Recording | None:
     if not (actions and scene.succeeded()):
         return None
     names = signals[0].keys()
-    return Recording(
+    return RecordedDemonstration(
         name="",
         actions=np.stack(actions),
         states=np.stack(states),

@@ -27,7 +27,7 @@ EXACT_STATES_BYTES = 500_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recording:
+class RecordedDemonstration:
     """One demonstration as a file holds it. `signals` are the expert's own, each (T,) bool; `initial` is empty in
     files that were not written here."""
 
@@ -59,7 +59,7 @@ def _beside(task: Task, path: Path) -> list[Path]:
     return [Path(module.__file__).parent / path] if module.__file__ else []
 
 
-def read_recordings(path: Path) -> list[Recording]:
+def read_recordings(path: Path) -> list[RecordedDemonstration]:
     """Every demonstration of a robomimic HDF5; raises CorruptFileError or SchemaError."""
     with _opened(path) as file:
         names = sorted(file["data"], key=lambda name: int(name.rsplit("_", 1)[-1]))
@@ -86,7 +86,7 @@ def _opened(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _read_one(group: Any, name: str, path: Path) -> Recording:
+def _read_one(group: Any, name: str, path: Path) -> RecordedDemonstration:
     for needed in ("actions", "states"):
         if needed not in group:
             raise SchemaError(f"{path}: {name} has no {needed}; it holds {sorted(group)}")
@@ -97,7 +97,7 @@ def _read_one(group: Any, name: str, path: Path) -> Recording:
         raise SchemaError(f"{path}: {name} holds NaN or infinity in its actions or states; drop that demonstration")
     signals = group.get("datagen_info/subtask_term_signals", {})
     attributes = group.attrs
-    return Recording(
+    return RecordedDemonstration(
         name=name,
         actions=actions,
         states=states,
@@ -109,11 +109,11 @@ def _read_one(group: Any, name: str, path: Path) -> Recording:
     )
 
 
-def write_recordings(path: Path, task: Task, recordings: Sequence[Recording]) -> None:
+def write_recordings(path: Path, task: Task, recordings: Sequence[RecordedDemonstration]) -> None:
     """A robomimic HDF5 of `recordings`; robomimic's own tools read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     named = task.environment if isinstance(task.environment, str) else task.environment.__name__
-    env_kwargs = {"robots": list(task.body.robots), "control_freq": 20}
+    env_kwargs = {"robots": list(task.embodiment.robots), "control_freq": 20}
     with h5py.File(path, "w") as file:
         data = file.create_group("data")
         data.attrs["env_args"] = json.dumps({"env_name": named, "type": 1, "env_kwargs": env_kwargs})
@@ -132,7 +132,7 @@ def _thinned(states: NDArray[np.float64]) -> NDArray[np.float64]:
     return thin
 
 
-def _write_one(group: Any, recording: Recording) -> None:
+def _write_one(group: Any, recording: RecordedDemonstration) -> None:
     group.attrs["num_samples"] = len(recording.actions)
     group.attrs["initial"] = json.dumps(recording.initial)
     group.attrs["variant"], group.attrs["placement"] = recording.variant, recording.placement

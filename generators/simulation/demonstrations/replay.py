@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.demonstrations.recordings import Recording
+from generators.simulation.demonstrations.recordings import RecordedDemonstration
 from generators.simulation.stepping import snapshot
 from generators.simulation.stepping.scene import Scene
 from storage.episode import Episode
@@ -18,7 +18,7 @@ more than what two processors round differently in one step, far less than anyth
 DISTURBED_REPLAYS = 4
 
 
-def begin(scene: Scene, recording: Recording) -> None:
+def begin(scene: Scene, recording: RecordedDemonstration) -> None:
     """Put the scene where a demonstration begins; raises SchemaError when it was recorded with another model."""
     if recording.initial:
         scene.restore(snapshot.from_record(scene.environment, recording.initial, recording.states[0]))
@@ -37,7 +37,7 @@ def begin(scene: Scene, recording: Recording) -> None:
     scene.loop.rebind()
 
 
-def replayed(scene: Scene, recording: Recording) -> Iterator[NDArray[np.float64]]:
+def replayed(scene: Scene, recording: RecordedDemonstration) -> Iterator[NDArray[np.float64]]:
     """Step a recording's environment actions from its beginning; yields the state row before each step and after the
     last one (T + 1 rows). The scene may be read in between. Raises BrokenSimulationError."""
     begin(scene, recording)
@@ -47,7 +47,7 @@ def replayed(scene: Scene, recording: Recording) -> Iterator[NDArray[np.float64]
         yield snapshot.state_row(scene.environment)
 
 
-def replays(scene: Scene, recording: Recording) -> bool:
+def replays(scene: Scene, recording: RecordedDemonstration) -> bool:
     """Whether a recording's actions, stepped from its beginning, end in success."""
     try:
         for _ in replayed(scene, recording):
@@ -57,7 +57,9 @@ def replays(scene: Scene, recording: Recording) -> bool:
     return scene.succeeded()
 
 
-def disturbed_successes(scene: Scene, recording: Recording, *, replays_wanted: int = DISTURBED_REPLAYS) -> int:
+def disturbed_successes(
+    scene: Scene, recording: RecordedDemonstration, *, replays_wanted: int = DISTURBED_REPLAYS
+) -> int:
     """How many of so many replays end in success although each begins minutely beside the recorded start.
 
     Processors differ in the last bit of a sine or a dot product, and contacts amplify that: a demonstration that
@@ -71,7 +73,7 @@ def disturbed_successes(scene: Scene, recording: Recording, *, replays_wanted: i
     return successes
 
 
-def recording_of(scene: Scene, episode: Episode) -> Recording:
+def recording_of(scene: Scene, episode: Episode) -> RecordedDemonstration:
     """A generated episode as a recording of environment actions; raises SchemaError where it holds none."""
     made = episode.provenance.get("simulation", {})
     missing = {"simulation/state", "action/ground_truth"} - episode.arrays.keys()
@@ -80,7 +82,7 @@ def recording_of(scene: Scene, episode: Episode) -> Recording:
             f"episode {episode.episode_id!r} was not simulated here; it lacks {sorted(missing) or 'initial'}"
         )
     actions = [scene.actuation.recorded(vector) for vector in episode.arrays["action/ground_truth"]]
-    return Recording(
+    return RecordedDemonstration(
         name=episode.episode_id,
         actions=np.stack(actions),
         states=episode.arrays["simulation/state"],

@@ -1,7 +1,7 @@
 """What varies in a tabletop scene from the seed without being built anew: colours, table and wall, light, cameras.
 
 Everything is a field of the compiled model. `add_materials` puts the tables and walls to choose from into the scene
-when it is built; `randomise` is a task's `look`."""
+when it is built; `randomise` is a task's `visual_randomization`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from generators.simulation.environments.drawer_cleanup import BAR_IN_DRAWER_M, PLACE_IN_DRAWER_M, TRAVEL_M
 from generators.simulation.experts.inspire_hands import HOOK, OPEN, hand_at, hanging
-from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, play, pose, shifted
+from generators.simulation.experts.waypoints import Milestones, Pose, Script, ScriptedArm, play, pose, shifted
 from generators.simulation.task.specification import Action
 
 PINCH_READY = (-1.0, -1.0, -1.0, -1.0, -1.0, 1.0)
@@ -21,13 +21,13 @@ ASIDE_M = np.array([-0.30, -0.32, 1.15])
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
-    arms = [Arm(env, 0, open_hand=OPEN), Arm(env, 1, open_hand=OPEN)]
+    arms = [ScriptedArm(env, 0, open_hand=OPEN), ScriptedArm(env, 1, open_hand=OPEN)]
     done = Milestones("opened", "aside", "carton_held", "carton_dropped")
     speed_m_s = rng.uniform(0.20, 0.28)
     yield from play(arms, [_drawer(env, arms[0], done, speed_m_s), _carton(env, arms[1], done, speed_m_s)], done)
 
 
-def _drawer(env: Any, arm: Arm, done: Milestones, speed_m_s: float) -> Script:
+def _drawer(env: Any, arm: ScriptedArm, done: Milestones, speed_m_s: float) -> Script:
     cabinet = _body(env, env.drawer_body)
     facing = hanging(0, np.pi / 2 + np.arctan2(cabinet[1, 0], cabinet[0, 0]))
     hook = hand_at(_point(cabinet, BAR_IN_DRAWER_M), facing, BAR_IN_HAND_M)
@@ -51,7 +51,7 @@ def _drawer(env: Any, arm: Arm, done: Milestones, speed_m_s: float) -> Script:
     yield from arm.wait(8)
 
 
-def _carton(env: Any, arm: Arm, done: Milestones, speed_m_s: float) -> Script:
+def _carton(env: Any, arm: ScriptedArm, done: Milestones, speed_m_s: float) -> Script:
     carton = _body(env, env.carton.root_body)
     rotation = hanging(1, np.arctan2(carton[1, 0], carton[0, 0]))
     grasp = hand_at(carton[:3, 3], rotation, CARTON_IN_HAND_M)

@@ -94,7 +94,7 @@ class Hand:
 
 def hands(env: Any) -> tuple[gr1.JointTargetActuation, dict[Side, Hand]]:
     """The actuation of a GR-1 environment and its two hands, where they are now."""
-    actuation = gr1.JointTargetActuation(env, gr1.BODY.arms)
+    actuation = gr1.JointTargetActuation(env, gr1.SIMULATED_GR1.arms)
     return actuation, {"right": Hand(env, actuation, "right"), "left": Hand(env, actuation, "left")}
 
 

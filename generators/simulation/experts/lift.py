@@ -5,27 +5,27 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, downward, play, pose, shifted
+from generators.simulation.experts.waypoints import Milestones, Pose, Script, ScriptedArm, downward, play, pose, shifted
 from generators.simulation.task.specification import Action
 
 OPEN, CLOSED = (-1.0,), (1.0,)
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
-    arm = Arm(env, 0)
+    arm = ScriptedArm(env, 0)
     grasp = grasp_on_cube(arm, cube_pose(env, env.cube_body_id))
     yield from play(
         [arm], [_lift(arm, grasp, speed_m_s=rng.uniform(0.22, 0.30), height_m=rng.uniform(0.10, 0.14))], Milestones()
     )
 
 
-def _lift(arm: Arm, grasp: Pose, *, speed_m_s: float, height_m: float) -> Script:
+def _lift(arm: ScriptedArm, grasp: Pose, *, speed_m_s: float, height_m: float) -> Script:
     yield from pick(arm, grasp, speed_m_s=speed_m_s)
     yield from arm.move(shifted(grasp, (0, 0, height_m)), speed_m_s=speed_m_s, tolerance_m=0.03)
     yield from arm.wait(6)
 
 
-def pick(arm: Arm, grasp: Pose, *, speed_m_s: float) -> Script:
+def pick(arm: ScriptedArm, grasp: Pose, *, speed_m_s: float) -> Script:
     """Go over the grasp, down to it, and close."""
     yield from arm.move(shifted(grasp, (0, 0, 0.08)), speed_m_s=speed_m_s, tolerance_m=0.02)
     yield from arm.move(grasp, speed_m_s=0.6 * speed_m_s, tolerance_m=0.006)
@@ -37,7 +37,7 @@ def cube_pose(env: Any, body: int) -> Pose:
     return pose(env.sim.data.body_xpos[body], env.sim.data.body_xmat[body].reshape(3, 3))
 
 
-def grasp_on_cube(arm: Arm, cube: Pose) -> Pose:
+def grasp_on_cube(arm: ScriptedArm, cube: Pose) -> Pose:
     """Gripper at the cube's centre, pointing down, fingers on the pair of faces that needs the least turn."""
     x_axis = arm.pose_in_world[:3, 0]
     now = np.arctan2(x_axis[1], x_axis[0])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from generators.simulation.experts.lift import OPEN, cube_pose, grasp_on_cube, pick
-from generators.simulation.experts.waypoints import Arm, Milestones, Script, play, pose, shifted
+from generators.simulation.experts.waypoints import Milestones, Script, ScriptedArm, play, pose, shifted
 from generators.simulation.task.specification import Action
 
 CARRY_M = 0.09
@@ -24,12 +24,12 @@ def expert_green_on_red(env: Any, rng: np.random.Generator) -> Iterator[tuple[Ac
 
 
 def _expert(env: Any, rng: np.random.Generator, *, cube: Any, base: Any) -> Iterator[tuple[Action, dict[str, bool]]]:
-    arm = Arm(env, 0)
+    arm = ScriptedArm(env, 0)
     script = _stack(env, arm, cube=cube, base=base, speed_m_s=rng.uniform(0.20, 0.28))
     yield from play([arm], [script], Milestones())
 
 
-def _stack(env: Any, arm: Arm, *, cube: Any, base: Any, speed_m_s: float) -> Script:
+def _stack(env: Any, arm: ScriptedArm, *, cube: Any, base: Any, speed_m_s: float) -> Script:
     body, base_body = env.sim.model.body_name2id(cube.root_body), env.sim.model.body_name2id(base.root_body)
     grasp = grasp_on_cube(arm, cube_pose(env, body))
     yield from pick(arm, grasp, speed_m_s=speed_m_s)

@@ -7,7 +7,7 @@ import numpy as np
 
 from generators.simulation.environments.tray_lift import BAR_OUT_M, BAR_UP_M
 from generators.simulation.experts.inspire_hands import HOOK, OPEN, hand_at, hanging
-from generators.simulation.experts.waypoints import Arm, Milestones, Script, play, shifted
+from generators.simulation.experts.waypoints import Milestones, Script, ScriptedArm, play, shifted
 from generators.simulation.task.specification import Action
 
 LIFT_M = 0.20
@@ -17,13 +17,13 @@ OUTSIDE_M = 0.06
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
-    arms = [Arm(env, 0, open_hand=OPEN), Arm(env, 1, open_hand=OPEN)]
+    arms = [ScriptedArm(env, 0, open_hand=OPEN), ScriptedArm(env, 1, open_hand=OPEN)]
     done = Milestones("right_ready", "left_ready")
     speed_m_s = rng.uniform(0.20, 0.28)
     yield from play(arms, [_lift(env, arms[robot], robot, done, speed_m_s) for robot in (0, 1)], done)
 
 
-def _lift(env: Any, arm: Arm, robot: int, done: Milestones, speed_m_s: float) -> Script:
+def _lift(env: Any, arm: ScriptedArm, robot: int, done: Milestones, speed_m_s: float) -> Script:
     tray = env.sim.model.body_name2id(env.tray.root_body)
     rotation = env.sim.data.body_xmat[tray].reshape(3, 3)
     side = (-1.0, 1.0)[robot]

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.simulation.experts.waypoints import (
-    Arm,
     Milestones,
     Pose,
     Script,
+    ScriptedArm,
     downward,
     leaning,
     play,
@@ -31,14 +31,14 @@ TAKING = leaning(downward(0.0), np.radians(-30))
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
-    arms = [Arm(env, 0), Arm(env, 1)]
+    arms = [ScriptedArm(env, 0), ScriptedArm(env, 1)]
     done = Milestones("lifted", "presented", "taken", "released")
     meeting = MEETING_POINT_M + rng.uniform(-0.015, 0.015, 3)
     scripts = [_give(env, arms[0], done, meeting), _take(env, arms[1], done, meeting)]
     yield from play(arms, scripts, done)
 
 
-def _give(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
+def _give(env: Any, arm: ScriptedArm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
     grasp, turn_rad = _grasp_and_turn(env)
     yield from arm.move(shifted(grasp, (0, 0, 0.12)))
     yield from arm.move(grasp, speed_m_s=0.15, tolerance_m=0.006)
@@ -55,7 +55,7 @@ def _give(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) ->
     done.reach("released")
 
 
-def _take(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
+def _take(env: Any, arm: ScriptedArm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
     ahead = shifted(pose(meeting, TAKING), (0, 0.14, 0.10))
     yield from arm.move(ahead)
     yield from arm.wait_until(lambda: done["presented"])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, downward, play, pose, shifted
+from generators.simulation.experts.waypoints import Milestones, Pose, Script, ScriptedArm, downward, play, pose, shifted
 from generators.simulation.task.specification import Action
 
 CLOSED = (1.0,)
@@ -14,13 +14,13 @@ LIFT_M = 0.22
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
-    arms = [Arm(env, 0), Arm(env, 1)]
+    arms = [ScriptedArm(env, 0), ScriptedArm(env, 1)]
     done = Milestones("handle0_held", "handle1_held")
     speed_m_s = rng.uniform(0.20, 0.28)
     yield from play(arms, [_lift(env, arms[index], index, done, speed_m_s) for index in (0, 1)], done)
 
 
-def _lift(env: Any, arm: Arm, index: int, done: Milestones, speed_m_s: float) -> Script:
+def _lift(env: Any, arm: ScriptedArm, index: int, done: Milestones, speed_m_s: float) -> Script:
     grasp = _grasp_on_handle(env, index)
     yield from arm.move(shifted(grasp, (0, 0, 0.10)), speed_m_s=speed_m_s)
     yield from arm.move(grasp, speed_m_s=0.15, tolerance_m=0.006)

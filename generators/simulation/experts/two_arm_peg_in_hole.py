@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from generators.simulation.experts.waypoints import Arm, Milestones, Pose, Script, downward, play, pose
+from generators.simulation.experts.waypoints import Milestones, Pose, Script, ScriptedArm, downward, play, pose
 from generators.simulation.task.specification import Action
 
 HOLE_M = np.array([0.0, 0.12, 1.15])
@@ -23,19 +23,19 @@ AHEAD_M = 0.20
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
-    arms = [Arm(env, 0, open_hand=()), Arm(env, 1, open_hand=())]
+    arms = [ScriptedArm(env, 0, open_hand=()), ScriptedArm(env, 1, open_hand=())]
     done = Milestones("presented", "aimed")
     hole = HOLE_M + rng.uniform(-0.02, 0.02, 3)
     yield from play(arms, [_insert(env, arms[0], done, hole), _present(arms[1], done, hole)], done)
 
 
-def _present(arm: Arm, done: Milestones, hole: NDArray[np.float64]) -> Script:
+def _present(arm: ScriptedArm, done: Milestones, hole: NDArray[np.float64]) -> Script:
     rotation = _slope() @ downward(np.pi / 2)
     yield from arm.move(pose(hole - HOLE_FROM_HAND_M * rotation[:, 2], rotation))
     done.reach("presented")
 
 
-def _insert(env: Any, arm: Arm, done: Milestones, hole: NDArray[np.float64]) -> Script:
+def _insert(env: Any, arm: ScriptedArm, done: Milestones, hole: NDArray[np.float64]) -> Script:
     aim = _slope() @ Rotation.from_euler("x", 90, degrees=True).as_matrix() @ downward(np.pi)
     yield from arm.move(_hand_for_peg(env, arm, hole - AHEAD_M * aim[:, 2], aim))
     yield from arm.wait_until(lambda: done["presented"])
@@ -51,7 +51,7 @@ def _slope() -> NDArray[np.float64]:
     return np.asarray(Rotation.from_euler("x", -SLOPE_DEG, degrees=True).as_matrix())
 
 
-def _hand_for_peg(env: Any, arm: Arm, peg_middle: NDArray[np.float64], rotation: NDArray[np.float64]) -> Pose:
+def _hand_for_peg(env: Any, arm: ScriptedArm, peg_middle: NDArray[np.float64], rotation: NDArray[np.float64]) -> Pose:
     """The hand's pose that brings the middle of the peg, which is fixed to it, to a point."""
     now = arm.pose_in_world
     peg_in_hand = now[:3, :3].T @ (_body_pose(env, env.peg_body_id)[:3, 3] - now[:3, 3])

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from generators.simulation.experts.two_arm_handover import turn_to_point_away
 from generators.simulation.experts.waypoints import (
-    Arm,
     Milestones,
     Pose,
     Script,
+    ScriptedArm,
     downward,
     leaning,
     play,
@@ -39,13 +39,13 @@ TAKING = leaning(downward(0.0), np.radians(-30))
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
-    arms = [Arm(env, 0), Arm(env, 1)]
+    arms = [ScriptedArm(env, 0), ScriptedArm(env, 1)]
     done = Milestones("lid_off", "payload_out", "presented", "taken", "released", "trash_held", "trash_gone")
     meeting = MEETING_POINT_M + rng.uniform(-0.015, 0.015, 3)
     yield from play(arms, [_sender(env, arms[0], done, meeting), _receiver(env, arms[1], done, meeting)], done)
 
 
-def _sender(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
+def _sender(env: Any, arm: ScriptedArm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
     lid = shifted(pose(env.transport.lid_handle_pos, downward(np.pi)), (0, 0, 0.005))
     yield from _pick(arm, lid, above_m=0.10)
     put = pose(LID_PLACE_M, lid[:3, :3])
@@ -68,7 +68,7 @@ def _sender(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) 
     done.reach("released")
 
 
-def _receiver(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
+def _receiver(env: Any, arm: ScriptedArm, done: Milestones, meeting: NDArray[np.float64]) -> Script:
     group = env.transport
     turn = _yaw(env.sim.data.body_xmat[group.trash_body_id].reshape(3, 3))
     yield from _pick(arm, pose(group.trash_pos, downward(turn)), above_m=0.22)
@@ -91,7 +91,7 @@ def _receiver(env: Any, arm: Arm, done: Milestones, meeting: NDArray[np.float64]
     yield from _lay_into_target(env, arm)
 
 
-def _lay_into_target(env: Any, arm: Arm) -> Script:
+def _lay_into_target(env: Any, arm: ScriptedArm) -> Script:
     held_in_gripper = arm.pose_in_world[:3, 3] - env.transport.payload_pos
     over = env.transport.target_bin_pos + held_in_gripper * (1, 1, 0) + (0, 0, 0.06)
     place = pose(over, downward(0.0))
@@ -102,7 +102,7 @@ def _lay_into_target(env: Any, arm: Arm) -> Script:
     yield from arm.wait(8)
 
 
-def _pick(arm: Arm, grasp: Pose, *, above_m: float, first_m: Iterable[float] = (0, 0, 0)) -> Script:
+def _pick(arm: ScriptedArm, grasp: Pose, *, above_m: float, first_m: Iterable[float] = (0, 0, 0)) -> Script:
     """Take something from above: go over it, down, close, a first little move, and up."""
     yield from arm.move(shifted(grasp, (0, 0, above_m)))
     yield from arm.move(grasp, speed_m_s=0.15, tolerance_m=0.006)

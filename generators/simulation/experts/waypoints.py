@@ -1,8 +1,8 @@
 """Scripted experts: arms that follow waypoints through the environment's own controller.
 
-An expert is one script per arm: a generator that drives one `Arm` and yields once per control step. `play` runs the
-scripts of all arms in lock step and yields the actions; the caller steps the environment. Nothing here writes to the
-simulation. Poses are 4x4 matrices in the world frame.
+An expert is one script per arm: a generator that drives one `ScriptedArm` and yields once per control step. `play`
+runs the scripts of all arms in lock step and yields the actions; the caller steps the environment. Nothing here
+writes to the simulation. Poses are 4x4 matrices in the world frame.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,7 +59,7 @@ def _rotation_between(from_pose: Pose, to_pose: Pose) -> NDArray[np.float64]:
     return np.asarray(Rotation.from_matrix(to_pose[:3, :3] @ from_pose[:3, :3].T).as_rotvec())
 
 
-class Arm:
+class ScriptedArm:
     """The arm of one robot under OSC pose-delta control; `open_hand` is its first hand command (empty: no hand).
 
     `target_in_world` and `gripper` are what the arm is told at every step; the routines below change them over time.
@@ -157,7 +157,7 @@ class Milestones:
 
 
 def play(
-    arms: Sequence[Arm], scripts: Sequence[Script], milestones: Milestones
+    arms: Sequence[ScriptedArm], scripts: Sequence[Script], milestones: Milestones
 ) -> Iterator[tuple[NDArray[np.float32], dict[str, bool]]]:
     """Run the scripts in lock step until the last has ended; yields each action with the milestones reached before it.
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.demonstrations.annotate import Source, SourceReader
-from generators.simulation.demonstrations.recordings import Recording, read_recordings, source_path
+from generators.simulation.demonstrations.annotate import SourceDemonstration, SourceReader
+from generators.simulation.demonstrations.recordings import RecordedDemonstration, read_recordings, source_path
 from generators.simulation.demonstrations.replay import DISTURBED_REPLAYS, begin, disturbed_successes, replayed
 from generators.simulation.inspection.check_pictures import draw_segmentation, film
-from generators.simulation.mimicgen.attempt import Generator
+from generators.simulation.mimicgen.attempt import DemonstrationGenerator
 from generators.simulation.stepping.scene import Scene, Scenes
 from generators.simulation.stepping.snapshot import state_row
 from generators.simulation.stepping.step_loop import StepLoop
@@ -72,8 +72,8 @@ class _Examination:
         self.task = task
         self.problems: list[str] = []
         self.notes: list[str] = []
-        self.recordings: list[Recording] = []
-        self.sources: list[Source] = []
+        self.recordings: list[RecordedDemonstration] = []
+        self.sources: list[SourceDemonstration] = []
         self.scenes = Scenes(task)
         self.reader: SourceReader
         self.scene: Scene | None = None
@@ -117,9 +117,9 @@ class _Examination:
                     )
         if scene.succeeded():
             self.problems.append("environment: the success check holds right after a reset")
-        vector = self.task.body.state(environment)
+        vector = self.task.embodiment.state(environment)
         if vector.dtype != np.float32 or not np.isfinite(vector).all():
-            raise InputError(f"the body's state must be finite float32; got {vector.dtype}")
+            raise InputError(f"the embodiment's state must be finite float32; got {vector.dtype}")
         self.scene = scene
 
     def _look_at_placement(self, placement: str) -> None:
@@ -153,7 +153,7 @@ class _Examination:
                 )
         self.notes.append(f"{len(self.sources)} of {len(self.recordings)} source demonstrations are usable")
 
-    def _usable(self) -> tuple[Scene, Recording]:
+    def _usable(self) -> tuple[Scene, RecordedDemonstration]:
         recording = next(one for one in self.recordings if one.name == self.sources[0].name)
         return self.reader.scene(recording), recording
 
@@ -191,7 +191,7 @@ class _Examination:
 
     def _attempt(self) -> None:
         scene = self.scenes(next(iter(self.task.placements)), 0)
-        attempts = [Generator(scene, self.sources).attempt(seed) for seed in range(TRIAL_ATTEMPTS)]
+        attempts = [DemonstrationGenerator(scene, self.sources).attempt(seed) for seed in range(TRIAL_ATTEMPTS)]
         failures = Counter(attempt.failure for attempt in attempts if attempt.failure)
         causes = "".join(f"; {count} x {cause}" for cause, count in failures.most_common())
         self.notes.append(f"{TRIAL_ATTEMPTS - failures.total()} of {TRIAL_ATTEMPTS} trial attempts succeeded{causes}")

@@ -7,8 +7,8 @@ import cv2
 import matplotlib
 import numpy as np
 
-from generators.simulation.demonstrations.annotate import Source
-from generators.simulation.demonstrations.recordings import Recording
+from generators.simulation.demonstrations.annotate import SourceDemonstration
+from generators.simulation.demonstrations.recordings import RecordedDemonstration
 from generators.simulation.demonstrations.replay import replayed
 from generators.simulation.stepping.render import Picture, Pictures, Renderer
 from generators.simulation.stepping.scene import Scenes
@@ -23,7 +23,7 @@ VIDEO_SIZE_PX = 256
 _COLOURS = pyplot.get_cmap("tab10").colors
 
 
-def draw_segmentation(task: Task, sources: Sequence[Source], path: Path) -> Path:
+def draw_segmentation(task: Task, sources: Sequence[SourceDemonstration], path: Path) -> Path:
     """One strip a demonstration: a bar for each arm, cut into its subtasks, and below it when each signal held."""
     rows = len(task.subtasks) + len(sources[0].signals)
     height = 0.7 + (0.25 * rows + 0.35) * len(sources)
@@ -39,7 +39,7 @@ def draw_segmentation(task: Task, sources: Sequence[Source], path: Path) -> Path
     return path
 
 
-def _draw_source(axis: Axes, task: Task, source: Source) -> None:
+def _draw_source(axis: Axes, task: Task, source: SourceDemonstration) -> None:
     names = [*task.subtasks, *source.signals]
     for row, (arm, subtasks) in enumerate(task.subtasks.items()):
         for index, subtask in enumerate(subtasks):
@@ -56,13 +56,17 @@ def _draw_source(axis: Axes, task: Task, source: Source) -> None:
     axis.set_title(source.name, fontsize=8, loc="left", pad=2)
 
 
-def film(scenes: Scenes, task: Task, pairs: Sequence[tuple[Recording, Source]], path: Path) -> Path:
+def film(
+    scenes: Scenes, task: Task, pairs: Sequence[tuple[RecordedDemonstration, SourceDemonstration]], path: Path
+) -> Path:
     """A video of the demonstrations one after the other, with the subtask of each arm written into the picture."""
     write_video(_frames(scenes, task, pairs), path, rate_hz=20.0)
     return path
 
 
-def _frames(scenes: Scenes, task: Task, pairs: Sequence[tuple[Recording, Source]]) -> Iterator[Picture]:
+def _frames(
+    scenes: Scenes, task: Task, pairs: Sequence[tuple[RecordedDemonstration, SourceDemonstration]]
+) -> Iterator[Picture]:
     for recording, source in pairs:
         scene = scenes(recording.placement, recording.variant)
         states = np.stack(list(replayed(scene, recording))[:-1])
@@ -75,7 +79,7 @@ def _frames(scenes: Scenes, task: Task, pairs: Sequence[tuple[Recording, Source]
             renderer.close()
 
 
-def _captions(task: Task, source: Source, step: int) -> list[str]:
+def _captions(task: Task, source: SourceDemonstration, step: int) -> list[str]:
     lines = []
     for arm, subtasks in task.subtasks.items():
         index = int(np.searchsorted(source.ends[arm], step, side="right"))

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.demonstrations.annotate import Source
-from generators.simulation.mimicgen.arm_queues import Lane, Lanes
-from generators.simulation.mimicgen.plan_segment import Choices, Planned, Planner
+from generators.simulation.demonstrations.annotate import SourceDemonstration
+from generators.simulation.mimicgen.arm_queues import ArmQueue, ArmQueues
+from generators.simulation.mimicgen.plan_segment import AttemptChoices, PlannedSegment, Planner
 from generators.simulation.mimicgen.reachability import ReachCheck
 from generators.simulation.mimicgen.transform import noisy
 from generators.simulation.robots.rotations import distance
@@ -32,7 +32,7 @@ REPLANS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
+class AttemptResult:
     """What an attempt left: T environment actions and the T states before them, and how it ended. `failure` is empty
     on success, otherwise a cause that can be counted; `detail` says more."""
 
@@ -65,15 +65,17 @@ class _Moment:
 
     node: Node
     world: Snapshot
-    lanes: Lanes
-    choices: Choices
+    queues: ArmQueues
+    choices: AttemptChoices
     recorded: int
 
 
-class Generator:
+class DemonstrationGenerator:
     """Makes attempts at one task in one scene from annotated sources."""
 
-    def __init__(self, scene: Scene, sources: Sequence[Source], *, execution: Execution | None = None) -> None:
+    def __init__(
+        self, scene: Scene, sources: Sequence[SourceDemonstration], *, execution: Execution | None = None
+    ) -> None:
         if not sources:
             raise InputError(f"task {scene.task.name!r} has no source demonstration to multiply")
         self.scene, self.sources = scene, sources
@@ -82,9 +84,9 @@ class Generator:
         _check_names(scene, self.graph)
         self._reach = ReachCheck(scene) if self.execution.check_reach else None
 
-    def attempt(self, seed: int) -> Attempt:
+    def attempt(self, seed: int) -> AttemptResult:
         """One attempt; everything in it follows from `seed`. Failures are results, not errors."""
-        return _Run(self, seed).run()
+        return _AttemptRun(self, seed).run()
 
 
 def _check_names(scene: Scene, graph: Graph) -> None:
@@ -98,8 +100,8 @@ def _check_names(scene: Scene, graph: Graph) -> None:
             raise UnknownNameError.among(f"signal (the check of {graph.name(node)})", subtask.check, signals)
 
 
-class _Run:
-    def __init__(self, generator: Generator, seed: int) -> None:
+class _AttemptRun:
+    def __init__(self, generator: DemonstrationGenerator, seed: int) -> None:
         self.scene, self.execution, self.graph = generator.scene, generator.execution, generator.graph
         self.sources, self.reach, self.seed = generator.sources, generator._reach, seed
         self.randomness = np.random.default_rng([seed, PLAN_STREAM])
@@ -109,8 +111,9 @@ class _Run:
         self.moments: dict[tuple[Node, ...], _Moment] = {}
         self.retries = self.ticks = self.streak = 0
         self.initial: Mapping[str, Any] = {}
+        self.queues = ArmQueues(self.graph, {})
 
-    def run(self) -> Attempt:
+    def run(self) -> AttemptResult:
         failure, detail = "", ""
         try:
             self._begin()
@@ -127,14 +130,14 @@ class _Run:
         except BrokenSimulationError as error:
             failure, detail = "simulation broke", str(error)
         width = 1 + self.scene.model.nq + self.scene.model.nv
-        return Attempt(
+        return AttemptResult(
             seed=self.seed,
             failure=failure,
             detail=detail,
             actions=np.array(self.actions, np.float32).reshape(len(self.actions), self.scene.environment.action_dim),
             states=np.array(self.states).reshape(-1, width),
             initial=self.initial,
-            subtasks=self.lanes.origins if hasattr(self, "lanes") else (),
+            subtasks=self.queues.origins,
             retries=self.retries,
             steps_simulated=self.ticks,
         )
@@ -143,115 +146,115 @@ class _Run:
         self.scene.reset(self.seed)
         self.initial = snapshot.to_record(self.scene.environment, self.scene.snapshot())
         poses = self.scene.actuation.poses()
-        self.lanes = Lanes(
+        self.queues = ArmQueues(
             self.graph,
             {
-                arm.name: Lane(
+                arm.name: ArmQueue(
                     arm=arm,
                     subtasks=len(self.graph.subtasks[arm.name]),
                     target=poses[arm.name],
                     hand=self.sources[0].hands[arm.name][0],
                 )
-                for arm in self.scene.task.body.arms
+                for arm in self.scene.task.embodiment.arms
             },
         )
 
     def _run_subtasks(self) -> None:
-        while not self.lanes.done:
+        while not self.queues.done:
             self._fill_queues()
             moved, holding = self._move()
             if not (moved or holding):
-                blocked = [f"{self.graph.name(lane.node)} waits for {self._reason(lane)}" for lane in self._open()]
+                blocked = [f"{self.graph.name(queue.node)} waits for {self._reason(queue)}" for queue in self._open()]
                 raise _GivenUpError("dead-lock", "; ".join(blocked))
             self._step(moved)
-            if self.lanes.steps_left <= self.execution.success_steps:
+            if self.queues.steps_left <= self.execution.success_steps:
                 self.streak = self.streak + 1 if self.scene.succeeded() else 0
-            self._finish_pieces()
+            self._finish_segments()
 
-    def _open(self) -> list[Lane]:
-        return [lane for lane in self.lanes if not lane.done]
+    def _open(self) -> list[ArmQueue]:
+        return [queue for queue in self.queues if not queue.done]
 
-    def _reason(self, lane: Lane) -> str:
-        return self.lanes.waiting_for(lane) or "its partner"
+    def _reason(self, queue: ArmQueue) -> str:
+        return self.queues.waiting_for(queue) or "its partner"
 
     def _fill_queues(self) -> None:
-        """Plan the next piece of every arm that may begin one, all against the same moment of the world."""
-        for lane in [lane for lane in self.lanes if self.lanes.may_begin(lane)]:
-            group = self.graph.group(lane.node)
+        """Plan the next segment of every arm that may begin one, all against the same moment of the world."""
+        for queue in [queue for queue in self.queues if self.queues.may_begin(queue)]:
+            group = self.graph.group(queue.node)
             if self.execution.retries and group not in self.moments:
                 self.moments[group] = _Moment(
-                    node=lane.node,
+                    node=queue.node,
                     world=self.scene.snapshot(),
-                    lanes=self.lanes.copy(),
+                    queues=self.queues.copy(),
                     choices=self.planner.choices.copy(),
                     recorded=len(self.actions),
                 )
-            piece = self._plan(lane)
-            lane.begin(piece, len(self.actions))
-            self.lanes.origins.append({**piece.origin, "began": len(self.actions), "retries": self.retries})
+            segment = self._plan(queue)
+            queue.begin(segment, len(self.actions))
+            self.queues.origins.append({**segment.origin, "began": len(self.actions), "retries": self.retries})
 
-    def _plan(self, lane: Lane) -> Planned:
+    def _plan(self, queue: ArmQueue) -> PlannedSegment:
         for _ in range(REPLANS):
-            piece = self.planner.plan(lane.node, start=lane.target, execution=self.execution, avoid=lane.tried)
-            problem = self.reach.problem(lane.arm, piece.waypoints) if self.reach else ""
+            segment = self.planner.plan(queue.node, start=queue.target, execution=self.execution, avoid=queue.tried)
+            problem = self.reach.problem(queue.arm, segment.waypoints) if self.reach else ""
             if not problem:
-                return piece
-            lane.tried |= {piece.source}
-            self.planner.forget(lane.node)
-        raise _GivenUpError(f"{problem}: {self.graph.name(lane.node)}", f"after {REPLANS} sources")
+                return segment
+            queue.tried |= {segment.source}
+            self.planner.forget(queue.node)
+        raise _GivenUpError(f"{problem}: {self.graph.name(queue.node)}", f"after {REPLANS} sources")
 
-    def _move(self) -> tuple[list[Lane], list[Lane]]:
+    def _move(self) -> tuple[list[ArmQueue], list[ArmQueue]]:
         """Advance every arm that may; returns those that moved and those that hold to settle."""
         moved, holding = [], []
         poses = self.scene.actuation.poses() if self.execution.settle_steps else {}
-        ready = [lane for lane in self._open() if lane.piece and not self.lanes.holds_for_partner(lane)]
-        for lane in ready:
-            if self._unsettled(lane, poses):
-                lane.target = lane.next_target()
-                lane.settled += 1
-                holding.append(lane)
+        ready = [queue for queue in self._open() if queue.segment and not self.queues.holds_for_partner(queue)]
+        for queue in ready:
+            if self._unsettled(queue, poses):
+                queue.target = queue.next_target()
+                queue.settled += 1
+                holding.append(queue)
             else:
-                lane.advance()
-                moved.append(lane)
+                queue.advance()
+                moved.append(queue)
         return moved, holding
 
-    def _unsettled(self, lane: Lane, poses: Mapping[str, Pose]) -> bool:
+    def _unsettled(self, queue: ArmQueue, poses: Mapping[str, Pose]) -> bool:
         """Whether the hand is about to open or close while the arm is still on its way to where it should."""
-        if lane.settled >= self.execution.settle_steps or len(lane.hand) == 0:
+        if queue.settled >= self.execution.settle_steps or len(queue.hand) == 0:
             return False
-        if np.abs(lane.next_hand() - lane.hand).max() <= lane.arm.hand_change:
+        if np.abs(queue.next_hand() - queue.hand).max() <= queue.arm.hand_change:
             return False
-        metres, radians = distance(poses[lane.arm.name], lane.next_target())
+        metres, radians = distance(poses[queue.arm.name], queue.next_target())
         return metres > self.execution.settle_position_m or radians > self.execution.settle_rotation_rad
 
-    def _step(self, moved: Sequence[Lane]) -> None:
+    def _step(self, moved: Sequence[ArmQueue]) -> None:
         if (
             self.ticks >= self.scene.task.horizon * (1 + self.execution.retries)
             or len(self.actions) >= self.scene.task.horizon
         ):
-            waiting = ", ".join(self.graph.name(lane.node) for lane in self._open()) or "success"
+            waiting = ", ".join(self.graph.name(queue.node) for queue in self._open()) or "success"
             raise _GivenUpError("out of time", f"{len(self.actions)} steps, still at {waiting}")
-        targets, hands = self.lanes.commands()
-        for lane in moved:
-            subtask = self.graph.subtask(lane.node)
-            if not lane.on_bridge() or subtask.noisy_bridge:
+        targets, hands = self.queues.commands()
+        for queue in moved:
+            subtask = self.graph.subtask(queue.node)
+            if not queue.interpolating() or subtask.noise_during_interpolation:
                 noise = subtask.noise_position_m, subtask.noise_rotation_rad
-                targets[lane.arm.name] = noisy(lane.target, *noise, self.randomness)
+                targets[queue.arm.name] = noisy(queue.target, *noise, self.randomness)
         action = self.scene.actuation.action(targets, hands)
         self.states.append(snapshot.state_row(self.scene.environment))
         self.actions.append(action)
         self.ticks += 1
         self.scene.step(action)
 
-    def _finish_pieces(self) -> None:
-        finished = [lane for lane in self.lanes if lane.finished_piece]
+    def _finish_segments(self) -> None:
+        finished = [queue for queue in self.queues if queue.finished_segment]
         if self.execution.check_subtasks and finished:
             self._check(finished)
-        for lane in finished:
-            lane.finish()
+        for queue in finished:
+            queue.finish()
 
-    def _check(self, finished: Sequence[Lane]) -> None:
-        wanted = {lane.node: self.graph.subtask(lane.node).check for lane in finished}
+    def _check(self, finished: Sequence[ArmQueue]) -> None:
+        wanted = {queue.node: self.graph.subtask(queue.node).check for queue in finished}
         if any(wanted.values()):
             signals = self.scene.task.signals(self.scene.environment)
             for node, check in wanted.items():
@@ -274,18 +277,18 @@ class _Run:
         if self.retries >= self.execution.retries or not self.moments:
             return False
         moment = self._moment_for(given_up)
-        failed = {lane.arm.name: lane for lane in self.lanes}
+        failed = {queue.arm.name: queue for queue in self.queues}
         self.retries += 1
         self.streak = 0
         self.scene.restore(moment.world)
         del self.actions[moment.recorded :], self.states[moment.recorded :]
-        self.lanes.restore(moment.lanes)
+        self.queues.restore(moment.queues)
         self.planner.choices = moment.choices.copy()
         self.planner.forget(moment.node)
         for arm, _ in self.graph.group(moment.node):
-            lane, before = self.lanes.by_arm[arm], failed[arm]
-            sources = {before.piece.source} if before.piece and before.index == lane.index else set()
-            lane.tried = frozenset(before.tried | sources)
+            queue, before = self.queues.by_arm[arm], failed[arm]
+            sources = {before.segment.source} if before.segment and before.index == queue.index else set()
+            queue.tried = frozenset(before.tried | sources)
         self.moments = {group: kept for group, kept in self.moments.items() if kept.recorded <= moment.recorded}
         return True
 

@@ -8,14 +8,14 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.mimicgen.attempt import Attempt
+from generators.simulation.mimicgen.attempt import AttemptResult
 from generators.simulation.stepping.build import CONTROL_HZ
 from generators.simulation.stepping.render import Pictures, Renderer
 from generators.simulation.stepping.scene import Scene
 from storage.episode import Episode
 from storage.frames import Frames, frame_codec
 
-LOOK_STREAM = 3
+VISUAL_STREAM = 3
 _VERSIONS = {package: version(package) for package in ("mujoco", "robosuite", "numpy")}
 
 
@@ -28,7 +28,7 @@ class EpisodeMaker:
         self._scene, self._pictures, self._codec, self._told = scene, pictures, codec, instruction
         self._renderer = Renderer(scene.model, pictures) if pictures else None
 
-    def episode(self, attempt: Attempt, *, episode_id: str, about: Mapping[str, Any]) -> Episode:
+    def episode(self, attempt: AttemptResult, *, episode_id: str, about: Mapping[str, Any]) -> Episode:
         """The attempt as an episode; `about` goes into its provenance as "generation"."""
         scene, task = self._scene, self._scene.task
         instruction = self.instruction_of(attempt.seed)
@@ -59,7 +59,7 @@ class EpisodeMaker:
         return Episode(
             episode_id=episode_id,
             layer="simulation",
-            embodiment=task.body.embodiment,
+            embodiment=task.embodiment.name,
             length=len(attempt.actions),
             rate_hz=float(CONTROL_HZ),
             instruction=instruction,
@@ -76,7 +76,7 @@ class EpisodeMaker:
             return wanted(self._scene.environment)
         return wanted if isinstance(wanted, str) else wanted[seed % len(wanted)]
 
-    def _states(self, attempt: Attempt) -> NDArray[np.float32]:
+    def _states(self, attempt: AttemptResult) -> NDArray[np.float32]:
         """The embodiment's state vector before every step, (T, D), read from the recorded states."""
         scene = self._scene
         rows = []
@@ -84,22 +84,24 @@ class EpisodeMaker:
             scene.data.time, scene.data.qpos[:] = state[0], state[1 : 1 + scene.model.nq]
             scene.data.qvel[:] = state[1 + scene.model.nq :]
             mujoco.mj_step1(scene.model, scene.data)
-            rows.append(scene.task.body.state(scene.environment))
+            rows.append(scene.task.embodiment.state(scene.environment))
         return np.stack(rows)
 
-    def _film(self, attempt: Attempt) -> tuple[dict[str, Frames], Mapping[str, Any]]:
+    def _film(self, attempt: AttemptResult) -> tuple[dict[str, Frames], Mapping[str, Any]]:
         if self._pictures is None or self._renderer is None:
             return {}, {}
         look: Mapping[str, Any] = {}
-        if self._scene.task.look:
+        if self._scene.task.visual_randomization:
             before = self._scene.model_state.changes()
-            look = self._scene.task.look(self._scene.model, np.random.default_rng([attempt.seed, LOOK_STREAM]))
+            look = self._scene.task.visual_randomization(
+                self._scene.model, np.random.default_rng([attempt.seed, VISUAL_STREAM])
+            )
         encode = frame_codec(self._codec).encode
         payloads: dict[str, list[bytes]] = {name: [] for name in self._pictures.cameras}
         for pictures in self._renderer.frames(attempt.states):
             for name, picture in pictures.items():
                 payloads[name].append(encode(picture))
-        if self._scene.task.look:
+        if self._scene.task.visual_randomization:
             self._scene.model_state.put(before)
         size = {"height_px": self._pictures.height_px, "width_px": self._pictures.width_px}
         return {name: Frames(payloads=frames, codec=self._codec, **size) for name, frames in payloads.items()}, look
@@ -109,5 +111,5 @@ def environment_arguments(scene: Scene) -> dict[str, Any]:
     """What robomimic calls `env_args`: how to make this environment again."""
     task = scene.task
     named = task.environment if isinstance(task.environment, str) else task.environment.__name__
-    kwargs = {"robots": list(task.body.robots), "control_freq": CONTROL_HZ, "seed": scene.variant}
+    kwargs = {"robots": list(task.embodiment.robots), "control_freq": CONTROL_HZ, "seed": scene.variant}
     return {"env_name": named, "type": 1, "env_version": _VERSIONS["robosuite"], "env_kwargs": kwargs}

@@ -1,4 +1,4 @@
-"""Planning the next piece of an arm: a source segment, moved to where its object is now, with a bridge to it."""
+"""Planning the next segment of an arm: a source segment, moved to where its object is now, after an interpolation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.demonstrations.annotate import Source
+from generators.simulation.demonstrations.annotate import SourceDemonstration
 from generators.simulation.mimicgen.source_selection import Choice, select
-from generators.simulation.mimicgen.transform import Waypoints, bridge_length, motion_of, with_bridge
+from generators.simulation.mimicgen.transform import Waypoints, interpolation_length, motion_of, with_interpolation
 from generators.simulation.stepping.scene import Scene
 from generators.simulation.task.constraints import Graph, Node
 from generators.simulation.task.execution import Execution
@@ -16,7 +16,7 @@ from generators.simulation.task.specification import Pose
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared:
+class SharedTransform:
     """What coordinated subtasks have in common: the source and the motion that takes it to the present."""
 
     source: int
@@ -24,8 +24,8 @@ class Shared:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A piece ready to be executed, and where it came from (JSON)."""
+class PlannedSegment:
+    """A segment ready to be executed, and where it came from (JSON)."""
 
     waypoints: Waypoints
     source: int
@@ -33,43 +33,49 @@ class Planned:
 
 
 @dataclass
-class Choices:
+class AttemptChoices:
     """What one attempt has settled so far: which demonstration serves whom, and where its subtasks end this time."""
 
     source_of: dict[str, int] = field(default_factory=dict)
     ends_of: dict[int, dict[str, tuple[int, ...]]] = field(default_factory=dict)
-    shared: dict[tuple[Node, ...], Shared] = field(default_factory=dict)
+    shared: dict[tuple[Node, ...], SharedTransform] = field(default_factory=dict)
 
-    def copy(self) -> "Choices":
-        return Choices(dict(self.source_of), dict(self.ends_of), dict(self.shared))
+    def copy(self) -> "AttemptChoices":
+        return AttemptChoices(dict(self.source_of), dict(self.ends_of), dict(self.shared))
 
 
 class Planner:
-    """Plans pieces for one attempt; all its randomness is the attempt's."""
+    """Plans segments for one attempt; all its randomness is the attempt's."""
 
-    def __init__(self, scene: Scene, graph: Graph, sources: Sequence[Source], randomness: np.random.Generator) -> None:
+    def __init__(
+        self, scene: Scene, graph: Graph, sources: Sequence[SourceDemonstration], randomness: np.random.Generator
+    ) -> None:
         self._scene, self._graph, self._sources, self._randomness = scene, graph, sources, randomness
-        self.choices = Choices()
+        self.choices = AttemptChoices()
 
-    def plan(self, node: Node, *, start: Pose, execution: Execution, avoid: frozenset[int] = frozenset()) -> Planned:
-        """The piece of `node`, beginning at target `start`, with the objects where they are at this moment."""
+    def plan(
+        self, node: Node, *, start: Pose, execution: Execution, avoid: frozenset[int] = frozenset()
+    ) -> PlannedSegment:
+        """The segment of `node`, beginning at target `start`, with the objects where they are at this moment."""
         shared = self._share(node, start, execution, avoid)
         arm = node[0]
         subtask, source = self._graph.subtask(node), self._sources[shared.source]
         begin, end = self._span(shared.source, node)
         targets = shared.motion @ source.targets[arm][begin:end]
-        bridge = self._bridge(node, start, targets[0], execution)
-        waypoints = with_bridge(start, targets, source.hands[arm][begin:end], bridge=bridge, fixed=subtask.fixed_steps)
+        interpolation = self._interpolation_steps(node, start, targets[0], execution)
+        waypoints = with_interpolation(
+            start, targets, source.hands[arm][begin:end], interpolation=interpolation, fixed=subtask.fixed_steps
+        )
         origin = {
             "subtask": self._graph.name(node),
             "source": source.name,
             "first": begin,
             "end": end,
             "motion": shared.motion.ravel().tolist(),
-            "bridge": bridge,
+            "bridge": interpolation,  # the key that stored episodes have
             "noise": [subtask.noise_position_m, subtask.noise_rotation_rad],
         }
-        return Planned(waypoints=waypoints, source=shared.source, origin=origin)
+        return PlannedSegment(waypoints=waypoints, source=shared.source, origin=origin)
 
     def forget(self, node: Node) -> None:
         """Let the next plan of `node` choose afresh."""
@@ -78,7 +84,7 @@ class Planner:
             for key in (f"{arm}.{index}", arm, ""):
                 self.choices.source_of.pop(key, None)
 
-    def _share(self, node: Node, start: Pose, execution: Execution, avoid: frozenset[int]) -> Shared:
+    def _share(self, node: Node, start: Pose, execution: Execution, avoid: frozenset[int]) -> SharedTransform:
         group = self._graph.group(node)
         if group in self.choices.shared and len(group) > 1:
             return self.choices.shared[group]
@@ -95,7 +101,7 @@ class Planner:
                 self._sources[source].objects[reference][begin],
                 now,
             )
-        shared = Shared(source=source, motion=motion)
+        shared = SharedTransform(source=source, motion=motion)
         self.choices.shared[group] = shared
         return shared
 
@@ -118,12 +124,12 @@ class Planner:
         ends = self.choices.ends_of[source][arm]
         return (ends[index - 1] if index else 0), ends[index]
 
-    def _drawn_ends(self, source: Source) -> dict[str, tuple[int, ...]]:
-        """The source's subtask ends, moved by offsets drawn from their ranges; no piece loses all its length."""
+    def _drawn_ends(self, source: SourceDemonstration) -> dict[str, tuple[int, ...]]:
+        """The source's subtask ends, moved by offsets drawn from their ranges; no segment loses all its length."""
         ends = {arm: list(values) for arm, values in source.ends.items()}
         for group in self._graph.groups:
             subtask = self._graph.subtask(group[0])
-            low, high = subtask.end_offset
+            low, high = subtask.termination_offset
             drawn = ends[group[0][0]][group[0][1]] + int(self._randomness.integers(low, high + 1))
             for arm, index in group:
                 least = (ends[arm][index - 1] if index else 0) + 1
@@ -135,15 +141,15 @@ class Planner:
                     ends[arm][later] = max(ends[arm][later], ends[arm][later - 1] + 1)
         return {arm: tuple(values) for arm, values in ends.items()}
 
-    def _bridge(self, node: Node, start: Pose, end: Pose, execution: Execution) -> int:
-        subtask, body = self._graph.subtask(node), self._scene.task.body
+    def _interpolation_steps(self, node: Node, start: Pose, end: Pose, execution: Execution) -> int:
+        subtask, embodiment = self._graph.subtask(node), self._scene.task.embodiment
         if not execution.limit_speed:
-            return subtask.bridge_steps
+            return subtask.interpolation_steps
         rate = self._scene.rate_hz
-        return bridge_length(
+        return interpolation_length(
             start,
             end,
-            step_m=body.limb_speed_m_s / rate,
-            step_rad=body.limb_speed_rad_s / rate,
-            least=subtask.bridge_steps,
+            step_m=embodiment.limb_speed_m_s / rate,
+            step_rad=embodiment.limb_speed_rad_s / rate,
+            least=subtask.interpolation_steps,
         )

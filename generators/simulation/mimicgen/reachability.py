@@ -39,16 +39,16 @@ class ReachCheck:
         """ "unreachable", "collision", or nothing when the waypoints can be followed."""
         controller = part_controller(self._scene.environment, arm)
         joints, dofs = np.asarray(controller.qpos_index), np.asarray(controller.qvel_index)
-        site, body = site_of(self._scene.environment, arm), self._model.jnt_bodyid[controller.joint_index[0]]
+        site, arm_body = site_of(self._scene.environment, arm), self._model.jnt_bodyid[controller.joint_index[0]]
         self._data.qpos[:] = self._scene.data.qpos
         self._data.mocap_pos[:], self._data.mocap_quat[:] = self._scene.data.mocap_pos, self._scene.data.mocap_quat
         self._place()
-        touching = set(self._deep_contacts(body))
+        touching = set(self._deep_contacts(arm_body))
         ranges = self._model.jnt_range[controller.joint_index]
         for target in _sample(waypoints):
             if not self._solve(site, joints, dofs, ranges, target):
                 return "unreachable"
-            if set(self._deep_contacts(body)) - touching:
+            if set(self._deep_contacts(arm_body)) - touching:
                 return "collision"
         return ""
 
@@ -99,7 +99,7 @@ class ReachCheck:
 
 
 def _sample(waypoints: Waypoints) -> list[Pose]:
-    """The end of the bridge, every few waypoints of the segment, and the last one."""
+    """The end of the interpolation, every few waypoints of the segment, and the last one."""
     last = len(waypoints) - 1
-    numbers = sorted({*range(min(waypoints.bridge, last), last, SAMPLE_EVERY), last})
+    numbers = sorted({*range(min(waypoints.interpolation, last), last, SAMPLE_EVERY), last})
     return [waypoints.targets[number] for number in numbers]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from generators.simulation.demonstrations.annotate import Source
+from generators.simulation.demonstrations.annotate import SourceDemonstration
 from generators.simulation.mimicgen.transform import carried
 from generators.simulation.robots.rotations import distance
 from generators.simulation.task.specification import Pose, SelectionStrategy, Subtask
@@ -15,7 +15,7 @@ Strategy = Callable[["Choice"], list[float] | None]
 class Choice:
     """The situation in which a source is chosen: the subtask of an arm, the demonstrations, and what is where now."""
 
-    def __init__(self, arm: str, index: int, subtask: Subtask, sources: Sequence[Source]) -> None:
+    def __init__(self, arm: str, index: int, subtask: Subtask, sources: Sequence[SourceDemonstration]) -> None:
         self.arm, self.index, self.subtask, self.sources = arm, index, subtask, sources
         self.object_now: Pose | None = None
         self.hand_now: Pose | None = None

@@ -1,4 +1,4 @@
-"""Moving source segments to where the objects are now, and bridges between them (MimicGen, section 4.3).
+"""Moving source segments to where the objects are now, and interpolations between them (MimicGen, section 4.3).
 
 A target keeps its pose in the reference object's frame: target_in_world' = object_now_in_world @ target_in_object.
 The schemes of coordinated subtasks are DexMimicGen's (section IV-B): transform, replay, and translate, which keeps the
@@ -35,17 +35,17 @@ def motion_of(scheme: Scheme, object_then: Pose, object_now: Pose) -> Pose:
 @dataclass(frozen=True, kw_only=True)
 class Waypoints:
     """Absolute targets (N, 4, 4) in the world and hand commands (N, H) of one arm for N control steps. The first
-    `bridge` of them lead to the segment."""
+    `interpolation` of them lead to the segment."""
 
     targets: Poses
     hands: NDArray[np.float64]
-    bridge: int
+    interpolation: int
 
     def __len__(self) -> int:
         return len(self.targets)
 
 
-def bridge_length(start: Pose, end: Pose, *, step_m: float, step_rad: float, least: int) -> int:
+def interpolation_length(start: Pose, end: Pose, *, step_m: float, step_rad: float, least: int) -> int:
     """Control steps between two targets so that none moves by more than `step_m` and `step_rad`; 0 when one will do."""
     metres, radians = distance(start, end)
     needed = max(metres / step_m, radians / step_rad)
@@ -58,15 +58,17 @@ def interpolated(start: Pose, end: Pose, count: int) -> Poses:
     return np.stack([moved(start, motion * (step / (count + 1))) for step in range(1, count + 1)]).reshape(-1, 4, 4)
 
 
-def with_bridge(start: Pose, targets: Poses, hands: NDArray[np.float64], *, bridge: int, fixed: int) -> Waypoints:
-    """A segment preceded by a bridge from `start` and `fixed` repetitions of its first target. On the way the hand
-    does what it will do first."""
-    pieces = [interpolated(start, targets[0], bridge)] if bridge else []
+def with_interpolation(
+    start: Pose, targets: Poses, hands: NDArray[np.float64], *, interpolation: int, fixed: int
+) -> Waypoints:
+    """A segment preceded by an interpolation from `start` and `fixed` repetitions of its first target. During the
+    interpolation the hand holds the segment's first command."""
+    pieces = [interpolated(start, targets[0], interpolation)] if interpolation else []
     pieces += [np.repeat(targets[:1], fixed, axis=0), targets]
     return Waypoints(
         targets=np.concatenate(pieces),
-        hands=np.concatenate([np.repeat(hands[:1], bridge + fixed, axis=0), hands]),
-        bridge=bridge,
+        hands=np.concatenate([np.repeat(hands[:1], interpolation + fixed, axis=0), hands]),
+        interpolation=interpolation,
     )
 
 

@@ -1,4 +1,4 @@
-"""The GR-1 upper body with Fourier hands: its body declaration, its controllers, and its 44-dimensional vectors.
+"""The GR-1 upper body with Fourier hands: its declaration, its controllers, and its 44-dimensional vectors.
 
 The environment's action is a vector of joint targets in rad: both arms (7 joints each) and both hands (6 commands
 each), in the order in which the 44-dimensional layout of GR00T's GR-1 data has them. That layout also has legs, neck
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.simulation.robots.whole_body_ik import WholeBodyIk
-from generators.simulation.task.specification import Action, Arm, Body, Environment, Pose
+from generators.simulation.task.specification import Action, Arm, Environment, Pose, SimulatedEmbodiment
 from storage.embodiment import GR1
 from storage.errors import SchemaError
 
@@ -167,8 +167,8 @@ class JointTargetActuation:
         return from_vector(vector)
 
 
-BODY = Body(
-    embodiment=GR1.name,
+SIMULATED_GR1 = SimulatedEmbodiment(
+    name=GR1.name,
     robots=(ROBOT,),
     arms=(Arm(name="right", side="right"), Arm(name="left", side="left")),
     state=state,

@@ -29,7 +29,7 @@ class _Limb:
 class OscActuation:
     """`Actuation` for any robots under OSC_POSE, one or many, with whatever hands they have.
 
-    Parts of the robots that are no arms of the body get zeros. The recorded action is the environment's own.
+    Parts of the robots that are no arms of the embodiment get zeros. The recorded action is the environment's own.
     """
 
     def __init__(self, environment: Environment, arms: tuple[Arm, ...]) -> None:

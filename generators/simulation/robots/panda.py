@@ -1,4 +1,4 @@
-"""Bodies of Panda arms: how the embodiments `panda` and `two_pandas` sit in robosuite."""
+"""Panda arms in simulation: how the embodiments `panda` and `two_pandas` sit in robosuite."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from generators.simulation.robots.osc_actuation import OscActuation
 from generators.simulation.robots.rotations import rotation_6d
 from generators.simulation.task.scene_poses import hand_positions, joint_positions, site_of
-from generators.simulation.task.specification import Arm, Body, Environment
+from generators.simulation.task.specification import Arm, Environment, SimulatedEmbodiment
 from storage.embodiment import PANDA, TWO_PANDAS, TWO_PANDAS_HANDLESS, TWO_PANDAS_INSPIRE
 
 
@@ -30,8 +30,8 @@ def arms_state(arms: tuple[Arm, ...]) -> Callable[[Environment], NDArray[np.floa
 
 
 ONE_ARM = (Arm(name="arm"),)
-PANDA_BODY = Body(
-    embodiment=PANDA.name,
+SIMULATED_PANDA = SimulatedEmbodiment(
+    name=PANDA.name,
     robots=("Panda",),
     arms=ONE_ARM,
     state=arms_state(ONE_ARM),
@@ -39,8 +39,8 @@ PANDA_BODY = Body(
 )
 
 ROBOT_PER_SIDE = (Arm(name="right", robot=0), Arm(name="left", robot=1))
-TWO_PANDAS_BODY = Body(
-    embodiment=TWO_PANDAS.name,
+SIMULATED_TWO_PANDAS = SimulatedEmbodiment(
+    name=TWO_PANDAS.name,
     robots=("Panda", "Panda"),
     arms=ROBOT_PER_SIDE,
     state=arms_state(ROBOT_PER_SIDE),
@@ -48,15 +48,15 @@ TWO_PANDAS_BODY = Body(
 )
 """Robot 0 is called "right" and robot 1 "left", whichever way the environment stands them."""
 
-TWO_PANDAS_HANDLESS_BODY = Body(
-    embodiment=TWO_PANDAS_HANDLESS.name,
+SIMULATED_TWO_PANDAS_HANDLESS = SimulatedEmbodiment(
+    name=TWO_PANDAS_HANDLESS.name,
     robots=("Panda", "Panda"),
     arms=ROBOT_PER_SIDE,
     state=arms_state(ROBOT_PER_SIDE),
     actuation=OscActuation,
 )
-TWO_PANDAS_INSPIRE_BODY = Body(
-    embodiment=TWO_PANDAS_INSPIRE.name,
+SIMULATED_TWO_PANDAS_INSPIRE = SimulatedEmbodiment(
+    name=TWO_PANDAS_INSPIRE.name,
     robots=("PandaDexRH", "PandaDexLH"),
     arms=ROBOT_PER_SIDE,
     state=arms_state(ROBOT_PER_SIDE),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.mimicgen.attempt import Attempt
-from generators.simulation.mimicgen.episode_builder import LOOK_STREAM, EpisodeMaker
+from generators.simulation.mimicgen.attempt import AttemptResult
+from generators.simulation.mimicgen.episode_builder import VISUAL_STREAM, EpisodeMaker
 from generators.simulation.rollouts.roll_out_config import RollOutConfig
 from generators.simulation.stepping import snapshot
 from generators.simulation.stepping.build import placement_of
@@ -39,8 +39,7 @@ class RollOut:
         self.task = find_task(config.task)
         placement_of(self.task, config.placement)
         self._also = {name: find_task(name) for name in config.also_check}
-        meshes: Any = "light" if config.quality == "fast" else "full"
-        self._scenes = Scenes(self.task, meshes=meshes)
+        self._scenes = Scenes(self.task, quality=config.quality)
         self._players: dict[int, _Player] = {}
         self._client: GrootClient | None = None
         if policy is None:
@@ -94,16 +93,16 @@ class _Player:
     def __init__(self, scene: Scene, config: RollOutConfig, also: Mapping[str, Any]) -> None:
         self.scene, self.config, self.also = scene, config, also
         pictures = Pictures(
-            cameras=scene.task.cameras, width_px=config.size_px, height_px=config.size_px, profile=config.quality
+            cameras=scene.task.cameras, width_px=config.size_px, height_px=config.size_px, quality=config.quality
         )
         self.maker = EpisodeMaker(scene, pictures, codec=config.codec, instruction=config.instruction)
         self._renderer = Renderer(scene.model, pictures)
-        body = embodiment(scene.task.body.embodiment)
+        body = embodiment(scene.task.embodiment.name)
         self._state_layout, self._action_layout = body.state, body.action
         low, high = scene.environment.action_spec
         self._low, self._high = np.asarray(low, np.float32), np.asarray(high, np.float32)
 
-    def play(self, policy: Policy, seed: int) -> tuple[Attempt, dict[str, bool]]:
+    def play(self, policy: Policy, seed: int) -> tuple[AttemptResult, dict[str, bool]]:
         """A whole roll-out, and which of the other tasks were done in it."""
         scene, config = self.scene, self.config
         scene.reset(seed)
@@ -126,7 +125,7 @@ class _Player:
                 if held == config.hold_steps:
                     break
         succeeded = held >= config.hold_steps
-        attempt = Attempt(
+        attempt = AttemptResult(
             seed=seed,
             failure="" if succeeded else FAILED,
             detail="" if succeeded else f"{len(actions)} steps",
@@ -155,15 +154,15 @@ class _Player:
         return chunk
 
     def _state(self, policy: Policy) -> dict[str, NDArray[Any]]:
-        vector = self.scene.task.body.state(self.scene.environment)
+        vector = self.scene.task.embodiment.state(self.scene.environment)
         return {part: vector[span] for part, span in self._state_layout.slices().items() if part in policy.info.state}
 
     def _pictures(self, policy: Policy, seed: int) -> dict[str, NDArray[np.uint8]]:
         """Each view of the policy from the first of its cameras that the scene has."""
-        look = self.scene.task.look
+        look = self.scene.task.visual_randomization
         before = self.scene.model_state.changes() if look else {}
         if look:
-            look(self.scene.model, np.random.default_rng([seed, LOOK_STREAM]))
+            look(self.scene.model, np.random.default_rng([seed, VISUAL_STREAM]))
         drawn = next(self._renderer.frames(_state_of(self.scene)[None]))
         if look:
             self.scene.model_state.put(before)

@@ -9,7 +9,8 @@ from typing import Any
 import robosuite  # noqa: F401  (registers its environments and robots)
 from robosuite.environments.base import REGISTERED_ENVS
 
-from generators.simulation.stepping.meshes import Meshes, lightened
+from generators.simulation.stepping.meshes import lightened
+from generators.simulation.task.execution import Quality
 from generators.simulation.task.specification import Environment, Placement, Task
 from storage.errors import ConfigError, UnknownNameError
 
@@ -36,7 +37,7 @@ def placement_of(task: Task, name: str) -> Placement:
 
 
 def build_environment(
-    task: Task, *, placement: str = "D0", variant: int = 0, meshes: Meshes = "light", **more: Any
+    task: Task, *, placement: str = "D0", variant: int = 0, quality: Quality = "fast", **more: Any
 ) -> Environment:
     """The task's environment, ready for soft resets. `variant` seeds what its model is built with; `more` are further
     arguments for its constructor.
@@ -48,15 +49,15 @@ def build_environment(
     make = environment_class(task)
     arguments = {
         **_settings_for(make),
-        "robots": list(task.body.robots),
+        "robots": list(task.embodiment.robots),
         "seed": variant,
-        **({"controller_configs": task.body.controllers()} if task.body.controllers else {}),
+        **({"controller_configs": task.embodiment.controllers()} if task.embodiment.controllers else {}),
         **task.arguments,
         **chosen.make_arguments(),
         **more,
     }
     try:
-        with lightened(meshes):
+        with lightened(quality):
             environment = make(**arguments)
     except Exception as error:  # anybody's environment may raise anything
         text = f"the environment of task {task.name!r} cannot be built: {type(error).__name__}: {error}"

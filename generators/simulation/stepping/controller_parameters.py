@@ -18,20 +18,20 @@ from generators.simulation.stepping import substeps
 from generators.simulation.stepping.substeps import Goals, Parts
 from generators.simulation.task.specification import Environment
 
-Body = namedtuple("Body", "robot controller plain count actuators qpos dofs site")
+ControlledPart = namedtuple("ControlledPart", "robot controller plain count actuators qpos dofs site")
 
 
-def controlled_parts(environment: Environment) -> list[Body]:
+def controlled_parts(environment: Environment) -> list[ControlledPart]:
     """Every part of every robot that the compiled loop controls."""
-    bodies = []
+    controlled = []
     model = environment.sim.model._model
     for robot in environment.robots:
         composite = robot.composite_controller
         for name, controller in composite.part_controllers.items():
             if isinstance(controller, SimpleGripController) or not robot._enabled_parts.get(name, False):
                 continue
-            bodies.append(
-                Body(
+            controlled.append(
+                ControlledPart(
                     robot=robot,
                     controller=controller,
                     plain=type(composite).set_goal is CompositeController.set_goal,
@@ -42,7 +42,7 @@ def controlled_parts(environment: Environment) -> list[Body]:
                     site=model.site(controller.ref_name).id if isinstance(controller.ref_name, str) else -1,
                 )
             )
-    return bodies
+    return controlled
 
 
 def goals_for(parts: Parts) -> Goals:
@@ -50,8 +50,8 @@ def goals_for(parts: Parts) -> Goals:
     return Goals(np.zeros((rows, 3)), np.tile(np.eye(3), (rows, 1, 1)), np.zeros((rows, width)))
 
 
-def parts_of(bodies: list[Body], model: Any) -> Parts:
-    rows, width = len(bodies), max([6, *(body.count for body in bodies)])
+def parts_of(controlled: list[ControlledPart], model: Any) -> Parts:
+    rows, width = len(controlled), max([6, *(part.count for part in controlled)])
 
     def integers(*shape: int) -> NDArray[np.int64]:
         return np.zeros(shape, dtype=np.int64)
@@ -65,35 +65,35 @@ def parts_of(bodies: list[Body], model: Any) -> Parts:
         dof_address=np.array(model.dof_Madr, dtype=np.int64),
         dof_parent=np.array(model.dof_parentid, dtype=np.int64),
     )
-    for row, body in enumerate(bodies):
-        _fill(parts, row, body, model)
+    for row, part in enumerate(controlled):
+        _fill(parts, row, part, model)
     return parts
 
 
-def _fill(parts: Parts, row: int, body: Body, model: Any) -> None:
-    controller, count = body.controller, body.count
+def _fill(parts: Parts, row: int, part: ControlledPart, model: Any) -> None:
+    controller, count = part.controller, part.count
     osc = isinstance(controller, OperationalSpaceController)
     parts.kind[row] = substeps.KIND_OSC if osc else substeps.KIND_JOINT
     parts.joints[row] = count
-    parts.dof_index[row, :count], parts.qpos_index[row, :count] = body.dofs, body.qpos
-    parts.actuator[row, :count] = body.actuators
-    parts.ctrl_low[row, :count] = model.actuator_ctrlrange[body.actuators, 0]
-    parts.ctrl_high[row, :count] = model.actuator_ctrlrange[body.actuators, 1]
-    if isinstance(body.robot, LeggedRobot):
-        parts.gear[row, :count] = model.actuator_gear[body.actuators, 0]
+    parts.dof_index[row, :count], parts.qpos_index[row, :count] = part.dofs, part.qpos
+    parts.actuator[row, :count] = part.actuators
+    parts.ctrl_low[row, :count] = model.actuator_ctrlrange[part.actuators, 0]
+    parts.ctrl_high[row, :count] = model.actuator_ctrlrange[part.actuators, 1]
+    if isinstance(part.robot, LeggedRobot):
+        parts.gear[row, :count] = model.actuator_gear[part.actuators, 0]
     parts.stiffness[row, : len(controller.kp)], parts.damping[row, : len(controller.kd)] = controller.kp, controller.kd
     if osc:
-        _fill_osc(parts, row, body, model)
+        _fill_osc(parts, row, part, model)
     else:
         parts.compensated[row] = controller.use_torque_compensation
 
 
-def _fill_osc(parts: Parts, row: int, body: Body, model: Any) -> None:
-    controller = body.controller
-    parts.posture[row, : body.count] = controller.initial_joint
+def _fill_osc(parts: Parts, row: int, part: ControlledPart, model: Any) -> None:
+    controller = part.controller
+    parts.posture[row, : part.count] = controller.initial_joint
     parts.decoupled[row] = controller.uncoupling
     parts.in_base[row] = controller.input_ref_frame == "base"
-    parts.site[row] = body.site
+    parts.site[row] = part.site
     base = model.site(f"{controller.naming_prefix}{controller.part_name}_center").id
     parts.base_site[row] = base
     parts.base_moves[row] = model.body_weldid[model.site_bodyid[base]] != 0

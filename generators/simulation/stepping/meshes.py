@@ -14,16 +14,17 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import fast_simplification
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from generators.simulation.task.execution import Quality
+
 logger = logging.getLogger(__name__)
 
-Meshes = Literal["light", "full"]
 SMALLEST_FACES = 300
 """Meshes of fewer faces are left alone."""
 KEPT_SHARE = 0.06
@@ -40,13 +41,13 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def lightened(meshes: Meshes) -> Iterator[None]:
-    """While this is open, every MJCF text that is compiled has its visual meshes decimated (`light`).
+def lightened(quality: Quality) -> Iterator[None]:
+    """While this is open, every MJCF text that is compiled has its visual meshes decimated (`fast`).
 
     robosuite offers no way in before it compiles a robot and a scene for the first time, so MuJoCo's loader itself is
     replaced for as long as an environment is built.
     """
-    if meshes == "full":
+    if quality == "full":
         yield
         return
     with _building:

@@ -1,12 +1,11 @@
 """Pictures of recorded states, after the fact: each camera once, and only of what is kept.
 
-The fast profile is for CPUs: no reflections and no multisampling, and it goes with decimated meshes. The full profile
-is what robosuite draws. Pictures are upright (row 0 at the top).
+Quality "fast" is for CPUs: no reflections, no multisampling, and decimated meshes. "full" is what robosuite draws.
+Pictures are upright (row 0 at the top).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import mujoco
 import numpy as np
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 
 from generators.simulation import GRAPHICS
 from generators.simulation.stepping.graphics_context import open_renderer
+from generators.simulation.task.execution import Quality
 from storage.errors import ConfigError, GraphicsError, UnknownNameError
 
-Profile = Literal["fast", "full"]
 Picture = NDArray[np.uint8]
 
 
@@ -27,7 +26,7 @@ class Pictures:
     cameras: tuple[str, ...]
     width_px: int = 128
     height_px: int = 128
-    profile: Profile = "fast"
+    quality: Quality = "fast"
 
     def __post_init__(self) -> None:
         if not (16 <= self.width_px <= 4096 and 16 <= self.height_px <= 4096):
@@ -44,7 +43,7 @@ class Renderer:
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, pictures.width_px)
         model.vis.global_.offheight = max(model.vis.global_.offheight, pictures.height_px)
         samples = model.vis.quality.offsamples
-        if pictures.profile == "fast":
+        if pictures.quality == "fast":
             model.vis.quality.offsamples = 0
         try:
             self._renderer = open_renderer(model, height_px=pictures.height_px, width_px=pictures.width_px)
@@ -60,7 +59,7 @@ class Renderer:
         self._options.geomgroup[:] = (0, 1, 0, 0, 0, 0)
         self._options.sitegroup[:] = 0
         flags = self._renderer.scene.flags
-        if pictures.profile == "fast":
+        if pictures.quality == "fast":
             flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
 
     def frames(self, states: NDArray[np.float64]) -> Iterator[dict[str, Picture]]:

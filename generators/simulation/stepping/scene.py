@@ -7,9 +7,9 @@ import numpy as np
 
 from generators.simulation.stepping import snapshot
 from generators.simulation.stepping.build import build_environment, placement_of
-from generators.simulation.stepping.meshes import Meshes
 from generators.simulation.stepping.snapshot import ModelState, Snapshot
 from generators.simulation.stepping.step_loop import StepLoop
+from generators.simulation.task.execution import Quality
 from generators.simulation.task.specification import Action, Task
 from storage.errors import BrokenSimulationError
 
@@ -20,13 +20,14 @@ class Scene:
     Derived quantities (poses, contacts) are fresh whenever control returns from a method.
     """
 
-    def __init__(self, task: Task, *, placement: str = "D0", variant: int = 0, meshes: Meshes = "light") -> None:
+    def __init__(self, task: Task, *, placement: str = "D0", variant: int = 0, quality: Quality = "fast") -> None:
         self.task, self.placement_name, self.variant = task, placement, variant
         self._placement = placement_of(task, placement)
-        self.environment = build_environment(task, placement=placement, variant=variant, meshes=meshes)
+        self.environment = build_environment(task, placement=placement, variant=variant, quality=quality)
         self.model_state = ModelState(self.model)
-        self.reset(0)
-        self.actuation = task.body.actuation(self.environment, task.body.arms)
+        self._reset(0)
+        self.loop = StepLoop(self.environment, allow_compiled=task.stepping == "auto")
+        self.actuation = task.embodiment.actuation(self.environment, task.embodiment.arms)
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -45,6 +46,10 @@ class Scene:
 
         Raises BrokenSimulationError when the environment fails to reset (no room for its objects, for example).
         """
+        self._reset(seed)
+        self.loop.rebind()
+
+    def _reset(self, seed: int) -> None:
         environment, randomness = self.environment, np.random.default_rng(seed)
         self.model_state.put({})
         _reseed(environment, randomness)
@@ -60,9 +65,6 @@ class Scene:
         for robot in environment.robots:
             for controller in robot.part_controllers.values():
                 controller.new_update = True
-        if not hasattr(self, "loop"):
-            self.loop = StepLoop(environment, allow_compiled=self.task.stepping == "auto")
-        self.loop.rebind()
 
     def step(self, action: Action) -> None:
         """One control step with an environment action; raises BrokenSimulationError."""
@@ -85,14 +87,14 @@ class Scene:
 class Scenes:
     """The scenes of one task, each made when it is first asked for."""
 
-    def __init__(self, task: Task, *, meshes: Meshes = "light") -> None:
-        self._task, self._meshes = task, meshes
+    def __init__(self, task: Task, *, quality: Quality = "fast") -> None:
+        self._task, self._quality = task, quality
         self._made: dict[tuple[str, int], Scene] = {}
 
     def __call__(self, placement: str, variant: int) -> Scene:
         key = (placement, variant)
         if key not in self._made:
-            self._made[key] = Scene(self._task, placement=placement, variant=variant, meshes=self._meshes)
+            self._made[key] = Scene(self._task, placement=placement, variant=variant, quality=self._quality)
         return self._made[key]
 
     def keep_only(self, placement: str) -> None:

@@ -62,8 +62,8 @@ class StepLoop:
         model, data = environment.sim.model._model, environment.sim.data._data
         self._model, self._data = model, data
         self._substeps = int(environment.control_timestep / environment.model_timestep)
-        self._bodies = controlled_parts(environment)
-        self._parts = parts_of(self._bodies, model)
+        self._controlled = controlled_parts(environment)
+        self._parts = parts_of(self._controlled, model)
         self._goals = goals_for(self._parts)
         self._work = Work(
             jacobian_p=np.zeros((3, model.nv)),
@@ -120,21 +120,21 @@ class StepLoop:
     def _set_goals(self, action: NDArray[np.float64]) -> None:
         """Let robosuite's controllers turn the action into goals; spare them the matrices that goals do not need."""
         view, start = self._view, 0
-        for row, body in enumerate(self._bodies):
-            controller = body.controller
-            controller.joint_pos, controller.joint_vel = view.qpos[body.qpos], view.qvel[body.dofs]
+        for row, part in enumerate(self._controlled):
+            controller = part.controller
+            controller.joint_pos, controller.joint_vel = view.qpos[part.qpos], view.qvel[part.dofs]
             if self._parts.kind[row] == substeps.KIND_OSC:
-                controller.ref_pos[:] = view.site_xpos[body.site]
-                controller.ref_ori_mat[:] = view.site_xmat[body.site].reshape(3, 3)
-            controller.new_update = not body.plain
+                controller.ref_pos[:] = view.site_xpos[part.site]
+                controller.ref_ori_mat[:] = view.site_xmat[part.site].reshape(3, 3)
+            controller.new_update = not part.plain
         for robot in self.environment.robots:
             composite = robot.composite_controller
             composite.update_state()
             composite.set_goal(action[start : start + robot.action_dim])
             start += robot.action_dim
             self._set_hands(robot)
-        for body in self._bodies:
-            body.controller.new_update = True
+        for part in self._controlled:
+            part.controller.new_update = True
 
     def _set_hands(self, robot: Any) -> None:
         """Hand commands stand still during a control step, so they are written once."""
@@ -148,12 +148,12 @@ class StepLoop:
                 self._view.ctrl[actuators] = np.clip(command, ranges[:, 0], ranges[:, 1])
 
     def _read_goals(self) -> None:
-        for row, body in enumerate(self._bodies):
+        for row, part in enumerate(self._controlled):
             if self._parts.kind[row] == substeps.KIND_OSC:
-                self._goals.position[row] = body.controller.goal_pos
-                self._goals.rotation[row] = body.controller.goal_ori
+                self._goals.position[row] = part.controller.goal_pos
+                self._goals.rotation[row] = part.controller.goal_ori
             else:
-                self._goals.joint[row, : body.count] = body.controller.goal_qpos
+                self._goals.joint[row, : part.count] = part.controller.goal_qpos
 
 
 def _bad(data: Any) -> int:

@@ -70,9 +70,9 @@ def graph_of(task: Task) -> Graph:
 
 def _nodes(task: Task) -> dict[str, Node]:
     """ "arm.subtask" -> its node, for every subtask."""
-    if set(task.subtasks) != set(task.body.arm_names):
+    if set(task.subtasks) != set(task.embodiment.arm_names):
         raise ConfigError(
-            f"task {task.name!r} must give subtasks for the arms {sorted(task.body.arm_names)}; it gives some for"
+            f"task {task.name!r} must give subtasks for the arms {sorted(task.embodiment.arm_names)}; it gives some for"
             f" {sorted(task.subtasks)}"
         )
     nodes: dict[str, Node] = {}
@@ -83,9 +83,9 @@ def _nodes(task: Task) -> dict[str, Node]:
             name = f"{arm}.{subtask.name}"
             if name in nodes:
                 raise ConfigError(f"task {task.name!r}: two subtasks of arm {arm!r} are called {subtask.name!r}")
-            if subtask.end_signal is None and index + 1 < len(subtasks):
+            if subtask.termination_signal is None and index + 1 < len(subtasks):
                 raise ConfigError(
-                    f"task {task.name!r}: {name} needs an end_signal; only an arm's last subtask may lack one"
+                    f"task {task.name!r}: {name} needs an termination_signal; only an arm's last subtask may lack one"
                 )
             nodes[name] = (arm, index)
     return nodes

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from storage.errors import ConfigError, UnknownNameError
 
+Quality = Literal["fast", "full"]
+"""How pictures are drawn: "fast" with decimated meshes, without reflections and multisampling; "full" as robosuite."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
@@ -17,7 +20,7 @@ class Execution:
     `check_subtasks`: a subtask's check that does not hold ends the attempt at once.
     `retries`: how often in one attempt a failed subtask is tried again from the snapshot taken at its start.
     `check_reach`: transformed segments are tested by inverse kinematics and for collisions before they are executed.
-    `limit_speed`: bridges are as long as the limb's speed asks; off: always the subtask's `bridge_steps`.
+    `limit_speed`: interpolations are as long as the limb's speed asks; off: always the subtask's `interpolation_steps`.
     `success_steps`: success must hold for so many steps in a row after the last subtask, within `patience_steps` more.
     """
 

@@ -32,7 +32,7 @@ Expert = Callable[[Environment, np.random.Generator], Iterator[Action | tuple[Ac
 """A scripted demonstrator: yields environment actions one control step at a time (the caller steps), and reads the
 environment anew after each; it must not write to it. Ends when it believes that it is done. Beside an action it may
 yield signals of its own, true of the state before that action, which are recorded with the demonstration."""
-Look = Callable[[Any, np.random.Generator], Mapping[str, Any]]
+VisualRandomization = Callable[[Any, np.random.Generator], Mapping[str, Any]]
 """(compiled mujoco.MjModel, randomness) -> what was drawn, as JSON. Changes only what is seen (colours, lights,
 cameras); undone before the next call."""
 
@@ -75,15 +75,15 @@ class Actuation(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Body:
+class SimulatedEmbodiment:
     """How an embodiment (`storage.embodiment`) sits in a robosuite environment.
 
     `state` reads the embodiment's state vector, float32, from an environment whose derived quantities are fresh.
     `controllers` are robosuite composite controller configs, one a robot (None: the robot's default).
-    `limb_speed_m_s` and `limb_speed_rad_s` bound how fast bridges move an end effector.
+    `limb_speed_m_s` and `limb_speed_rad_s` bound how fast interpolations move an end effector.
     """
 
-    embodiment: str
+    name: str
     robots: tuple[str, ...]
     arms: tuple[Arm, ...]
     state: Callable[[Environment], NDArray[np.float32]]
@@ -95,7 +95,7 @@ class Body:
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
         if not names or len(set(names)) != len(names):
-            raise ConfigError(f"embodiment {self.embodiment!r} needs arms with different names; got {names}")
+            raise ConfigError(f"embodiment {self.name!r} needs arms with different names; got {names}")
 
     @property
     def arm_names(self) -> tuple[str, ...]:
@@ -104,41 +104,48 @@ class Body:
 
 @dataclass(frozen=True, kw_only=True)
 class Subtask:
-    """One object-centric piece of an arm's demonstration.
+    """One object-centric segment of an arm's demonstration.
 
     `reference` is the object (a key of the task's object poses) whose frame carries the segment along; None replays it
-    where it was. The piece ends when `end_signal` first holds after the previous piece's end, plus a number of steps
-    drawn from `end_offset` (both ends included); None, for the last one only: with the demonstration.
-    `check` is a signal that must hold when the piece has been executed; without it the attempt has failed early.
-    Noise is added to every target, normal, per axis, also on the bridge when `noisy_bridge`.
-    `bridge_steps` is the least length of the bridge to the segment: it grows with the distance as the limb's speed
-    asks. `fixed_steps` repeats the segment's first target before it begins.
+    where it was. The segment ends when `termination_signal` first holds after the previous segment's end, plus a
+    number of steps drawn from `termination_offset` (both ends included); None, for the last one only: with the
+    demonstration.
+    `check` is a signal that must hold when the segment has been executed; without it the attempt has failed early.
+    Noise is added to every target, normal, per axis, also during the interpolation when `noise_during_interpolation`.
+    `interpolation_steps` is the least number of steps from the present target to the segment: it grows with the
+    distance as the limb's speed asks. `fixed_steps` repeats the segment's first target before it begins.
     """
 
     name: str
     reference: str | None
-    end_signal: str | None = None
-    end_offset: tuple[int, int] = (0, 0)
+    termination_signal: str | None = None
+    termination_offset: tuple[int, int] = (0, 0)
     check: str | None = None
     selection: SelectionStrategy = "random"
     nearest_k: int = 3
     rotation_weight_m_per_rad: float = 0.1
     noise_position_m: float = 0.0025
     noise_rotation_rad: float = 0.025
-    noisy_bridge: bool = False
-    bridge_steps: int = 5
+    noise_during_interpolation: bool = False
+    interpolation_steps: int = 5
     fixed_steps: int = 0
 
     def __post_init__(self) -> None:
-        low, high = self.end_offset
+        low, high = self.termination_offset
         if not self.name or "." in self.name:
             raise ConfigError(f"a subtask's name must be non-empty and free of dots; got {self.name!r}")
         if low > high:
-            raise ConfigError(f"subtask {self.name!r}: end_offset is (least, most); got {self.end_offset}")
-        if self.end_signal is None and self.end_offset != (0, 0):
-            raise ConfigError(f"subtask {self.name!r} ends with the demonstration; an end_offset makes no sense there")
-        if self.nearest_k < 1 or self.bridge_steps < 1 or self.fixed_steps < 0:
-            raise ConfigError(f"subtask {self.name!r}: nearest_k and bridge_steps must be >= 1, fixed_steps >= 0")
+            raise ConfigError(
+                f"subtask {self.name!r}: termination_offset is (least, most); got {self.termination_offset}"
+            )
+        if self.termination_signal is None and self.termination_offset != (0, 0):
+            raise ConfigError(
+                f"subtask {self.name!r} ends with the demonstration; a termination_offset makes no sense there"
+            )
+        if self.nearest_k < 1 or self.interpolation_steps < 1 or self.fixed_steps < 0:
+            raise ConfigError(
+                f"subtask {self.name!r}: nearest_k and interpolation_steps must be >= 1, fixed_steps >= 0"
+            )
         if self.noise_position_m < 0 or self.noise_rotation_rad < 0:
             raise ConfigError(f"subtask {self.name!r}: noise must not be negative")
         if self.reference is None and self.selection == "nearest_object":
@@ -196,17 +203,17 @@ class Task:
 
     `environment` is a robosuite environment name, "module:Class", or a callable that takes robosuite's keyword
     arguments; `arguments` are further ones of this task (env_configuration, initialization_noise, sizes, ...).
-    `subtasks` maps each arm of the body to its pieces, in order. `instruction` is a text, several to draw
+    `subtasks` maps each arm of the embodiment to its subtasks, in order. `instruction` is a text, several to draw
     from, or a function of the environment. `sources` is a robomimic HDF5 file, relative to the shipped sources or
     to the file that declares the task. `variants` is the number of models to draw from: the environment is built
-    with seed 0 ... variants-1, so that sizes and textures baked into the XML vary. `look` varies what is seen.
-    `stepping` "environment" gives up our compiled step loop for `env.step`, for environments that hook into each
-    substep in a way that cannot be seen from outside.
+    with seed 0 ... variants-1, so that sizes and textures baked into the XML vary. `visual_randomization` varies what
+    is seen. `stepping` "environment" gives up our compiled step loop for `env.step`, for environments that hook into
+    each substep in a way that cannot be seen from outside.
     """
 
     name: str
     environment: str | Callable[..., Environment]
-    body: Body
+    embodiment: SimulatedEmbodiment
     instruction: str | tuple[str, ...] | Callable[[Environment], str]
     subtasks: Mapping[str, tuple[Subtask, ...]]
     object_poses: ObjectPoses
@@ -220,14 +227,14 @@ class Task:
     expert: str | Expert | None = None
     sources: str | Path | None = None
     variants: int = 1
-    look: Look | None = None
+    visual_randomization: VisualRandomization | None = None
     stepping: Literal["auto", "environment"] = "auto"
     execution: Execution = field(default_factory=Execution)
     version: int = 1
 
     @property
     def robot_class(self) -> str:
-        return self.body.embodiment
+        return self.embodiment.name
 
     @property
     def constraint_kinds(self) -> tuple[str, ...]:

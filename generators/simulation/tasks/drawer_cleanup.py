@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation.robots.panda import TWO_PANDAS_INSPIRE_BODY
+from generators.simulation.robots.panda import SIMULATED_TWO_PANDAS_INSPIRE
 from generators.simulation.task.scene_poses import body_pose
 from generators.simulation.task.specification import Placement, Pose, Sequential, Subtask, Task
 
@@ -39,21 +39,29 @@ def wider() -> Mapping[str, Any]:
 DRAWER_CLEANUP = Task(
     name="drawer_cleanup",
     environment="generators.simulation.environments.drawer_cleanup:DrawerCleanup",
-    body=TWO_PANDAS_INSPIRE_BODY,
+    embodiment=SIMULATED_TWO_PANDAS_INSPIRE,
     instruction=("put the red carton into the drawer and close it", "tidy the carton away into the drawer"),
     subtasks={
         "right": (
             Subtask(
-                name="open", reference="cabinet", end_signal="aside", check="drawer_open", selection="nearest_object"
+                name="open",
+                reference="cabinet",
+                termination_signal="aside",
+                check="drawer_open",
+                selection="nearest_object",
             ),
-            Subtask(name="wait", reference=None, end_signal="carton_dropped"),
+            Subtask(name="wait", reference=None, termination_signal="carton_dropped"),
             Subtask(name="close", reference="drawer"),
         ),
         "left": (
             Subtask(
-                name="pick", reference="carton", end_signal="carton_held", check="carton_up", selection="nearest_object"
+                name="pick",
+                reference="carton",
+                termination_signal="carton_held",
+                check="carton_up",
+                selection="nearest_object",
             ),
-            Subtask(name="place", reference="drawer", end_signal="carton_dropped", check="carton_in_drawer"),
+            Subtask(name="place", reference="drawer", termination_signal="carton_dropped", check="carton_in_drawer"),
             Subtask(name="rest", reference=None),
         ),
     },

@@ -1,6 +1,6 @@
 """Lift: one Panda takes a cube and lifts it (robosuite's `Lift`)."""
 
-from generators.simulation.robots.panda import PANDA_BODY
+from generators.simulation.robots.panda import SIMULATED_PANDA
 from generators.simulation.task.execution import Execution
 from generators.simulation.task.placements import with_ranges
 from generators.simulation.task.scene_poses import body_pose
@@ -19,15 +19,15 @@ def signals(environment: Environment) -> dict[str, bool]:
 LIFT = Task(
     name="lift",
     environment="Lift",
-    body=PANDA_BODY,
+    embodiment=SIMULATED_PANDA,
     instruction="lift the red cube",
     subtasks={
         "arm": (
             Subtask(
                 name="grasp",
                 reference="cube",
-                end_signal="grasped",
-                end_offset=(3, 6),
+                termination_signal="grasped",
+                termination_offset=(3, 6),
                 check="grasped",
                 selection="nearest_object",
             ),

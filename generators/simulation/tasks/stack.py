@@ -5,7 +5,7 @@ Both tasks share one scene, its cameras and its placements: only the instruction
 
 from dataclasses import replace
 
-from generators.simulation.robots.panda import PANDA_BODY
+from generators.simulation.robots.panda import SIMULATED_PANDA
 from generators.simulation.task.execution import Execution
 from generators.simulation.task.placements import with_ranges
 from generators.simulation.task.scene_poses import body_pose
@@ -49,8 +49,8 @@ def _subtasks(cube: str, base: str) -> dict[str, tuple[Subtask, ...]]:
             Subtask(
                 name="grasp",
                 reference=cube,
-                end_signal="grasped",
-                end_offset=(5, 10),
+                termination_signal="grasped",
+                termination_offset=(5, 10),
                 check="grasped",
                 selection="nearest_object",
             ),
@@ -62,7 +62,7 @@ def _subtasks(cube: str, base: str) -> dict[str, tuple[Subtask, ...]]:
 STACK = Task(
     name="stack",
     environment="Stack",
-    body=PANDA_BODY,
+    embodiment=SIMULATED_PANDA,
     instruction="stack the red cube on the green cube",
     subtasks=_subtasks("cubeA", "cubeB"),
     object_poses=object_poses,

@@ -80,7 +80,7 @@ def placements(wide: Spread = WIDE) -> dict[str, Placement]:
     return {"D0": Placement(arguments={"spread": NARROW}), "D1": Placement(arguments={"spread": wide})}
 
 
-def look(model: Any, rng: Any) -> Mapping[str, Any]:
+def randomise_visuals(model: Any, rng: Any) -> Mapping[str, Any]:
     """Colours, table, walls, light and cameras from the randomness."""
     from generators.simulation.environments import visual_randomization  # loads robosuite
 
@@ -101,7 +101,7 @@ def lift_signals(env: Any, key: str, support: str, hand: str) -> dict[str, bool]
 def take(key: str = "object") -> Subtask:
     """The subtask of taking a thing."""
     return Subtask(
-        name="take", reference=key, end_signal=f"{key}_lifted", check=f"{key}_held", selection="nearest_object"
+        name="take", reference=key, termination_signal=f"{key}_lifted", check=f"{key}_held", selection="nearest_object"
     )
 
 
@@ -117,14 +117,14 @@ def tabletop_task(
     return Task(
         name=name,
         environment=ENVIRONMENT,
-        body=gr1.BODY,
+        embodiment=gr1.SIMULATED_GR1,
         object_poses=object_poses,
         arguments={"items": items, "goals": goals},
         placements=placements(wide),
         horizon=horizon,
         cameras=("ego_view",),
         sources=f"{name}.hdf5",
-        look=look,
+        visual_randomization=randomise_visuals,
         **declared,
     )
 
@@ -150,7 +150,7 @@ def task_of(pair: Pair) -> Task:
         subtasks={
             pair.hand: (
                 take(),
-                Subtask(name="put", reference="target", selection="nearest_object", bridge_steps=10),
+                Subtask(name="put", reference="target", selection="nearest_object", interpolation_steps=10),
             ),
             idle: (rest(),),
         },

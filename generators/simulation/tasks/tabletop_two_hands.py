@@ -42,9 +42,11 @@ CARRY = tabletop_task(
     ),
     subtasks={
         side: (
-            Subtask(name="press", reference="object", end_signal="gripped", selection="nearest_object"),
-            Subtask(name="lift", reference="object", end_signal="raised", check="up", selection="nearest_object"),
-            Subtask(name="carry", reference="target", selection="nearest_object", bridge_steps=30),
+            Subtask(name="press", reference="object", termination_signal="gripped", selection="nearest_object"),
+            Subtask(
+                name="lift", reference="object", termination_signal="raised", check="up", selection="nearest_object"
+            ),
+            Subtask(name="carry", reference="target", selection="nearest_object", interpolation_steps=30),
         )
         for side in SIDES
     },
@@ -82,18 +84,18 @@ CLEAR = tabletop_task(
     subtasks={
         "right": (
             take(),
-            Subtask(name="put", reference="target", selection="nearest_object", bridge_steps=10),
+            Subtask(name="put", reference="target", selection="nearest_object", interpolation_steps=10),
         ),
         "left": (
             take("obstacle"),
             Subtask(
                 name="clear",
                 reference="aside",
-                end_signal="cleared",
-                end_offset=(12, 12),
+                termination_signal="cleared",
+                termination_offset=(12, 12),
                 check="cleared",
                 selection="nearest_object",
-                bridge_steps=10,
+                interpolation_steps=10,
             ),
             rest("withdraw"),
         ),
@@ -112,10 +114,10 @@ def _handover_signals(env: Any) -> Mapping[str, bool]:
     }
 
 
-def _stay(name: str, *, end_signal: str) -> Subtask:
-    """A piece that refers to no object. The handover is a chain of such waits: the thermos hangs differently in a hand
-    every time, and the taking hand has to go where it is."""
-    return Subtask(name=name, reference=None, end_signal=end_signal)
+def _stay(name: str, *, termination_signal: str) -> Subtask:
+    """A subtask that refers to no object. The handover is a chain of such waits: the thermos hangs differently in a
+    hand every time, and the taking hand has to go where it is."""
+    return Subtask(name=name, reference=None, termination_signal=termination_signal)
 
 
 HAND_OVER = tabletop_task(
@@ -129,23 +131,23 @@ HAND_OVER = tabletop_task(
     subtasks={
         "right": (
             take(),
-            Subtask(name="present", reference=None, end_signal="offered", bridge_steps=10),
-            _stay("wait", end_signal="caught"),
-            _stay("release", end_signal="free"),
+            Subtask(name="present", reference=None, termination_signal="offered", interpolation_steps=10),
+            _stay("wait", termination_signal="caught"),
+            _stay("release", termination_signal="free"),
             rest("withdraw"),
         ),
         "left": (
-            _stay("ready", end_signal="offered"),
+            _stay("ready", termination_signal="offered"),
             Subtask(
                 name="receive",
                 reference="object",
-                end_signal="caught",
+                termination_signal="caught",
                 check="left_holds",
                 selection="nearest_object",
-                bridge_steps=10,
+                interpolation_steps=10,
             ),
-            _stay("hold", end_signal="free"),
-            Subtask(name="put", reference="target", selection="nearest_object", bridge_steps=10),
+            _stay("hold", termination_signal="free"),
+            Subtask(name="put", reference="target", selection="nearest_object", interpolation_steps=10),
         ),
     },
     constraints=(

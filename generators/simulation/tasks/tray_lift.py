@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.robots.panda import TWO_PANDAS_INSPIRE_BODY
+from generators.simulation.robots.panda import SIMULATED_TWO_PANDAS_INSPIRE
 from generators.simulation.task.scene_poses import body_pose, geom_pose, site_pose
 from generators.simulation.task.specification import Coordination, Placement, Pose, Subtask, Task
 
@@ -42,14 +42,14 @@ def wider() -> Mapping[str, Any]:
 TRAY_LIFT = Task(
     name="tray_lift",
     environment="generators.simulation.environments.tray_lift:TrayLift",
-    body=TWO_PANDAS_INSPIRE_BODY,
+    embodiment=SIMULATED_TWO_PANDAS_INSPIRE,
     instruction=("lift the tray with both hands without spilling the block", "pick up the tray and keep it level"),
     subtasks={
         side: (
             Subtask(
                 name="hook",
                 reference="tray",
-                end_signal=f"{side}_ready",
+                termination_signal=f"{side}_ready",
                 check=f"{side}_hooked",
                 selection="nearest_object",
             ),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation.robots.panda import TWO_PANDAS_BODY
+from generators.simulation.robots.panda import SIMULATED_TWO_PANDAS
 from generators.simulation.task.scene_poses import body_pose
 from generators.simulation.task.specification import Coordination, Placement, Pose, Subtask, Task
 
@@ -40,7 +40,7 @@ def spread_wider(env: Any) -> None:
 TWO_ARM_HANDOVER = Task(
     name="two_arm_handover",
     environment=long_handle,
-    body=TWO_PANDAS_BODY,
+    embodiment=SIMULATED_TWO_PANDAS,
     instruction=(
         "hand the hammer from the right arm to the left arm",
         "pick up the hammer and pass it to the other arm",
@@ -50,7 +50,7 @@ TWO_ARM_HANDOVER = Task(
             Subtask(
                 name="grasp",
                 reference="hammer",
-                end_signal="lifted",
+                termination_signal="lifted",
                 check="right_holds",
                 selection="nearest_object",
                 nearest_k=2,
@@ -59,7 +59,7 @@ TWO_ARM_HANDOVER = Task(
             Subtask(name="give", reference=None),
         ),
         "left": (
-            Subtask(name="ready", reference=None, end_signal="lifted"),
+            Subtask(name="ready", reference=None, termination_signal="lifted"),
             Subtask(name="take", reference=None),
         ),
     },

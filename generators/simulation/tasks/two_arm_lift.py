@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.robots.panda import TWO_PANDAS_BODY
+from generators.simulation.robots.panda import SIMULATED_TWO_PANDAS
 from generators.simulation.task.scene_poses import body_pose
 from generators.simulation.task.specification import Coordination, Placement, Pose, Subtask, Task
 
@@ -32,14 +32,14 @@ def spread_wider(env: Any) -> None:
 TWO_ARM_LIFT = Task(
     name="two_arm_lift",
     environment="TwoArmLift",
-    body=TWO_PANDAS_BODY,
+    embodiment=SIMULATED_TWO_PANDAS,
     instruction=("lift the pot by its handles", "pick up the pot with both arms and keep it level"),
     subtasks={
         side: (
             Subtask(
                 name="grasp",
                 reference="pot",
-                end_signal=f"handle{number}_held",
+                termination_signal=f"handle{number}_held",
                 check=f"{side}_holds",
                 selection="nearest_object",
             ),

@@ -6,7 +6,7 @@ The peg's target moves with the other arm: it is aimed only after the plate has 
 from collections.abc import Mapping
 from typing import Any
 
-from generators.simulation.robots.panda import TWO_PANDAS_HANDLESS_BODY
+from generators.simulation.robots.panda import SIMULATED_TWO_PANDAS_HANDLESS
 from generators.simulation.task.scene_poses import body_pose
 from generators.simulation.task.specification import Placement, Pose, Sequential, Subtask, Task
 
@@ -33,15 +33,15 @@ def inserted(env: Any) -> bool:
 TWO_ARM_PEG_IN_HOLE = Task(
     name="two_arm_peg_in_hole",
     environment="TwoArmPegInHole",
-    body=TWO_PANDAS_HANDLESS_BODY,
+    embodiment=SIMULATED_TWO_PANDAS_HANDLESS,
     instruction=("put the peg through the hole in the plate", "insert the peg into the plate that the other arm holds"),
     subtasks={
         "right": (
-            Subtask(name="aim", reference=None, end_signal="aimed"),
+            Subtask(name="aim", reference=None, termination_signal="aimed"),
             Subtask(name="insert", reference="plate"),
         ),
         "left": (
-            Subtask(name="present", reference=None, end_signal="presented"),
+            Subtask(name="present", reference=None, termination_signal="presented"),
             Subtask(name="hold", reference=None),
         ),
     },

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.robots.panda import TWO_PANDAS_BODY
+from generators.simulation.robots.panda import SIMULATED_TWO_PANDAS
 from generators.simulation.task.execution import Execution
 from generators.simulation.task.scene_poses import body_pose
 from generators.simulation.task.specification import Placement, Pose, Sequential, Subtask, Task
@@ -43,55 +43,57 @@ def spread_wider(env: Any) -> None:
             sampler.rotation = [np.pi / 2 - np.radians(40), np.pi / 2 + np.radians(40)]
 
 
-def _stay(name: str, *, end_signal: str | None = None) -> Subtask:
-    """A piece that refers to no object, from the source in which the hand was most nearly where it is now: hammers that
-    lie the other way round are held out with the gripper turned by half a circle."""
-    return Subtask(name=name, reference=None, end_signal=end_signal, selection="nearest_robot", nearest_k=1)
+def _stay(name: str, *, termination_signal: str | None = None) -> Subtask:
+    """A subtask that refers to no object, from the source in which the hand was most nearly where it is now: hammers
+    that lie the other way round are held out with the gripper turned by half a circle."""
+    return Subtask(
+        name=name, reference=None, termination_signal=termination_signal, selection="nearest_robot", nearest_k=1
+    )
 
 
 TWO_ARM_TRANSPORT = Task(
     name="two_arm_transport",
     environment="TwoArmTransport",
-    body=TWO_PANDAS_BODY,
+    embodiment=SIMULATED_TWO_PANDAS,
     instruction=(
         "throw the cube away, then pass the hammer from the covered bin to the empty bin",
         "clear the target bin and move the hammer there from the bin with the lid",
     ),
     subtasks={
         "right": (
-            Subtask(name="uncover", reference="lid", end_signal="lid_off", check="lid_aside"),
+            Subtask(name="uncover", reference="lid", termination_signal="lid_off", check="lid_aside"),
             Subtask(
                 name="pick",
                 reference="payload",
-                end_signal="payload_out",
+                termination_signal="payload_out",
                 check="right_holds_payload",
                 selection="nearest_object",
                 nearest_k=2,
             ),
-            _stay("present", end_signal="presented"),
-            _stay("wait", end_signal="taken"),
-            _stay("release", end_signal="released"),
+            _stay("present", termination_signal="presented"),
+            _stay("wait", termination_signal="taken"),
+            _stay("release", termination_signal="released"),
             _stay("rest"),
         ),
         "left": (
             Subtask(
                 name="clear",
                 reference="trash",
-                end_signal="trash_held",
+                termination_signal="trash_held",
                 check="left_holds_trash",
                 selection="nearest_object",
             ),
-            Subtask(name="dump", reference="trash_bin", end_signal="trash_gone", check="trash_in_trash_bin"),
-            _stay("ready", end_signal="presented"),
+            Subtask(name="dump", reference="trash_bin", termination_signal="trash_gone", check="trash_in_trash_bin"),
+            _stay("ready", termination_signal="presented"),
             Subtask(
                 name="take",
                 reference="payload",
-                end_signal="taken",
+                termination_signal="taken",
                 check="left_holds_payload",
                 selection="nearest_object",
                 nearest_k=2,
             ),
-            _stay("hold", end_signal="released"),
+            _stay("hold", termination_signal="released"),
             Subtask(name="place", reference="target_bin"),
         ),
     },

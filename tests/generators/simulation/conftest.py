@@ -6,7 +6,7 @@ import pytest
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from generators.simulation.demonstrations.annotate import Source, SourceReader
+from generators.simulation.demonstrations.annotate import SourceDemonstration, SourceReader
 from generators.simulation.demonstrations.recordings import read_recordings, source_path
 from generators.simulation.stepping.scene import Scene
 from generators.simulation.task.registry import find_task
@@ -19,7 +19,7 @@ def stack_scene() -> Scene:
 
 
 @pytest.fixture(scope="session")
-def stack_sources(stack_scene: Scene) -> list[Source]:
+def stack_sources(stack_scene: Scene) -> list[SourceDemonstration]:
     reader = SourceReader(stack_scene.task, lambda placement, variant: stack_scene)
     return reader.read(source_path(stack_scene.task), at_most=6)
 
@@ -67,7 +67,9 @@ def two_arm_scene(_two_arm_scene) -> Scene:
     return _two_arm_scene
 
 
-def straight_source(scene: Scene, *, rise_m: float, steps: int, ends: dict[str, tuple[int, ...]]) -> Source:
+def straight_source(
+    scene: Scene, *, rise_m: float, steps: int, ends: dict[str, tuple[int, ...]]
+) -> SourceDemonstration:
     """A made-up demonstration from the scene's present state: both hands rise by `rise_m` over `steps`."""
     poses = scene.actuation.poses()
     start = {arm: np.repeat(pose[None], steps, axis=0) for arm, pose in poses.items()}
@@ -77,7 +79,7 @@ def straight_source(scene: Scene, *, rise_m: float, steps: int, ends: dict[str, 
     objects = {
         name: np.repeat(pose[None], steps, axis=0) for name, pose in scene.task.object_poses(scene.environment).items()
     }
-    return Source(
+    return SourceDemonstration(
         name="made_up",
         length=steps,
         poses=start,

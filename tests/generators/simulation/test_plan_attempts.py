@@ -8,7 +8,7 @@ from storage.errors import ConfigError
 
 
 @dataclass
-class Counts:
+class RoundCounts:
     target: int
     kept: int = 0
     items: int = 0
@@ -17,7 +17,7 @@ class Counts:
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
 def test_rounds_end_with_exactly_the_target_and_no_attempt_is_made_twice(rate):
     rng = np.random.default_rng(0)
-    counts, made = Counts(target=25), []
+    counts, made = RoundCounts(target=25), []
     while counts.kept < counts.target:
         items = next_attempts(counts, {"tries": 4})
         for item in items:
@@ -32,12 +32,12 @@ def test_rounds_end_with_exactly_the_target_and_no_attempt_is_made_twice(rate):
 
 
 def test_nothing_is_planned_when_nothing_is_missing():
-    assert next_attempts(Counts(target=3, kept=3, items=9), {}) == []
+    assert next_attempts(RoundCounts(target=3, kept=3, items=9), {}) == []
 
 
 def test_a_wrong_number_of_tries_is_an_error():
     with pytest.raises(ConfigError, match="tries must be a whole number"):
-        next_attempts(Counts(target=3), {"tries": 0})
+        next_attempts(RoundCounts(target=3), {"tries": 0})
 
 
 def test_the_interval_of_81_of_263_is_the_one_in_newcombe_1998():

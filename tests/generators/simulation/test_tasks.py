@@ -24,7 +24,7 @@ NAMES = sorted(tasks())
 def test_a_task_is_sound_without_being_built(name):
     task = find_task(name)
     graph_of(task)
-    assert embodiment(task.body.embodiment).action.size > 0
+    assert embodiment(task.embodiment.name).action.size > 0
     assert {"D0", "D1"} <= set(task.placements)
     assert task.instruction
     assert task.expert

@@ -20,7 +20,7 @@ SOURCE = '''
     from robosuite.environments.manipulation.lift import Lift
 
     from generators.simulation.experts.lift import expert
-    from generators.simulation.robots.panda import PANDA_BODY
+    from generators.simulation.robots.panda import SIMULATED_PANDA
     from generators.simulation.task.specification import Placement, Subtask, Task
 
 
@@ -46,10 +46,12 @@ SOURCE = '''
         Task(
             name="tall_lift",
             environment=f"{__name__}:TallTable",
-            body=PANDA_BODY,
+            embodiment=SIMULATED_PANDA,
             instruction=("raise the cube", "take the cube up"),
             subtasks={"arm": (
-                Subtask(name="grasp", reference="cube", end_signal="held", end_offset=(2, 5), check="held"),
+                Subtask(
+                    name="grasp", reference="cube", termination_signal="held", termination_offset=(2, 5), check="held"
+                ),
                 Subtask(name="raise", reference="cube"),
             )},
             object_poses=object_poses,

@@ -23,8 +23,8 @@ def rising(*steps: int) -> np.ndarray:
 
 
 def graph(constraints=()):
-    pieces = (Subtask(name="take", reference=None, end_signal="held"), Subtask(name="lift", reference=None))
-    other = (Subtask(name="take", reference=None, end_signal="other"), Subtask(name="lift", reference=None))
+    pieces = (Subtask(name="take", reference=None, termination_signal="held"), Subtask(name="lift", reference=None))
+    other = (Subtask(name="take", reference=None, termination_signal="other"), Subtask(name="lift", reference=None))
     return graph_of(two_arm_task(subtasks={"right": pieces, "left": other}, constraints=constraints))
 
 

@@ -5,9 +5,9 @@ import pytest
 from robosuite.environments.manipulation.lift import Lift
 
 from generators.simulation.demonstrations.annotate import SourceReader
-from generators.simulation.demonstrations.recordings import Recording, source_path
+from generators.simulation.demonstrations.recordings import RecordedDemonstration, source_path
 from generators.simulation.demonstrations.replay import replayed
-from generators.simulation.mimicgen.attempt import Generator
+from generators.simulation.mimicgen.attempt import DemonstrationGenerator
 from generators.simulation.stepping.scene import Scene
 from generators.simulation.task.constraints import Graph
 from generators.simulation.task.execution import Execution
@@ -22,26 +22,26 @@ PLAIN = Execution(settle_steps=0, check_subtasks=False, success_steps=1, patienc
 
 def still(name: str, *, reference=None, end=None, **changes) -> Subtask:
     return Subtask(
-        name=name, reference=reference, end_signal=end, noise_position_m=0.0, noise_rotation_rad=0.0, **changes
+        name=name, reference=reference, termination_signal=end, noise_position_m=0.0, noise_rotation_rad=0.0, **changes
     )
 
 
-def generator(scene: Scene, task, sources, **changes) -> Generator:
+def generator(scene: Scene, task, sources, **changes) -> DemonstrationGenerator:
     """A generator of another task in the same scene."""
     scene.task = task
-    return Generator(scene, sources, execution=replace(PLAIN, **changes))
+    return DemonstrationGenerator(scene, sources, execution=replace(PLAIN, **changes))
 
 
 def begun(attempt, name: str) -> dict:
     return next(one for one in attempt.subtasks if one["subtask"] == name)
 
 
-def recording_of(attempt) -> Recording:
-    return Recording(name="x", actions=attempt.actions, states=attempt.states, initial=attempt.initial)
+def recording_of(attempt) -> RecordedDemonstration:
+    return RecordedDemonstration(name="x", actions=attempt.actions, states=attempt.states, initial=attempt.initial)
 
 
 def test_stack_succeeds_from_six_demonstrations(stack_scene, stack_sources):
-    attempts = [Generator(stack_scene, stack_sources).attempt(seed) for seed in range(6)]
+    attempts = [DemonstrationGenerator(stack_scene, stack_sources).attempt(seed) for seed in range(6)]
     assert sum(attempt.succeeded for attempt in attempts) >= 4
     assert {one["source"] for attempt in attempts for one in attempt.subtasks} <= {
         source.name for source in stack_sources
@@ -49,7 +49,7 @@ def test_stack_succeeds_from_six_demonstrations(stack_scene, stack_sources):
 
 
 def test_an_attempt_follows_from_its_seed_alone(stack_scene, stack_sources):
-    made = Generator(stack_scene, stack_sources)
+    made = DemonstrationGenerator(stack_scene, stack_sources)
     first, other, again = made.attempt(3), made.attempt(4), made.attempt(3)
     np.testing.assert_array_equal(first.actions, again.actions)
     np.testing.assert_array_equal(first.states, again.states)
@@ -57,7 +57,7 @@ def test_an_attempt_follows_from_its_seed_alone(stack_scene, stack_sources):
 
 
 def test_the_actions_of_an_attempt_replay_to_the_same_states(stack_scene, stack_sources):
-    attempt = Generator(stack_scene, stack_sources).attempt(0)
+    attempt = DemonstrationGenerator(stack_scene, stack_sources).attempt(0)
     states = np.stack(list(replayed(stack_scene, recording_of(attempt))))
     np.testing.assert_allclose(states[:-1], attempt.states, atol=1e-9)
     assert stack_scene.succeeded() == attempt.succeeded
@@ -68,7 +68,7 @@ def test_a_failed_check_ends_the_attempt_at_once_and_names_the_subtask(stack_sce
     pieces = (replace(task.subtasks["arm"][0], noise_position_m=0.05), task.subtasks["arm"][1])
     try:
         stack_scene.task = replace(task, subtasks={"arm": pieces})
-        attempt = Generator(stack_scene, stack_sources, execution=Execution(retries=0)).attempt(0)
+        attempt = DemonstrationGenerator(stack_scene, stack_sources, execution=Execution(retries=0)).attempt(0)
     finally:
         stack_scene.task = task
     assert attempt.failure == "check failed: arm.grasp"
@@ -82,7 +82,7 @@ def test_a_retried_subtask_leaves_a_trajectory_that_replays(stack_scene, stack_s
     pieces = (replace(task.subtasks["arm"][0], noise_position_m=0.012), task.subtasks["arm"][1])
     try:
         stack_scene.task = replace(task, subtasks={"arm": pieces})
-        made = Generator(stack_scene, stack_sources, execution=Execution(retries=6))
+        made = DemonstrationGenerator(stack_scene, stack_sources, execution=Execution(retries=6))
         attempts = [made.attempt(seed) for seed in range(12)]
         saved = [attempt for attempt in attempts if attempt.succeeded and attempt.retries]
         assert saved, "no attempt needed and survived a retry"
@@ -279,7 +279,7 @@ def test_an_environment_that_breaks_in_a_step_costs_one_attempt(fault, detail):
     task = replace(find_task("lift"), environment=Faulty)
     scene = Scene(task)
     sources = SourceReader(task, lambda placement, variant: scene).read(source_path(task), at_most=1)
-    made = Generator(scene, sources)
+    made = DemonstrationGenerator(scene, sources)
     scene.environment.fault = fault
     broken = made.attempt(0)
     assert (broken.failure, len(broken.actions)) == ("simulation broke", 11)
@@ -294,17 +294,17 @@ def test_a_check_and_an_object_that_do_not_exist_are_named_before_anything_runs(
     try:
         stack_scene.task = replace(task, subtasks={"arm": (Subtask(name="a", reference="cubeA", check="graspd"),)})
         with pytest.raises(UnknownNameError, match=r"the check of arm\.a\) 'graspd'; did you mean grasped"):
-            Generator(stack_scene, stack_sources)
+            DemonstrationGenerator(stack_scene, stack_sources)
         stack_scene.task = replace(task, subtasks={"arm": (Subtask(name="a", reference="cubeZ"),)})
         with pytest.raises(UnknownNameError, match=r"object in the scene \(of arm\.a\) 'cubeZ'"):
-            Generator(stack_scene, stack_sources)
+            DemonstrationGenerator(stack_scene, stack_sources)
     finally:
         stack_scene.task = task
 
 
 def test_no_source_is_an_error(stack_scene):
     with pytest.raises(InputError, match="no source demonstration"):
-        Generator(stack_scene, [])
+        DemonstrationGenerator(stack_scene, [])
 
 
 @pytest.mark.slow
@@ -313,5 +313,5 @@ def test_most_attempts_at_the_single_arm_tasks_succeed(name):
     task = find_task(name)
     scene = Scene(task)
     sources = SourceReader(task, lambda placement, variant: scene).read(source_path(task))
-    made = Generator(scene, sources)
+    made = DemonstrationGenerator(scene, sources)
     assert sum(made.attempt(seed).succeeded for seed in range(40)) >= 28

@@ -2,15 +2,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from generators.simulation.demonstrations.annotate import Source
+from generators.simulation.demonstrations.annotate import SourceDemonstration
 from generators.simulation.mimicgen.source_selection import Choice, select
 from generators.simulation.task.specification import Subtask
 
 
-def source_with_cube_at(x: float, hand_x: float = 0.0) -> Source:
+def source_with_cube_at(x: float, hand_x: float = 0.0) -> SourceDemonstration:
     cube, hand = np.eye(4), np.eye(4)
     cube[0, 3], hand[0, 3] = x, hand_x
-    return Source(
+    return SourceDemonstration(
         name=f"at {x}",
         length=1,
         poses={"arm": hand[None]},

@@ -3,7 +3,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from generators.simulation.mimicgen.transform import bridge_length, carried, interpolated, motion_of, noisy, with_bridge
+from generators.simulation.mimicgen.transform import (
+    carried,
+    interpolated,
+    interpolation_length,
+    motion_of,
+    noisy,
+    with_interpolation,
+)
 from generators.simulation.robots.rotations import distance, inverse
 
 from ..robots.test_rotations import random_pose
@@ -39,7 +46,7 @@ def test_replay_leaves_everything_where_it_was():
 
 def test_no_step_of_a_bridge_is_longer_than_the_limb_may_move():
     start, end = random_pose(1), random_pose(2)
-    count = bridge_length(start, end, step_m=0.02, step_rad=0.1, least=1)
+    count = interpolation_length(start, end, step_m=0.02, step_rad=0.1, least=1)
     path = [start, *interpolated(start, end, count), end]
     for before, after in pairwise(path):
         metres, radians = distance(before, after)
@@ -50,15 +57,15 @@ def test_no_step_of_a_bridge_is_longer_than_the_limb_may_move():
 def test_a_bridge_between_neighbours_is_left_out_and_a_short_one_has_its_least_length():
     start, near = np.eye(4), np.eye(4)
     near[0, 3] = 0.01
-    assert bridge_length(start, near, step_m=0.02, step_rad=0.1, least=5) == 0
+    assert interpolation_length(start, near, step_m=0.02, step_rad=0.1, least=5) == 0
     near[0, 3] = 0.03
-    assert bridge_length(start, near, step_m=0.02, step_rad=0.1, least=5) == 5
+    assert interpolation_length(start, near, step_m=0.02, step_rad=0.1, least=5) == 5
 
 
 def test_waypoints_are_a_bridge_then_the_held_first_target_then_the_segment():
     targets = np.stack([random_pose(seed) for seed in range(3)])
     hands = np.array([[1.0], [1.0], [-1.0]])
-    made = with_bridge(random_pose(9), targets, hands, bridge=4, fixed=2)
+    made = with_interpolation(random_pose(9), targets, hands, interpolation=4, fixed=2)
     assert len(made) == 4 + 2 + 3
     np.testing.assert_array_equal(made.targets[4:6], targets[[0, 0]])
     np.testing.assert_array_equal(made.targets[6:], targets)

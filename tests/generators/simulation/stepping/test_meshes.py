@@ -66,7 +66,7 @@ def test_the_loader_is_its_own_again_after_building():
 
 
 def test_physics_does_not_depend_on_the_meshes(stack_scene):
-    full = Scene(find_task("stack"), meshes="full")
+    full = Scene(find_task("stack"), quality="full")
     assert full.model.nmeshface > 4 * stack_scene.model.nmeshface
     rng = np.random.default_rng(0)
     for scene in (stack_scene, full):

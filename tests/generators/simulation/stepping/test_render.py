@@ -35,7 +35,7 @@ def states(stack_scene):
 
 def test_the_fast_picture_shows_what_the_full_one_shows(stack_scene, states):
     fast = drawn(stack_scene, states[:1])[0]
-    full = drawn(Scene(find_task("stack"), meshes="full"), states[:1], profile="full")[0]
+    full = drawn(Scene(find_task("stack"), quality="full"), states[:1], quality="full")[0]
     for camera in CAMERAS:
         apart = np.abs(fast[camera].astype(float) - full[camera].astype(float)).mean()
         assert apart < 6.0, f"{camera} differs by {apart:.1f} grey levels on average"

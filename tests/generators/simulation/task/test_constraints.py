@@ -11,7 +11,8 @@ from ..conftest import two_arm_task
 
 def pieces(*names: str, reference: str | None = "pot") -> tuple[Subtask, ...]:
     return tuple(
-        Subtask(name=name, reference=reference, end_signal=None if name == names[-1] else name) for name in names
+        Subtask(name=name, reference=reference, termination_signal=None if name == names[-1] else name)
+        for name in names
     )
 
 
@@ -83,13 +84,13 @@ def test_a_shared_transform_needs_one_reference_object():
 
 def test_only_the_last_subtask_may_end_with_the_demonstration():
     subtasks = {"right": (Subtask(name="a", reference=None), Subtask(name="b", reference=None)), "left": pieces("lift")}
-    with pytest.raises(ConfigError, match=r"right\.a needs an end_signal"):
+    with pytest.raises(ConfigError, match=r"right\.a needs an termination_signal"):
         graph_of(two_arm_task(subtasks=subtasks))
 
 
 def test_every_arm_needs_subtasks_and_they_need_different_names():
     with pytest.raises(ConfigError, match=r"\['left', 'right'\]; it gives some for \['right'\]"):
         graph_of(two_arm_task(subtasks={"right": pieces("lift")}))
-    double = replace(pieces("lift")[0], end_signal="x")
+    double = replace(pieces("lift")[0], termination_signal="x")
     with pytest.raises(ConfigError, match="two subtasks of arm 'left' are called 'lift'"):
         graph_of(two_arm_task(subtasks={"right": pieces("lift"), "left": (double, *pieces("lift"))}))
