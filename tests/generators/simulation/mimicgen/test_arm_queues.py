@@ -20,7 +20,7 @@ def queues(*constraints, names=("reach", "lift")) -> ArmQueues:
     return ArmQueues(graph, by_arm)
 
 
-def piece(length: int) -> PlannedSegment:
+def segment(length: int) -> PlannedSegment:
     targets = np.repeat(np.eye(4)[None], length, axis=0)
     return PlannedSegment(
         waypoints=Waypoints(targets=targets, hands=np.zeros((length, 1)), interpolation=0), source=0, origin={}
@@ -32,8 +32,8 @@ def run(both: ArmQueues, lengths: dict[str, list[int]], ticks: int = 100) -> lis
     history = []
     for tick in range(ticks):
         for queue in [queue for queue in both if both.may_begin(queue)]:
-            queue.begin(piece(lengths[queue.arm.name][queue.index]), tick)
-        moved = [queue for queue in both if queue.piece and not both.holds_for_partner(queue)]
+            queue.begin(segment(lengths[queue.arm.name][queue.index]), tick)
+        moved = [queue for queue in both if queue.segment and not both.holds_for_partner(queue)]
         for queue in moved:
             queue.advance()
         history.append(tuple(queue.arm.name for queue in moved))
@@ -80,6 +80,6 @@ def test_coordinated_pieces_end_in_the_same_tick_and_run_their_last_steps_togeth
 def test_an_arm_behind_an_unbegun_partner_has_no_end_in_sight():
     both = queues(Coordination(subtasks=("right.lift", "left.lift"), together_from_start=False))
     both.by_arm["right"].index = 1
-    both.by_arm["right"].begin(piece(4), 0)
+    both.by_arm["right"].begin(segment(4), 0)
     assert both.by_arm["left"].left == NOT_BEGUN
     assert both.holds_for_partner(both.by_arm["right"])
