@@ -133,13 +133,13 @@ def test_receptacles_never_overlap_and_distractors_stand_behind_them():
     assert not {environment._distractor_names[0]} & {item.name for item in environment.items.values()}
 
 
-def test_a_look_follows_from_its_randomness_and_changes_no_physics():
+def test_a_visual_randomization_follows_from_its_randomness_and_changes_no_physics():
     scene = new_scene()
     scene.reset(1)
     before = scene.model_state.changes()
-    drawn = [scene.task.look(scene.model, np.random.default_rng(seed)) for seed in (5, 6)]
+    drawn = [scene.task.visual_randomization(scene.model, np.random.default_rng(seed)) for seed in (5, 6)]
     scene.model_state.put(before)
-    again = scene.task.look(scene.model, np.random.default_rng(5))
+    again = scene.task.visual_randomization(scene.model, np.random.default_rng(5))
     changed = {name for name in scene.model_state.changes() if name not in before}
     scene.model_state.put(before)
     assert again == drawn[0] != drawn[1]
