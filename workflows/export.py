@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
-from storage.errors import InputError
+from storage.errors import InputError, UnknownNameError
 from storage.formats.export_report import ExportReport
-from storage.formats.lerobot.exporter import export_lerobot
+from storage.formats.groot.exporter import GrootExport, export_groot
+from storage.formats.groot.versions import GrootVersion
+from storage.formats.lerobot.exporter import LeRobotExport, export_lerobot
 from storage.formats.robomimic.exporter import export_robomimic
 
-ExportFormat = Literal["lerobot", "robomimic"]
+ExportFormat = Literal["lerobot", "lerobot-v3", "robomimic", "groot-n1.5", "groot-n1.6", "groot-n1.7"]
 
 
 def export_dataset(
@@ -22,12 +24,22 @@ def export_dataset(
     labels: tuple[str, ...] = (),
     embodiment: str = "",
     selection: str = "",
+    tag: str = "",
 ) -> ExportReport:
     """Export the data set in `root` with its sidecars `labels` joined; `embodiment` and `selection` choose episodes
-    ("": all)."""
+    ("": all). `tag` is the embodiment tag of an export for GR00T."""
+    if kind not in get_args(ExportFormat):
+        raise UnknownNameError.among("format", kind, get_args(ExportFormat))
+    if tag and not kind.startswith("groot-"):
+        raise InputError(f"an embodiment tag belongs to the formats groot-n1.5, groot-n1.6 and groot-n1.7; got {kind}")
     dataset = Dataset.open(root, labels=labels, selection=selection, checked=True)
-    write = export_lerobot if kind == "lerobot" else export_robomimic
-    return write(_chosen(dataset, embodiment), output)
+    episodes = _chosen(dataset, embodiment)
+    if kind == "robomimic":
+        return export_robomimic(episodes, output)
+    if kind in ("lerobot", "lerobot-v3"):
+        return export_lerobot(episodes, output, LeRobotExport(version="v2.1" if kind == "lerobot" else "v3.0"))
+    version: GrootVersion = kind.removeprefix("groot-")  # type: ignore[assignment]
+    return export_groot(episodes, output, GrootExport(version=version, tag=tag))
 
 
 def _chosen(dataset: Dataset, embodiment: str) -> Iterator[Episode]:

@@ -134,17 +134,20 @@ def export(
     dataset: Folder,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder or file to write; must not exist.")],
     format: Annotated[
-        Literal["lerobot", "robomimic"], typer.Option(help="lerobot: GR00T LeRobot v2.1; robomimic: HDF5.")
+        Literal["lerobot", "lerobot-v3", "robomimic", "groot-n1.5", "groot-n1.6", "groot-n1.7"],
+        typer.Option(help="lerobot: v2.1; lerobot-v3: v3.0; groot-...: v2.1 and what that trainer wants beside it."),
     ] = "lerobot",
     labels: Annotated[list[str] | None, typer.Option("--labels", help="Sidecars to export too; repeat.")] = None,
     embodiment: Annotated[str, typer.Option(help="Only episodes of this embodiment.")] = "",
     selection: Chosen = "",
+    embodiment_tag: Annotated[str, typer.Option(help="GR00T's embodiment tag, where it is not a new one.")] = "",
 ) -> None:
-    """Write a data set in a foreign format."""
+    """Write a data set in a foreign format, under the keys and names of its source."""
     from workflows.export import export_dataset
 
     joined = tuple(labels or ())
-    report = export_dataset(dataset, output, kind=format, labels=joined, embodiment=embodiment, selection=selection)
+    chosen = {"embodiment": embodiment, "selection": selection, "tag": embodiment_tag}
+    report = export_dataset(dataset, output, kind=format, labels=joined, **chosen)
     print(f"exported {report.episodes} episodes, {report.steps} steps to {', '.join(map(str, report.paths))}")
     for name, count in report.left_out.items():
         print(f"left out, for the format has no place for it: {name} ({count})")
