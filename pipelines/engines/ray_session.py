@@ -13,6 +13,7 @@ import ray
 
 from pipelines.engines.auto import usable_cores
 from pipelines.engines.fused_stages import Segment
+from pipelines.engines.ray_token import token_advice, use_token
 from storage.errors import ConfigError, WorldError
 
 _LOG = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class RaySession:
 
     def _connect(self) -> None:
         _be_quiet()
+        if self._settings["address"] != "local":
+            use_token()
         for attempt in range(1, _CONNECTIONS + 1):
             try:
                 ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._settings)
@@ -79,7 +82,8 @@ class RaySession:
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
                 where = self._settings["address"].replace("local", "this machine")
                 if attempt == _CONNECTIONS or not where.startswith("ray://"):
-                    raise WorldError(f"cannot reach Ray at {where}: {error}") from error
+                    advice = "" if where == "this machine" else f". {token_advice()}"
+                    raise WorldError(f"cannot reach Ray at {where}: {_first_line(error)}{advice}") from error
                 _LOG.warning("Ray at %s does not answer yet, trying once more: %s", where, error)
         RaySession._ours = self._settings
 
@@ -138,6 +142,11 @@ def _joining(address: str) -> dict[str, Any]:
                 f"nobody answers at {address} ({error}); is the cluster there, and its port open?"
             ) from error
     return {"address": address, "runtime_env": {"working_dir": str(_REPOSITORY), "excludes": list(_EXCLUDES)}}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _be_quiet() -> None:
