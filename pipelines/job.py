@@ -87,6 +87,8 @@ class Job:
     def __post_init__(self) -> None:
         check_job_name(self.name)
         Sink(Path(), self.sink)
+        if not 0 <= self.seed < 1 << 63:
+            raise ConfigError(f"job {self.name!r}: a seed is a whole number from 0 to 2^63 - 1; got {self.seed}")
         if bool(self.units) == bool(self.until):
             raise ConfigError(f"job {self.name!r} needs units or until, and not both; got {len(self.units)} units")
 

@@ -21,12 +21,13 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
 from pipelines.config import config_from
 from pipelines.former_names import current_name
-from storage.errors import ConfigError, MissingFileError
+from storage.errors import ConfigError, MissingFileError, PyramidError
 from storage.ids import Randomness, content_id
 from storage.outcomes import Outcome
 
@@ -108,6 +109,7 @@ def _module(place: str, reference: str) -> ModuleType:
 
 def load_file(path: Path) -> ModuleType:
     """The module in a Python file, imported once in a process under a name of its own."""
+    path = path.absolute()
     name = f"pyramid_user_{content_id(str(path.resolve()))}"
     if name in sys.modules:
         return sys.modules[name]
@@ -117,7 +119,12 @@ def load_file(path: Path) -> ModuleType:
     module = sys.modules[name] = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except (PyramidError, KeyboardInterrupt):
         del sys.modules[name]
         raise
+    except BaseException as error:
+        del sys.modules[name]
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f", line {lines[-1]}" if lines else ""
+        raise ConfigError(f"{path}{where} cannot be loaded: {type(error).__name__}: {error}") from error
     return module

@@ -61,6 +61,7 @@ def examine() -> list[Finding]:
         _drawing_then_labelling,
         _processors,
         _disk,
+        _ray_token,
     )
     return [finding for check in checks for finding in check()]
 
@@ -168,3 +169,19 @@ def _disk() -> Iterator[Finding]:
     mend = "" if good else "free some space, or write elsewhere: --output /another/disk"
     text = f"{free_gb:.0f} GB free in {Path.cwd()}"
     yield Finding(subject="disk", state="good" if good else "warning", text=text, mend=mend)
+
+
+def _ray_token() -> Iterator[Finding]:
+    """A cluster of today's Ray asks for a token once there is one on its head."""
+    from pipelines.engines.ray_token import MODE, token_place
+
+    place, mode = token_place(), os.environ.get(MODE, "")
+    if mode == "token" and not place:
+        mend = f"copy ~/.ray/auth_token from the head of the cluster, or unset {MODE} (docs/cluster.md)"
+        yield Finding(subject="ray token", state="bad", text=f"{MODE}=token, and there is none here", mend=mend)
+    elif place and mode not in ("", "token"):
+        yield Finding(subject="ray token", state="good", text=f"{place}, not used: {MODE}={mode}")
+    elif place:
+        yield Finding(subject="ray token", state="good", text=f"{place}; nodes of a cluster need the same one")
+    else:
+        yield Finding(subject="ray token", state="good", text="none here; a cluster may ask for one (docs/cluster.md)")

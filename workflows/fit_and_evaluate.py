@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pipelines.config import config_from, settings_of
 from storage.atomic_files import json_bytes, write_whole
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
-from storage.errors import ConfigError, InputError
+from storage.errors import InputError
+from workflows.read_yaml import read_yaml
 
 if TYPE_CHECKING:
     from idm.evaluation.evaluate import Replay
@@ -20,15 +19,7 @@ if TYPE_CHECKING:
 
 def settings_from(path: Path | None) -> dict[str, Any]:
     """The settings in a YAML file; none without a file. Raises ConfigError."""
-    if path is None:
-        return {}
-    try:
-        settings = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"settings file {path} cannot be read: {error}") from error
-    if not isinstance(settings, Mapping):
-        raise ConfigError(f"settings file {path} must be a mapping; got {type(settings).__name__}")
-    return dict(settings)
+    return {} if path is None else read_yaml(path, what="settings file")
 
 
 def merged(config: Any, settings: Mapping[str, Any]) -> Any:

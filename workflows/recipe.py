@@ -15,14 +15,13 @@ are set and those in `if_unset` are not. Unknown keys are errors that name the n
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipelines.config import config_from
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
+from workflows.read_yaml import read_yaml
 from workflows.steps import STEPS
 from workflows.steps.step_kind import StepKind
 
@@ -35,6 +34,7 @@ class Step:
 
     kind: str
     config: Any
+    as_written: Mapping[str, Any] = field(default_factory=dict)
     if_set: tuple[str, ...] = ()
     if_unset: tuple[str, ...] = ()
 
@@ -55,8 +55,11 @@ class Recipe:
     plugins: tuple[str, ...] = ()
 
     def resolved(self) -> dict[str, Any]:
-        """The recipe with every default filled in and every variable replaced; loading it again gives the same run."""
-        steps = [{step.kind: asdict(step.config)} for step in self.steps if step.wanted]
+        """The recipe with every default filled in; loading it again, in the same environment, gives the same run. What
+        came from environment variables stays a reference to them: it may be a secret."""
+        steps = [
+            {step.kind: _with_references(asdict(step.config), step.as_written)} for step in self.steps if step.wanted
+        ]
         plugins = list(self.plugins)
         return {"name": self.name, "output": self.output, "seed": self.seed, "plugins": plugins, "steps": steps}
 
@@ -84,14 +87,12 @@ def find_recipe(name: str) -> Path:
 def load_recipe(path: Path, *, output: str = "", variables: Mapping[str, str] | None = None) -> Recipe:
     """Read and check the recipe in `path`; `output` replaces its output folder. `variables` are put in before those of
     the environment."""
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"recipe {path} is not valid YAML: {error}") from error
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"recipe {path} must be a mapping with the keys name and steps; got {type(raw).__name__}")
-    written: _Written = config_from(_Written, _with_variables(raw, {**os.environ, **(variables or {})}))
-    steps = tuple(_step(entry, where=f"{path}, step {number}") for number, entry in enumerate(written.steps, start=1))
+    raw = _with_given(read_yaml(path, what="recipe"), variables or {})
+    written: _Written = config_from(_Written, _with_variables(raw, os.environ))
+    steps = tuple(
+        _step(entry, as_written, where=f"{path}, step {number}")
+        for number, (entry, as_written) in enumerate(zip(written.steps, raw["steps"], strict=True), start=1)
+    )
     output = output or written.output or f"runs/{written.name}"
     plugins = tuple(_plugin(path.parent, plugin) for plugin in written.plugins)
     return Recipe(name=written.name, output=output, seed=written.seed, plugins=plugins, steps=steps)
@@ -104,7 +105,9 @@ def _plugin(folder: Path, plugin: str) -> str:
     return str((beside if beside.is_file() else Path(plugin)).absolute())
 
 
-def _step(entry: Mapping[str, Mapping[str, Any] | None], *, where: str) -> Step:
+def _step(
+    entry: Mapping[str, Mapping[str, Any] | None], as_written: Mapping[str, Mapping[str, Any] | None], *, where: str
+) -> Step:
     if len(entry) != 1:
         raise ConfigError(f"{where}: a step is one key with its settings; got {sorted(entry) or 'nothing'}")
     ((kind, settings),) = entry.items()
@@ -117,7 +120,7 @@ def _step(entry: Mapping[str, Mapping[str, Any] | None], *, where: str) -> Step:
         config: Any = config_from(step.config, chosen)
     except ConfigError as error:
         raise ConfigError(f"{where} ({kind}): {error}") from error
-    return Step(kind=kind, config=config, **conditions)
+    return Step(kind=kind, config=config, as_written=as_written[kind] or {}, **conditions)
 
 
 def _names(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
@@ -125,6 +128,26 @@ def _names(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
 
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def _with_given(value: Any, given: Mapping[str, str]) -> Any:
+    """`value` with the variables of `given` put in; others stay as they are."""
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: given.get(match[1], match[0]), value)
+    if isinstance(value, Mapping):
+        return {key: _with_given(inner, given) for key, inner in value.items()}
+    return [_with_given(inner, given) for inner in value] if isinstance(value, list) else value
+
+
+def _with_references(plain: Any, as_written: Any) -> Any:
+    """`plain` settings, with the text as it was written wherever that refers to a variable."""
+    if isinstance(as_written, str) and _VARIABLE.search(as_written):
+        return as_written
+    if isinstance(plain, Mapping) and isinstance(as_written, Mapping):
+        return {key: _with_references(inner, as_written.get(key)) for key, inner in plain.items()}
+    if isinstance(plain, list | tuple) and isinstance(as_written, list):
+        return type(plain)(_with_references(inner, written) for inner, written in zip(plain, as_written, strict=False))
+    return plain
 
 
 def _with_variables(value: Any, variables: Mapping[str, str]) -> Any:

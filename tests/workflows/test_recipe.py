@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.job import Job, UnitItems
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
 from workflows.recipe import find_recipe, load_recipe
+from workflows.run_context import RunContext
+from workflows.run_recipe import run_recipe
 from workflows.steps import STEPS
 from workflows.steps.step_kind import JobStep
 
@@ -61,6 +64,60 @@ def test_two_keys_in_one_step_are_refused(tmp_path: Path) -> None:
 def test_a_missing_recipe_lists_the_shipped_ones() -> None:
     with pytest.raises(MissingFileError, match=r"shipped recipes are .*demo"):
         find_recipe("no-such-recipe")
+
+
+def test_a_resolved_recipe_refers_to_variables_of_the_environment_and_holds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "s3cr3t")
+    text = "name: r\nsteps:\n  - import: {name: x, path: '${SECRET}/data', cameras: ['${SECRET}', 'b']}\n"
+    recipe = load_recipe(write(tmp_path, text))
+    assert recipe.steps[0].config.path == "s3cr3t/data"
+    written = yaml.safe_dump(recipe.resolved())
+    assert "s3cr3t" not in written
+    assert load_recipe(write(tmp_path, written)).steps[0].config == recipe.steps[0].config
+
+
+def test_variables_that_were_given_are_written_into_the_resolved_recipe(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: r\nsteps:\n  - import: {name: x, path: '${WHERE}/data'}\n")
+    (step,) = load_recipe(path, variables={"WHERE": "/here"}).resolved()["steps"]
+    assert step["import"]["path"] == "/here/data"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("name: x\nsteps: []\n".encode("utf-16"), "save it as UTF-8"),
+        (b"a: &a [x]\nb: [*a, *a]\n", "aliases"),
+        (b"[" * 5000, "nested too deeply|not valid YAML"),
+        (b"- a\n- b\n", "must be a mapping"),
+        (b"x: " + b"y" * (1 << 20), "at most 1024 KB"),
+    ],
+)
+def test_what_is_no_recipe_is_one_clear_message(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import sys\nsys.exit(0)", "line 2 cannot be loaded: SystemExit: 0"),
+        ("x = 1\n\ny = z", "line 3 cannot be loaded: NameError"),
+        ("def f(:", "cannot be loaded: SyntaxError"),
+    ],
+)
+def test_a_plugin_that_does_not_load_is_one_clear_message(tmp_path: Path, code: str, said: str) -> None:
+    (tmp_path / "plugin.py").write_text(code)
+    recipe = load_recipe(write(tmp_path, "name: r\nplugins: [plugin.py]\nsteps:\n  - statistics: {}\n"))
+    with pytest.raises(ConfigError, match=said):
+        next(run_recipe(recipe, RunContext(root=tmp_path / "data")))
+
+
+def test_a_seed_that_no_plan_can_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a seed is a whole number"):
+        Job(name="x", stages=(), units=(UnitItems(items=({},)),), seed=1 << 64)
 
 
 def test_variables_have_defaults_and_conditions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
