@@ -1,0 +1,290 @@
+"""The command that makes the shipped image-to-video model: renders clips, fits a video autoencoder, then a transformer.
+
+    python -m benchmarks.neural_starter --output generators/neural/starter
+
+Wan's own classes, small: `AutoencoderKLWan`, `WanTransformer3DModel` with a clean first latent frame (as Wan 2.2 TI2V),
+`UMT5EncoderModel` and a tokenizer of ours over the words of the prompts. Stopped, it goes on from `--work`.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmarks.lapa_simulated import cache_folder
+from benchmarks.neural_clips import CAMERA, SHAPE, TRAINING_SEED, background_of, every_frame
+from benchmarks.neural_vae import Z, as_video, fit_vae, small_vae
+from generators.neural.clip_shape import cut_clip
+from groot.checkpoint import load_tensors, put_tensors, save_tensors
+from groot.fit import Batch, FitConfig, Position, fit
+from storage.datasets.dataset import Dataset
+
+log = logging.getLogger(__name__)
+TASKS = ("lift-D0", "lift-D1", "stack-D0", "stack_green_on_red-D0")
+VAE_ONLY = ("drawer_cleanup-D0",)
+"""The autoencoder sees these tasks, the transformer does not: a task that LoRA is shown on stays new to it."""
+TEXT_TOKENS, TEXT_WIDTH = 16, 64
+SHIFT, CAPTION_DROPOUT = 3.0, 0.1
+PHRASINGS: Mapping[str, Sequence[str]] = {
+    "lift the red cube": ("lift the red cube", "pick up the red cube", "raise the red cube"),
+    "stack the red cube on the green cube": (
+        "stack the red cube on the green cube",
+        "put the red cube on the green cube",
+        "place the red cube on top of the green cube",
+    ),
+    "stack the green cube on the red cube": (
+        "stack the green cube on the red cube",
+        "put the green cube on the red cube",
+        "place the green cube on top of the red cube",
+    ),
+}
+MORE_WORDS = "open close the drawer and put cup mug in into from to left right of bowl plate it clean away take push"
+
+
+def tokenizer_of(sentences: Sequence[str]) -> Any:
+    """Whole words of the sentences, lower case, padded to `TEXT_TOKENS`; a sentence ends in </s>."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = sorted({word for sentence in sentences for word in sentence.lower().split()})
+    special = ("<pad>", "</s>", "<unk>")
+    vocabulary = {word: number for number, word in enumerate((*special, *words))}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    inner.normalizer = normalizers.Lowercase()
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=TEXT_TOKENS,
+        padding_side="right",
+    )
+
+
+def small_text_encoder(tokens: int) -> Any:
+    """A UMT5 encoder of two layers; it is trained together with the transformer, for it must tell word orders apart."""
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    return UMT5EncoderModel(
+        UMT5Config(
+            vocab_size=tokens,
+            d_model=TEXT_WIDTH,
+            d_kv=16,
+            d_ff=128,
+            num_layers=2,
+            num_heads=4,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+            relative_attention_num_buckets=32,
+            relative_attention_max_distance=32,
+            pad_token_id=0,
+            eos_token_id=1,
+        )
+    )
+
+
+def small_transformer() -> Any:
+    from diffusers import WanTransformer3DModel
+
+    return WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=6,
+        attention_head_dim=32,
+        in_channels=Z,
+        out_channels=Z,
+        text_dim=TEXT_WIDTH,
+        freq_dim=128,
+        ffn_dim=768,
+        num_layers=5,
+        cross_attn_norm=True,
+        rope_max_seq_len=64,
+    )
+
+
+class Starter(nn.Module):
+    """Transformer and text encoder, trained together. `ids` (P, L) are the tokens of every prompt, the empty one first;
+    `weight` (T', h, w) says how much each place of a clip's latents counts."""
+
+    ids: Tensor
+    weight: Tensor
+
+    def __init__(self, tokenizer: Any, prompts: Sequence[str], weight: Tensor) -> None:
+        super().__init__()
+        self.transformer = small_transformer()
+        self.text_encoder = small_text_encoder(len(tokenizer))
+        tokens = tokenizer(list(prompts), padding="max_length", max_length=TEXT_TOKENS, return_tensors="pt")
+        self.register_buffer("ids", tokens.input_ids, persistent=False)
+        self.register_buffer("weight", weight, persistent=False)
+
+    def texts(self, prompts: Tensor) -> Tensor:
+        """Embeddings (B, L, C) of prompts by number, padding zeroed as the pipeline does it."""
+        mask = self.ids != 0
+        hidden = self.text_encoder(self.ids, mask.long()).last_hidden_state * mask[..., None]
+        return hidden[prompts]
+
+
+def starter_loss(model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+    """Flow matching on latents whose first frame stays clean: x_t = (1 - s) x0 + s noise, target noise - x0."""
+    assert isinstance(model, Starter)
+    clean = batch["latents"]
+    share = torch.rand(len(clean))
+    sigma = (SHIFT * share / (1 + (SHIFT - 1) * share)).view(-1, 1, 1, 1, 1)
+    noise = torch.randn_like(clean)
+    noisy = (1 - sigma) * clean + sigma * noise
+    noisy[:, :, :1] = clean[:, :, :1]
+    tokens = model.weight[:, ::2, ::2].flatten().shape[0] // len(model.weight)
+    time = (1000 * sigma.view(-1, 1)).expand(-1, tokens * len(model.weight)).clone()
+    time[:, :tokens] = 0
+    prompts = torch.where(torch.rand(len(clean)) < CAPTION_DROPOUT, 0, batch["prompt"])
+    predicted = model.transformer(
+        hidden_states=noisy, timestep=time, encoder_hidden_states=model.texts(prompts), return_dict=False
+    )[0]
+    error = (predicted.float() - (noise - clean))[:, :, 1:] ** 2
+    return {"loss": (error * model.weight[1:]).mean(), "plain": error.mean()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latents:
+    """Batches of cached clips: `latents` (N, C, T', h, w) float16, `prompts` the phrasings (numbers) of each."""
+
+    latents: Tensor
+    prompts: Sequence[Sequence[int]]
+    batch_size: int
+    seed: int = 0
+
+    def __call__(self, position: Position) -> Iterator[Batch]:
+        step = position.step
+        while True:
+            random = np.random.default_rng([self.seed, step, position.process])
+            rows = random.integers(0, len(self.latents), self.batch_size)
+            prompts = [int(random.choice(self.prompts[row])) for row in rows]
+            yield {"latents": self.latents[rows].float(), "prompt": torch.tensor(prompts)}
+            step += 1
+
+
+def all_prompts() -> list[str]:
+    return ["", *(sentence for phrasings in PHRASINGS.values() for sentence in phrasings)]
+
+
+@torch.no_grad()
+def cached_latents(vae: Any, datasets: Sequence[Dataset], folder: Path) -> tuple[Tensor, list[list[int]]]:
+    """Clips of every episode as normalised latents: two that begin in its first 0.2 s, and of episodes that are longer
+    than a clip one more that begins anywhere. Kept in `folder`."""
+    prompts, texts = all_prompts(), []
+    mean, std = (torch.tensor(vae.config[name]).view(1, -1, 1, 1, 1) for name in ("latents_mean", "latents_std"))
+    for dataset in datasets:
+        path = folder / f"{dataset.name}-{len(dataset)}-{'-'.join(dataset.units)}.safetensors"
+        kinds: list[str] = []
+        found: list[Tensor] = []
+        for number, episode in enumerate(dataset.episodes()):
+            random = np.random.default_rng([5, number])
+            starts = [0.0, float(random.integers(1, 4)) / episode.rate_hz]
+            if episode.duration_s > SHAPE.duration_s + 0.5:
+                starts.append(float(random.uniform(0.3, episode.duration_s - SHAPE.duration_s)))
+            kinds += [episode.instruction] * len(starts)
+            if not path.exists():
+                clips = np.stack([cut_clip(episode, CAMERA, SHAPE, start_s=start) for start in starts])
+                latents = vae._encode(as_video(torch.from_numpy(clips)))[:, :Z]
+                found.append(((latents - mean) / std).half())
+        if found:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_tensors(path, {"latents": torch.cat(found)})
+            log.info("%s: %d clips", path.name, len(kinds))
+        texts.append((load_tensors(path)["latents"], kinds))
+    numbers = [[prompts.index(one) for one in PHRASINGS[kind]] for _, kinds in texts for kind in kinds]
+    return torch.cat([latents for latents, _ in texts]), numbers
+
+
+def change_weight(latents: Tensor) -> Tensor:
+    """How much clips differ from one another at each place, (T', h, w) with mean 1, between 0.3 and 4 before that:
+    where nothing ever moves there is little to learn."""
+    spread = latents.float().var(0).mean(0)
+    weight = (spread / spread[1:].mean()).clamp(0.3, 4.0)
+    return weight / weight[1:].mean()
+
+
+def fit_starter(latents: Tensor, prompts: Sequence[Sequence[int]], work: Path, *, steps: int) -> tuple[Starter, Any]:
+    torch.manual_seed(1)
+    tokenizer = tokenizer_of([*all_prompts(), MORE_WORDS])
+    model = Starter(tokenizer, all_prompts(), change_weight(latents))
+    log.info("%d clips, %.2f M parameters", len(latents), sum(p.numel() for p in model.parameters()) / 1e6)
+    config = FitConfig(
+        steps=steps,
+        learning_rate=1.5e-3,
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        precision="bf16",
+        average_decay=0.997,
+        log_every=25,
+        save_every=100,
+    )
+    batches = Latents(latents=latents, prompts=prompts, batch_size=16)
+    fit(model, config, loss=starter_loss, batches=batches, folder=work / "transformer", identity=len(latents))
+    return model, tokenizer
+
+
+def pipeline_of(model: Starter, tokenizer: Any, vae: Any) -> Any:
+    """The whole as a diffusers pipeline."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, WanImageToVideoPipeline
+
+    return WanImageToVideoPipeline(
+        tokenizer=tokenizer,
+        text_encoder=model.text_encoder.eval(),
+        vae=vae.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+        transformer=model.transformer.eval(),
+        expand_timesteps=True,
+    )
+
+
+def starter_vae(work: Path, datasets: Sequence[Dataset], *, steps: int) -> Any:
+    """The fitted autoencoder, from `work` where it is there."""
+    path = work / "vae.safetensors"
+    if not path.exists():
+        clips = [clip for dataset in datasets for clip in every_frame(dataset, stride=4)]
+        log.info("autoencoder: %d episodes, %d frames", len(clips), sum(map(len, clips)))
+        vae = fit_vae(clips, background_of(clips), work / "vae", steps=steps)
+        numbers = {"mean": torch.tensor(vae.config.latents_mean), "std": torch.tensor(vae.config.latents_std)}
+        save_tensors(path, {**vae.state_dict(), **numbers})
+    tensors = load_tensors(path)
+    vae = small_vae()
+    mean, std = (tensors.pop(name).tolist() for name in ("mean", "std"))
+    put_tensors(vae, tensors, source=str(path))
+    vae.register_to_config(latents_mean=mean, latents_std=std)
+    return vae.eval()
+
+
+def rendered(work: Path, names: Sequence[str]) -> list[Dataset]:
+    """The data sets of these tasks that are in `work` (see `benchmarks.neural_clips`)."""
+    folders = [work / f"{name}-{TRAINING_SEED}" for name in names]
+    return [Dataset.open(folder) for folder in folders if (folder / "index").exists()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.neural_starter", description=__doc__)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--work", type=Path, default=cache_folder() / "neural-starter")
+    parser.add_argument("--vae-steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=4000)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    data = options.work / "data"
+    vae = starter_vae(options.work, rendered(data, (*TASKS, *VAE_ONLY)), steps=options.vae_steps)
+    latents, prompts = cached_latents(vae, rendered(data, TASKS), options.work / "latents")
+    model, tokenizer = fit_starter(latents, prompts, options.work, steps=options.steps)
+    if options.output:
+        pipeline_of(model, tokenizer, vae).save_pretrained(options.output, safe_serialization=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Fitting a LoRA to clips of one's own."""

@@ -1,0 +1,1 @@
+"""Image-to-video models through diffusers, behind one small interface."""
