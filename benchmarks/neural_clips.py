@@ -1,6 +1,6 @@
 """Clips for the image-to-video starter: the Panda's tasks rendered by this project's own generator, one data set each.
 
-    python -m benchmarks.neural_clips WORK TASK [PLACEMENT [EPISODES [SEED]]]
+python -m benchmarks.neural_clips WORK TASK [PLACEMENT [EPISODES [SEED]]]
 """
 
 import logging
@@ -22,7 +22,9 @@ SHAPE = ClipShape(frames=21, height_px=64, width_px=64, rate_hz=5.0)
 """4 s: a whole Lift. At 5 Hz two frames lie the 0.2 s apart that the starter labeller reads."""
 
 
-def clips_of(work: Path, task: str, *, placement: str = "D0", episodes: int = 300, seed: int = TRAINING_SEED) -> Dataset:
+def clips_of(
+    work: Path, task: str, *, placement: str = "D0", episodes: int = 300, seed: int = TRAINING_SEED
+) -> Dataset:
     """The data set of `task`, generated now unless it is in `work`. 128 x 128 pixels, agentview, 20 Hz."""
     from benchmarks.panda_clips import Clips, panda_dataset
 

@@ -59,6 +59,15 @@ CATALOG: dict[str, Stage] = {
         process="torch",
         resources=Resources(gpu_memory_gb=8.0, memory_gb=6.0),
     ),
+    "generate_clips": Stage(
+        call="generators.neural.dream:GenerateClips",
+        config="generators.neural.dream_config:GenerateClipsConfig",
+        writes=frozenset({"video/{}", "instruction", "provenance"}),
+        source=True,
+        process="torch",
+        # The starter's needs; a large model says how much more by its offload, and is given a card of its own.
+        resources=Resources(gpu_memory_gb=8.0, memory_gb=3.0),
+    ),
     "multiply": Stage(
         call="generators.simulation.multiply:Multiply",
         config="generators.simulation.multiply_config:MultiplyConfig",

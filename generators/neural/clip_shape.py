@@ -38,7 +38,8 @@ def frame_numbers(episode: Episode, shape: ClipShape, *, start_s: float = 0.0) -
     if len(stamps) == 1:
         return np.zeros(shape.frames, np.int64)
     nearer_left = moments - stamps[right - 1] <= stamps[right] - moments
-    return (right - nearer_left).astype(np.int64)
+    chosen: NDArray[np.int64] = (right - nearer_left).astype(np.int64)
+    return chosen
 
 
 def cut_clip(episode: Episode, camera: str, shape: ClipShape, *, start_s: float = 0.0) -> NDArray[np.uint8]:

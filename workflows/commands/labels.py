@@ -10,7 +10,7 @@ from pipelines.engines.options import EngineOptions
 from workflows.commands.options import DryRun, Folder, with_engine
 from workflows.run_context import RunContext
 
-fit = typer.Typer(help="Fit a labeller to data sets.", no_args_is_help=True)
+fit = typer.Typer(help="Fit a labeller or a video model to data sets.", no_args_is_help=True)
 label = typer.Typer(help="Add labels to a data set, as a sidecar.", no_args_is_help=True)
 evaluate = typer.Typer(help="Measure a labeller on data whose actions are known.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 @fit.callback()
 def _show_progress() -> None:
     """A fit takes minutes: say how it goes."""
-    for package in ("groot", "idm", "lapa"):
+    for package in ("groot", "idm", "lapa", "generators.neural"):
         logging.getLogger(package).setLevel(logging.INFO)
 
 

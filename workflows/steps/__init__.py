@@ -1,6 +1,8 @@
 """The steps that a recipe is made of: one file each, listed in `STEPS`."""
 
 from workflows.steps import (
+    dream,
+    fit_video,
     generate,
     import_data,
     label,
@@ -18,6 +20,8 @@ from workflows.steps.step_kind import StepKind
 STEPS: dict[str, StepKind] = {
     "generate": generate.STEP,
     "import": import_data.STEP,
+    "fit_video": fit_video.STEP,
+    "dream": dream.STEP,
     "label": label.STEP,
     "stages": stages.STEP,
     "statistics": statistics.STEP,

@@ -69,4 +69,5 @@ class CogVideoXModel(OneCallModel):
         )[0]
         restored = scheduler.get_velocity(predicted.float(), mixed, time)
         weight = 1 / (1 - scheduler.alphas_cumprod.to(clean.device)[time]).clamp(min=1e-3)
-        return weight * ((restored - clean) ** 2).flatten(1).mean(1)
+        error: Tensor = weight * ((restored - clean) ** 2).flatten(1).mean(1)
+        return error

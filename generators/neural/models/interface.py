@@ -19,7 +19,8 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How clips are drawn: `steps` of the sampler, `guidance` towards the prompt (1: none), and what to steer away from."""
+    """How clips are drawn: `steps` of the sampler, `guidance` towards the prompt (1: none), what to steer away
+    from."""
 
     steps: int = 50
     guidance: float = 5.0

@@ -26,7 +26,7 @@ def load_model(reference: str, options: ModelOptions | None = None) -> VideoMode
     index = read_index(reference)
     pipe = apply_options(_loaded(reference, index, options), options)
     for name in index:
-        part = getattr(pipe, name, None)
+        part: Any = getattr(pipe, name, None)
         if hasattr(part, "eval"):
             part.eval()  # parts that were built in this process are still in training mode
     card = read_card(reference)
@@ -60,7 +60,9 @@ def read_index(reference: str) -> Mapping[str, Any]:
 
 def _check_part(folder: Path, name: str) -> None:
     if not folder.is_dir():
-        raise MissingFileError(f"the pipeline names a component {name!r}, and {folder} is missing; copy it again, whole")
+        raise MissingFileError(
+            f"the pipeline names a component {name!r}, and {folder} is missing; copy it again, whole"
+        )
     if name in _WITHOUT_WEIGHTS:
         return
     if any(folder.glob("*.safetensors")):

@@ -5,10 +5,10 @@ are brought to diffusers' form first, compared with the transformer they should 
 active, the change of the weights above zero and the output moved.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from storage.errors import ConfigError, CorruptFileError, MissingFileError
@@ -40,8 +40,10 @@ def load_lora(pipe: Any, path: str | Path, *, weight: float = 1.0) -> None:
     state = diffusers_keys(_read(file))
     _check_fits(state, pipe.transformer, file)
     before = _answer(pipe.transformer)
-    metadata = _metadata(file)
-    pipe.load_lora_weights(state, adapter_name=ADAPTER, **({"metadata": metadata} if metadata else {}))
+    with TemporaryDirectory() as folder:
+        # From a file, never as a dict: with a dict diffusers forgets the header, and with it alpha.
+        staged = file if state.keys() == _read(file).keys() else _written(state, file, Path(folder) / LORA_FILE)
+        pipe.load_lora_weights(str(staged.parent), weight_name=staged.name, adapter_name=ADAPTER)
     if not pipe.get_active_adapters():
         raise ConfigError(f"{file} was loaded and no adapter is active: its keys are of an unknown trainer")
     pipe.set_adapters([ADAPTER], adapter_weights=[weight])
@@ -83,13 +85,15 @@ def _read(file: Path) -> dict[str, Any]:
         raise CorruptFileError(f"{file} is not a safetensors file: {error}") from error
 
 
-def _metadata(file: Path) -> dict[str, Any]:
-    """Rank and alpha as the file states them: without, diffusers takes alpha for the rank."""
+def _written(state: Mapping[str, Any], source: Path, target: Path) -> Path:
+    """`state` as a file with the header of `source`."""
     from safetensors import safe_open
+    from safetensors.torch import save_file
 
-    with safe_open(file, framework="pt") as opened:
-        stated = (opened.metadata() or {}).get("lora_adapter_metadata")
-    return dict(json.loads(stated)) if stated else {}
+    with safe_open(source, framework="pt") as opened:
+        header = opened.metadata() or {}
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, target, metadata=header)
+    return target
 
 
 def _answer(transformer: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How a model is loaded and run: number format, what stays on the card, tiling, step caches. Not what comes out of it."""
+"""How a model is loaded and run: number format, what stays on the card, tiling, step caches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,9 +41,7 @@ class ModelOptions:
                 raise ConfigError(f"{name} is one of {', '.join(get_args(kind))}; got {getattr(self, name)!r}")
         if self.step_cache not in get_args(StepCache):
             why = NO_CACHE.get(self.step_cache, "it is not known here")
-            raise ConfigError(
-                f"step_cache is one of {', '.join(get_args(StepCache))}; got {self.step_cache!r}: {why}"
-            )
+            raise ConfigError(f"step_cache is one of {', '.join(get_args(StepCache))}; got {self.step_cache!r}: {why}")
         if not self.cache_threshold > 0:
             raise ConfigError(f"cache_threshold must be above 0; got {self.cache_threshold}")
 

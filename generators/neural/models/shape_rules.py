@@ -19,7 +19,7 @@ class ShapeRules:
         height, width = (max(round(px / self.side_px), 1) * self.side_px for px in (shape.height_px, shape.width_px))
         if (frames, height, width) != (shape.frames, shape.height_px, shape.width_px):
             raise ConfigError(
-                f"{model} makes clips of {self.frames_step} k + 1 frames whose sides are multiples of {self.side_px} px;"
+                f"{model} makes clips of {self.frames_step} k + 1 frames, sides multiples of {self.side_px} px;"
                 f" got {shape.frames} frames of {shape.height_px} x {shape.width_px};"
                 f" nearest: frames {frames}, size_px [{height}, {width}]"
             )

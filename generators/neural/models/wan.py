@@ -65,7 +65,8 @@ class WanModel:
         vae = self.pipe.vae
         latents = vae.encode(video.to(self._vae_device, vae.dtype)).latent_dist.mode().to(self.device, torch.float32)
         mean, std = self._statistics(latents)
-        return (latents - mean) * (1 / std)
+        normal: Tensor = (latents - mean) * (1 / std)
+        return normal
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> list[Image]:
@@ -74,7 +75,7 @@ class WanModel:
         mean, std = self._statistics(latents)
         plain = (latents * std + mean).to(self._vae_device, vae.dtype)
         clips = []
-        for one in plain.split(1):
+        for one in torch.split(plain, 1):
             video = vae.decode(one, return_dict=False)[0][0]
             clips.append(((video.float() + 1) / 2).permute(1, 2, 3, 0).cpu().numpy())
         return clips
