@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import config_from
-from pipelines.plan import describe, planned, units_of
+from pipelines.planning.plan import described
 from workflows.fit_and_evaluate import settings_from
 from workflows.run_context import RunContext
 from workflows.steps.dream import DreamStep, dream_job, run_dream
@@ -31,8 +31,7 @@ def describe_dream(context: RunContext, step: DreamStep) -> Iterator[str]:
     from generators.neural.models.memory import device_memory_gb, known_model, memory_plan, own_shape
 
     job = dream_job(context, step)
-    settled = planned(job)
-    yield describe(settled, units_of(settled, job.units))
+    yield described(job)
     clips = sum(len(unit.items) for unit in job.units)
     yield f"{clips} clips in batches of {min(step.batch_size, step.clips_per_unit)}"
     known = known_model(step.model)
