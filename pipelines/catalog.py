@@ -89,6 +89,12 @@ CATALOG: dict[str, Stage] = {
         process="simulation",
         resources=Resources(memory_gb=1.5),
     ),
+    "judge_quality": Stage(
+        call="judges.quality.judge:JudgeQuality",
+        config="judges.quality.judge:QualityConfig",
+        writes=frozenset({"verdicts"}),
+        resources=Resources(cpus=1, memory_gb=0.5),
+    ),
     "near_duplicates": Stage(
         call="judges.curation.near_duplicates:NearDuplicates",
         config="judges.curation.near_duplicates:NearDuplicateConfig",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import google_crc32c
+import numpy as np
 import pyarrow.parquet
 
 from storage.atomic_files import read_json
@@ -191,6 +192,21 @@ def _check_content(sink: Sink, unit_id: str, record: ShardRecord) -> Iterator[Fi
                 path=where,
                 text=text if what == "episodes" else f"{text}: {expected}, {came}",
             )
+    yield from _check_times(sink, unit_id, shard)
+
+
+def _check_times(sink: Sink, unit_id: str, shard: Shard) -> Iterator[Finding]:
+    """Time stamps never go back: a recording that was resumed is two."""
+    if "timestamp" not in shard.fields:
+        return
+    stamps = shard.array("timestamp")
+    for record in shard.episodes:
+        rows = stamps[record["start"] : record["start"] + record["length"]]
+        back = np.flatnonzero(np.diff(rows) < 0)
+        if len(back):
+            text = f"the time stamps of episode {record['episode_id']} go back at step {int(back[0]) + 1}"
+            where = _relative(sink.root, sink.shard(unit_id))
+            yield _of(sink, unit_id, kind="count", path=where, text=text)
 
 
 def _check_ids(sink: Sink, manifests: Mapping[str, Manifest]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from storage.errors import ConfigError, CorruptFileError
 from storage.frames import frame_codec
+from storage.instructions import instruction_runs, text_at
 from storage.shards.reader import Shard, Video
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.window_layout import Camera, Recipe
@@ -101,7 +102,8 @@ class Windows:
         batch["episode"] = np.array([place.row for place in places], dtype=np.int64)
         batch["step"] = np.array(steps, dtype=np.int64)
         batch["instruction"] = [
-            self._instructions[recipe.source][place.row] for recipe, place in zip(recipes, places, strict=True)
+            self._shard(place.unit).instruction(place, step, self._instructions[recipe.source][place.row])
+            for recipe, place, step in zip(recipes, places, steps, strict=True)
         ]
 
     def _shard(self, unit: int) -> "_OpenShard":
@@ -170,6 +172,13 @@ class _OpenShard:
         self._fields = {name: shard.array(name) for name in recipe.fields}
         self._videos = {view: (camera, shard.video(camera.name)) for view, camera in recipe.cameras.items()}
         self._scratch: dict[tuple[int, ...], NDArray[Any]] = {}
+        runs = ((int(record["start"]), instruction_runs(record)) for record in shard.episodes)
+        self._runs = {start: its for start, its in runs if its}
+
+    def instruction(self, place: Place, step: int, instruction: str) -> str:
+        """The instruction at `step` of the episode at `place`: `instruction`, unless it changes on the way."""
+        runs = self._runs.get(place.start)
+        return text_at(runs, step) if runs and runs[0][1] == instruction else instruction
 
     def present_step(self, place: Place) -> int:
         """The step of the episode that the window at `place` is around."""

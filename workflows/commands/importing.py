@@ -1,4 +1,5 @@
-"""`pyramid data import` and `pyramid data inspect`: foreign recordings, looked into and brought in."""
+"""`pyramid data import`, `inspect` and `quality`: foreign recordings looked into, brought in, and judged by their
+numbers."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.engines.options import EngineOptions
-from workflows.commands.options import AsJson, DatasetOutput, DryRun, folder_for, name_of, with_engine
+from workflows.commands.options import AsJson, DatasetOutput, DryRun, Folder, folder_for, name_of, with_engine
 from workflows.run_context import RunContext
 
 Source = Annotated[str, typer.Argument(help="A folder or file of recordings; the format is found by looking.")]
@@ -27,6 +28,7 @@ Rate = Annotated[float, typer.Option(help="Steps a second, where the source does
 def add_to(app: typer.Typer) -> None:
     app.command("import")(import_)
     app.command()(inspect)
+    app.command()(quality)
 
 
 @with_engine
@@ -100,6 +102,28 @@ def inspect(
     print(json.dumps(found) if as_json else inspection_text(found))
     if write:
         print(f"wrote {write_mapping(Path(path), found)}")
+
+
+@with_engine
+def quality(
+    dataset: Folder,
+    options: EngineOptions,
+    threshold: Annotated[list[str] | None, typer.Option(help="JUDGE=NUMBER in place of its own; repeat.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the sidecar.")] = "quality",
+    dry_run: DryRun = False,
+) -> None:
+    """Score every episode without a model: stillness, jerk, saturation, outliers, clocks, duplicates; with a page."""
+    from pipelines.planning.plan import described
+    from pipelines.run_job import run_job
+    from workflows.quality import quality_job, quality_summary
+    from workflows.selecting import thresholds_of
+
+    job = quality_job(dataset, name, thresholds_of(threshold or []))
+    if dry_run:
+        print(described(job))
+        return
+    run_job(dataset, job, options)
+    print(quality_summary(dataset, name))
 
 
 def map_entries(texts: list[str]) -> dict[str, str]:

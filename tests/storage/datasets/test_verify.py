@@ -179,3 +179,10 @@ def test_a_unit_that_nobody_planned_is_found(root: Path) -> None:
 def test_what_is_no_data_set_is_not_verified(tmp_path: Path) -> None:
     with pytest.raises(NotADatasetError):
         verify(tmp_path)
+
+
+def test_time_stamps_that_go_back_are_found(tmp_path: Path) -> None:
+    stamps = np.concatenate([np.arange(6), np.arange(6)]) / 20
+    Dataset.create(tmp_path, name="data")
+    write_unit(tmp_path, [tiny_episode(0, length=12, arrays={"timestamp": stamps})])
+    assert any("go back at step 6" in finding.text for finding in verify(tmp_path))

@@ -297,3 +297,18 @@ def test_sources_that_do_not_fit_are_told(tmp_path: Path, pandas_and_gr1: list[D
 def test_settings_that_cannot_work_are_told(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         WindowConfig(**settings)
+
+
+def test_a_window_carries_the_instruction_of_its_own_step(tmp_path: Path) -> None:
+    runs = [[0, "open the drawer"], [5, "close it"]]
+    provenance = {"imported": {"annotations": {"task_index": runs}}}
+    episode = tiny_episode(0, length=12, instruction="open the drawer", provenance=provenance)
+    dataset = dataset_of(tmp_path / "two", [episode, tiny_episode(1, length=12)])
+    windows = Windows([Source(dataset=dataset)], WindowConfig(horizon_steps=1))
+    told = {
+        (int(batch["episode"][()]), int(batch["step"][()])): batch["instruction"] for batch in every_window(windows)
+    }
+    row = [each.episode_id for each in dataset.episodes()].index(episode.episode_id)
+    for (number, step), text in told.items():
+        expected = ("open the drawer" if step < 5 else "close it") if number == row else "put the disc on the table"
+        assert text == expected
