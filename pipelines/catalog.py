@@ -68,6 +68,36 @@ CATALOG: dict[str, Stage] = {
         # The starter's needs; a large model says how much more by its offload, and is given a card of its own.
         resources=Resources(gpu_memory_gb=8.0, memory_gb=3.0),
     ),
+    "detect": Stage(
+        call="judges.detection.detect:Detect",
+        config="judges.detection.config:DetectConfig",
+        reads=frozenset({"video", "instruction"}),
+        writes=frozenset({"label/box", "label/valid/{}", "provenance"}),
+        process="torch",
+        resources=Resources(gpu_memory_gb=4.0, memory_gb=2.0),
+    ),
+    "judge_model": Stage(
+        call="judges.vision_language.judge:JudgeByModel",
+        config="judges.vision_language.config:ModelConfig",
+        reads=frozenset({"video"}),
+        writes=frozenset({"verdicts"}),
+        process="torch",
+        resources=Resources(gpu_memory_gb=20.0, memory_gb=4.0),
+    ),
+    "judge_rules": Stage(
+        call="judges.rules.judge:JudgeByRules",
+        config="judges.rules.judge:RulesConfig",
+        reads=frozenset({"video"}),
+        writes=frozenset({"verdicts"}),
+    ),
+    "recaption": Stage(
+        call="judges.vision_language.recaption:Recaption",
+        config="judges.vision_language.recaption:RecaptionConfig",
+        reads=frozenset({"video"}),
+        writes=frozenset({"verdicts", "instruction", "provenance"}),
+        process="torch",
+        resources=Resources(gpu_memory_gb=20.0, memory_gb=4.0),
+    ),
     "multiply": Stage(
         call="generators.simulation.multiply:Multiply",
         config="generators.simulation.multiply_config:MultiplyConfig",

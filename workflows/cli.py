@@ -11,7 +11,19 @@ import typer
 
 from storage.errors import ConfigError, MissingFileError, PyramidError, UnknownNameError
 from workflows import watched
-from workflows.commands import data, importing, labels, machine, neural, policies, relabel, runs, simulation, subset
+from workflows.commands import (
+    data,
+    importing,
+    judging,
+    labels,
+    machine,
+    neural,
+    policies,
+    relabel,
+    runs,
+    simulation,
+    subset,
+)
 from workflows.current_run import current_root, how_to_go_on
 
 app = typer.Typer(
@@ -27,6 +39,7 @@ importing.add_to(data.app)
 subset.add_to(data.app)
 app.add_typer(simulation.app, name="sim")
 labels.add_to(app)
+judging.add_to(app, labels.evaluate)
 policies.add_to(app)
 neural.add_to(app, labels.fit)
 machine.add_to(app)

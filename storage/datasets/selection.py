@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from storage.atomic_files import json_bytes, read_json, write_whole
+from storage.datasets.duplicates import DUPLICATE, FARTHEST_BITS, duplicates
 from storage.datasets.verdicts import FAILURES_ONLY, Verdict, effective, verdicts_hash, verdicts_of
 from storage.errors import ConfigError, CorruptFileError, MissingFileError, SchemaVersionError, UnknownNameError
 
@@ -103,12 +104,13 @@ def make_selection(
             unjudged.append(episode_id)
         else:
             kept.append(episode_id)
-    best, late = _best(kept, by_episode, policy, people)
+    single, repeats = _without_duplicates(kept, by_episode, judges, policy, people)
+    best, late = _best(single, by_episode, policy, people)
     return Selection(
         name=name,
         policy=policy,
         episodes=tuple(best),
-        rejected={**rejected, **late},
+        rejected={**rejected, **repeats, **late},
         unjudged=tuple(unjudged),
         verdicts=verdicts_hash(verdicts),
     )
@@ -125,7 +127,7 @@ def _decide(
             if judge not in FAILURES_ONLY:
                 silent.append(judge)
             continue
-        passes = verdict.passes(policy.thresholds.get(judge))
+        passes = verdict.passes(None if judge == DUPLICATE else policy.thresholds.get(judge))
         if passes is False:
             reasons.append(f"{judge}: {verdict.reason or _shown(verdict, policy.thresholds.get(judge))}")
         elif passes is None and policy.unsure == "reject":
@@ -136,6 +138,29 @@ def _decide(
 def _shown(verdict: Verdict, threshold: float | None) -> str:
     bar = verdict.threshold if threshold is None else threshold
     return "failed" if verdict.score is None else f"score {verdict.score:.4g} against {bar}"
+
+
+def _without_duplicates(
+    kept: list[str],
+    found: Mapping[str, Mapping[str, Verdict]],
+    judges: Iterable[str],
+    policy: SelectionPolicy,
+    people: Mapping[str, bool],
+) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """`kept` without repeats, and their reasons. Of equal ones the first stays, or what a person accepted."""
+    if DUPLICATE not in judges:
+        return kept, {}
+    order = sorted(kept, key=lambda episode_id: not people.get(episode_id))
+    fingerprints = {
+        name: str(found[name][DUPLICATE].evidence.get("fingerprint", "")) for name in order if DUPLICATE in found[name]
+    }
+    bits = policy.thresholds.get(DUPLICATE, FARTHEST_BITS)
+    repeats: dict[str, tuple[str, ...]] = {
+        name: (f"{DUPLICATE}: repeats {other}",)
+        for name, other in duplicates(fingerprints, farthest_bits=bits).items()
+        if not people.get(name)
+    }
+    return [name for name in kept if name not in repeats], repeats
 
 
 def _best(

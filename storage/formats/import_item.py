@@ -29,12 +29,14 @@ _WHOLE_BYTES, _SAMPLE_BYTES = 1 << 20, 1 << 18
 class VideoOptions:
     """Folders of videos. With `files_are` "cameras" the files of one folder are cameras of one episode. `captions_file`
     holds one JSON object a line with "file" and a text under `caption_key` (by default "instruction", "caption",
-    "text" or "prompt"). `segment_s` cuts longer files into episodes of that many seconds (0: whole files)."""
+    "text" or "prompt"); without it csv tables and txt files are looked for, and with `captions_in_names` the file names
+    (GR00T-Dreams: "3_pick_up_the_cup.mp4"). `segment_s` cuts longer files into episodes of that many seconds."""
 
     files_are: Literal["episodes", "cameras"] = "episodes"
     camera: str = "view"
     captions_file: str = "captions.jsonl"
     caption_key: str = ""
+    captions_in_names: bool = False
     segment_s: float = 0.0
 
     def __post_init__(self) -> None:

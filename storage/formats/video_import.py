@@ -5,6 +5,7 @@ cameras of one episode) and a text; whatever else it says is kept in the provena
 `source_frame`, so that labels can be written beside sources whose frames may not be passed on.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,12 +20,13 @@ from storage.formats.import_item import ImportConfig, ImportItem, fingerprint
 from storage.formats.mapping.fates import Fate
 from storage.formats.untrusted.clean_names import clean_name, distinct
 from storage.formats.untrusted.json_lines import json_lines
+from storage.formats.video.captions import TEXT_KEYS, captions_in, unmatched
 from storage.formats.video.clip import Clip, read_clip
 from storage.formats.video.reader import VIDEO_SUFFIXES, VideoInfo, probe
 from storage.formats.video.writer import rate_fraction
 from storage.ids import content_id
 
-_CAPTION_KEYS = ("instruction", "caption", "text", "prompt")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,11 @@ def list_videos(root: Path, config: ImportConfig) -> list[ImportItem]:
     """
     folder = root if root.is_dir() else root.parent
     body = _body(config)
-    captions = read_captions(folder, config)
+    sources = _sources(root, folder, config)
+    captions = read_captions(folder, config, [source.name for source in sources])
     items: list[ImportItem] = []
     failure: InputError | None = None
-    for source in _sources(root, folder, config):
+    for source in sources:
         try:
             items += _items_of(folder, source, captions.get(source.name, {}), config)
         except InputError as error:
@@ -74,21 +77,31 @@ def _body(config: ImportConfig) -> Embodiment:
     return EMBODIMENTS.get(name) or Embodiment(name=name, description="Seen in videos only; no state and no action")
 
 
-def read_captions(folder: Path, config: ImportConfig) -> dict[str, dict[str, Any]]:
-    """File -> its row of the captions file, which need not exist unless it was named; raises CorruptFileError."""
+def read_captions(folder: Path, config: ImportConfig, sources: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """File -> its caption: of the captions file, which need not exist unless it was named, or else of what
+    `storage.formats.video.captions` finds for the files `sources`. Captions without a file are named in the log.
+    Raises CorruptFileError."""
     path = folder / config.videos.captions_file
-    if not path.is_file():
-        if config.videos.captions_file != "captions.jsonl":
-            raise MissingFileError(f"{path} is not there; captions_file names a file in the folder of the videos")
-        return {}
+    if path.is_file():
+        rows = _caption_lines(path)
+    elif config.videos.captions_file != "captions.jsonl":
+        raise MissingFileError(f"{path} is not there; captions_file names a file in the folder of the videos")
+    else:
+        rows = captions_in(folder, sources, names=config.videos.captions_in_names)
+    key = config.videos.caption_key
+    if key and (lacking := [name for name, row in rows.items() if key not in row]):
+        raise SchemaError(f"{path}: the caption of {lacking[0]} has no {key!r}; it has {', '.join(rows[lacking[0]])}")
+    if sources and (alone := unmatched(rows, sources)):
+        log.warning("%d captions speak of no video in %s, the first of %s", len(alone), folder, alone[0])
+    return rows
+
+
+def _caption_lines(path: Path) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for number, row in json_lines(path, "file"):
         if not isinstance(row["file"], str) or "\0" in row["file"]:
             raise CorruptFileError(f'{path}, line {number}: "file" must be the path of a video; got {row["file"]!r}')
         rows[str(Path(row["file"]))] = row
-        key = config.videos.caption_key
-        if key and key not in row:
-            raise SchemaError(f"{path}, line {number} has no {key!r}; it has {', '.join(row)}")
     return rows
 
 
@@ -210,5 +223,5 @@ def _length(item: ImportItem, clips: Mapping[str, Clip], tolerance: int) -> int:
 
 
 def _text(caption: Mapping[str, Any], config: ImportConfig) -> str:
-    keys: Sequence[str] = (config.videos.caption_key,) if config.videos.caption_key else _CAPTION_KEYS
+    keys: Sequence[str] = (config.videos.caption_key,) if config.videos.caption_key else TEXT_KEYS
     return next((str(caption[key]) for key in keys if caption.get(key)), "")

@@ -15,6 +15,11 @@ CLIP_WIDTH_PX = 256
 
 
 def clip_data_uri(frames: Frames, *, rate_hz: float) -> str:
+    """The mp4 of `clip_bytes` in a data URI."""
+    return "data:video/mp4;base64," + base64.b64encode(clip_bytes(frames, rate_hz=rate_hz)).decode()
+
+
+def clip_bytes(frames: Frames, *, rate_hz: float) -> bytes:
     """An H.264 mp4 of at most CLIP_FRAMES frames, evenly drawn and played in the clip's own time."""
     stride = -(-len(frames) // CLIP_FRAMES)
     buffer = io.BytesIO()
@@ -28,7 +33,7 @@ def clip_data_uri(frames: Frames, *, rate_hz: float) -> str:
             resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(resized, format="rgb24")))
         container.mux(stream.encode(None))
-    return "data:video/mp4;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
 
 
 def _even_size(frames: Frames) -> tuple[int, int]:

@@ -1,0 +1,45 @@
+"""What a rule is: one measure of a clip, with the threshold beyond which a clip fails."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from judges.rules.clip import Clip
+from storage.datasets.verdicts import Better, Verdict
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The score of a clip, what to tell people should it fail, and evidence such as frame numbers."""
+
+    score: float
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """`measure` scores a clip; it passes at `threshold` and on the `better` side of it. Raise `version` when the same
+    clip gets another score."""
+
+    name: str
+    measure: Callable[[Clip], Measured]
+    threshold: float
+    better: Better = "lower"
+    version: int = 1
+
+    def verdict(self, clip: Clip, threshold: float | None = None) -> Verdict:
+        """The verdict about a clip, with another threshold where one is given."""
+        bar = self.threshold if threshold is None else threshold
+        found = self.measure(clip)
+        passed = found.score <= bar if self.better == "lower" else found.score >= bar
+        return Verdict(
+            judge=self.name,
+            version=self.version,
+            passed=passed,
+            score=round(found.score, 5),
+            threshold=bar,
+            better=self.better,
+            reason="" if passed else found.reason,
+            evidence={"camera": clip.camera, **found.evidence},
+        )
