@@ -76,6 +76,14 @@ CATALOG: dict[str, Stage] = {
         process="torch",
         resources=Resources(gpu_memory_gb=4.0, memory_gb=2.0),
     ),
+    "judge_execution": Stage(
+        call="workflows.judge_execution:PlayAndJudge",
+        config="judges.execution:ExecutionConfig",
+        reads=frozenset({"action/{}"}),
+        writes=frozenset({"verdicts"}),
+        process="simulation",
+        resources=Resources(memory_gb=1.5),
+    ),
     "judge_model": Stage(
         call="judges.vision_language.judge:JudgeByModel",
         config="judges.vision_language.config:ModelConfig",
