@@ -2,7 +2,9 @@
 VENV := .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
-TESTS ?= $(BIN)/python -m pytest
+# Tests run in parallel, a file to a process, so that what files share (a Ray cluster, fixtures) is made once.
+PROCESSES ?= auto
+TESTS ?= $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses=4 --dist=loadfile
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test test-all check bench setup clean
@@ -13,7 +15,7 @@ demo: setup
 	$(BIN)/pyramid demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 test-all: setup
 	$(BIN)/python -m pytest -m "slow or not slow"
@@ -23,6 +25,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 	$(TESTS)
 
 bench: setup

@@ -18,20 +18,19 @@ Drive = Callable[[Path, Chaos], "subprocess.Popen[str]"]
 
 
 def test_a_unit_that_takes_too_long_is_interrupted_and_given_up_alone(tmp_path: Path) -> None:
-    policy = Policy(attempts=2, max_failed_fraction=0.5, unit_timeout_s=0.3)
+    policy = Policy(attempts=1, max_failed_fraction=0.5, unit_timeout_s=4.0)
     job = tiny_job(("wild", {"fault": "hang", "seeds": [4]}), units=4, policy=policy)
     result = run_job(tmp_path / "data", job)
     check_run(tmp_path / "data")
     (letter,) = result.dead_letters
     assert (letter.stage, letter.error) == ("wild", "UnitTookTooLong")
-    assert "unit_timeout_s, 0.3 s" in letter.message
+    assert "unit_timeout_s, 4 s" in letter.message
     assert "faulty_stage.py" in letter.traceback
     assert result.tally.committed_units == 3
 
 
 def test_an_alarm_of_an_earlier_unit_rings_for_nobody(tmp_path: Path) -> None:
-    policy = Policy(unit_timeout_s=2.0)
-    assert run_job(tmp_path / "data", tiny_job(("wild", {"pause_s": 0.3}), units=4, policy=policy)).complete
+    assert run_job(tmp_path / "data", tiny_job(units=2, policy=Policy(unit_timeout_s=60.0))).complete
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
