@@ -34,10 +34,10 @@ from storage.outcomes import Kept, Outcome
 
 THRESHOLDS: Mapping[str, float] = {
     "still": 0.6,
-    "jerk": 2.2,
+    "jerk": 2.6,
     "saturated": 0.3,
     "constant": 0.9,
-    "outlier": 0.02,
+    "outlier": 0.03,
     "action_vs_state": 0.25,
     "clock_jitter": 0.5,
 }
@@ -101,14 +101,15 @@ class JudgeQuality:
             yield self._below("action_vs_state", error, f"the state stays {error:.0%} of the range from its target")
 
     def _of_vectors(self, episode: Episode) -> Iterator[Verdict]:
-        vectors = [
-            numbers_of(episode.arrays[name]) for name in ("state", "action/ground_truth") if name in episode.arrays
-        ]
+        names = [name for name in ("state", "action/ground_truth") if name in episode.arrays]
+        vectors = {name: numbers_of(episode.arrays[name]) for name in names}
         if not vectors:
             return
-        still = min(still_share(rows) for rows in vectors)
+        still = min(still_share(rows) for rows in vectors.values())
         yield self._below("still", still, f"nothing moves in {still:.0%} of the steps")
-        share, step = max(outlier_share(rows) for rows in vectors)
+        body = embodiment(episode.embodiment)
+        layouts = {"state": body.state, "action/ground_truth": body.action}
+        share, step = max(outlier_share(rows, layouts[name]) for name, rows in vectors.items())
         yield self._below(
             "outlier", share, f"{share:.1%} of the steps jump, first at step {step}", {"first_step": step}
         )

@@ -13,6 +13,8 @@ from storage.embodiment import Layout
 Rows = NDArray[np.float64]
 _TINY = 1e-9
 _ROBUST_SIGMA = 1.4826
+_FEW_VALUES = 8
+_WIDE = 0.2
 
 
 def still_share(rows: Rows, *, moved: float = 1e-3) -> float:
@@ -39,11 +41,8 @@ def jerkiness(rows: Rows) -> float:
 
 def saturated_share(rows: Rows, layout: Layout) -> tuple[float, int]:
     """(largest share of steps in which a dimension sits at its own extreme and the one before did too, that dimension);
-    grippers and constant dimensions, which do that by nature, are left out."""
-    free = np.ptp(rows, axis=0) > _TINY
-    for part, span in layout:
-        if part.quantity == "gripper":
-            free[span] = False
+    grippers, hands and dimensions of few values, which do that by nature, are left out."""
+    free = _moved_smoothly(rows, layout)
     if not free.any() or len(rows) < 2:
         return 0.0, -1
     at_end = (rows == rows.min(axis=0)) | (rows == rows.max(axis=0))
@@ -59,17 +58,30 @@ def constant_share(rows: Rows) -> tuple[float, list[int]]:
     return len(still) / rows.shape[1], still.tolist()
 
 
-def outlier_share(rows: Rows, *, sigmas: float = 12.0) -> tuple[float, int]:
+def outlier_share(rows: Rows, layout: Layout, *, sigmas: float = 12.0) -> tuple[float, int]:
     """(share of steps with a jump between neighbours of more than `sigmas` robust deviations of the jumps of its
-    dimension, the first such step or -1)."""
+    dimension and a fifth of its range, the first such step or -1); grippers, hands and dimensions of few values, which
+    are switched, are left out."""
     if len(rows) < 4:
         return 0.0, -1
     jumps = np.diff(rows, axis=0)
     spread = _ROBUST_SIGMA * np.median(np.abs(jumps - np.median(jumps, axis=0)), axis=0)
-    floor = 0.02 * np.ptp(rows, axis=0)
-    wild = (np.abs(jumps) > np.maximum(sigmas * spread, floor)) & (spread > _TINY)
+    floor = _WIDE * np.ptp(rows, axis=0)
+    wild = (np.abs(jumps) > np.maximum(sigmas * spread, floor)) & _moved_smoothly(rows, layout)
     steps = np.flatnonzero(wild.any(axis=1))
     return len(steps) / len(jumps), int(steps[0]) + 1 if len(steps) else -1
+
+
+def _moved_smoothly(rows: Rows, layout: Layout) -> NDArray[np.bool_]:
+    """Which dimensions are neither grippers nor hands and take more than a few values: the others are switched, or
+    never move."""
+    ordered = np.sort(rows, axis=0)
+    distinct = (np.diff(ordered, axis=0) > _TINY).sum(axis=0) + 1
+    continuous: NDArray[np.bool_] = distinct > _FEW_VALUES
+    for part, span in layout:
+        if part.quantity in ("gripper", "hand"):
+            continuous[span] = False
+    return continuous
 
 
 def follow_error(state: Rows, action: Rows) -> float:

@@ -13,6 +13,7 @@ from pipelines.catalog import CATALOG
 from pipelines.run_job import run_job
 from pipelines.testing.stage_contract import check_stage
 from storage.datasets.dataset import Dataset
+from storage.embodiment import Layout
 from storage.errors import ConfigError
 from storage.testing import tiny_episode, write_unit
 from workflows.quality import quality_job, quality_summary
@@ -43,7 +44,7 @@ def test_a_good_episode_has_nothing_against_it() -> None:
 
 def _jump(rows: np.ndarray) -> np.ndarray:
     out = rows.copy()
-    out[[20, 40], 3] += 5
+    out[[20, 40], 3] += 5  # a joint of the left arm
     return out
 
 
@@ -83,7 +84,7 @@ def test_a_saturated_action_is_found_and_a_gripper_is_not() -> None:
 
 def test_measures_do_not_depend_on_units() -> None:
     rows = _smooth(1).astype(np.float64)
-    for measure in (still_share, jerkiness, lambda its: outlier_share(its)[0]):
+    for measure in (still_share, jerkiness, lambda its: outlier_share(its, Layout())[0]):
         assert measure(rows) == pytest.approx(measure(rows * 1000))
 
 
