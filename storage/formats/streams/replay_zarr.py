@@ -23,6 +23,7 @@ from storage.formats.import_item import ImportConfig
 from storage.formats.mapping.column_map import Piece
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream
+from storage.formats.untrusted.limits import LIMITS
 
 _LOG = logging.getLogger(__name__)
 _POSE = ("eef_pos", "eef_rot_axis_angle", "gripper_width")
@@ -63,6 +64,11 @@ def _ends(path: Path, group: Any) -> list[int]:
     if ends.ndim != 1 or ends.dtype.kind not in "iu" or not len(ends) or (np.diff(ends, prepend=0) <= 0).any():
         raise SchemaError(
             f"{path}: meta/episode_ends must rise from one episode to the next; got {ends[:8].tolist()} ..."
+        )
+    steps = max((int(group[f"data/{name}"].shape[0]) for name in group["data"].array_keys()), default=0)
+    if int(ends[-1]) > steps or len(ends) > LIMITS.objects:
+        raise CorruptFileError(
+            f"{path}: meta/episode_ends has {len(ends)} episodes up to step {int(ends[-1])}; the data have {steps} steps"
         )
     return [int(end) for end in ends]
 

@@ -18,6 +18,7 @@ _OF_CONTENT = (
     LookupError,
     AttributeError,
     ArithmeticError,
+    SystemError,  # numcodecs, for a chunk of an absurd size
     RuntimeError,  # also RecursionError, and h5py's
     AssertionError,
     MemoryError,
