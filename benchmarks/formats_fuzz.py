@@ -1,7 +1,7 @@
 """Foreign formats under damage: random bytes changed in tiny files of every reader, each input in a watched process.
 
-What counts: an error that is not one of ours (a traceback), a crash of the interpreter, an input that takes over 10 s, a
-process over 1 GB. `python -m benchmarks formats_fuzz` takes 30 minutes, `--quick` one.
+What counts: an error that is not one of ours (a traceback), a crash of the interpreter, an input that takes over 10
+s, a process over 1 GB. `python -m benchmarks formats_fuzz` takes 30 minutes, `--quick` one.
 """
 
 import json

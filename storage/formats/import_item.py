@@ -5,9 +5,11 @@ Items are planned once, on the driver, from headers and metadata alone; the work
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -194,16 +196,27 @@ def fingerprint(path: Path) -> str:
     """A hash of a file's content, hexadecimal, "" where there is no file. Of a larger one (above 1 MiB) the length and
     the first and last 256 KiB are hashed, where mp4, parquet and HDF5 keep their tables of contents."""
     try:
-        with path.open("rb") as file:
-            length = file.seek(0, 2)
-            file.seek(0)
-            digest = hashlib.sha256(str(length).encode())
-            if length <= _WHOLE_BYTES:
-                digest.update(file.read())
-            else:
-                digest.update(file.read(_SAMPLE_BYTES))
-                file.seek(-_SAMPLE_BYTES, 2)
-                digest.update(file.read())
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            return ""
+        # A small file is read whole each time: it may change twice within one tick of the clock of a disk.
+        read = _fingerprint.__wrapped__ if about.st_size <= _WHOLE_BYTES else _fingerprint
+        return read(path, about.st_mtime_ns, about.st_size)
     except (FileNotFoundError, NotADirectoryError):
         return ""
+
+
+# Many episodes of LeRobot v3.0 share a file, and each asks whether it has changed.
+@lru_cache(maxsize=64)
+def _fingerprint(path: Path, changed_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        length = file.seek(0, 2)
+        file.seek(0)
+        digest = hashlib.sha256(str(length).encode())
+        if length <= _WHOLE_BYTES:
+            digest.update(file.read())
+        else:
+            digest.update(file.read(_SAMPLE_BYTES))
+            file.seek(-_SAMPLE_BYTES, 2)
+            digest.update(file.read())
     return digest.hexdigest()[:32]

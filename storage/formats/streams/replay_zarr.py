@@ -68,7 +68,8 @@ def _ends(path: Path, group: Any) -> list[int]:
     steps = max((int(group[f"data/{name}"].shape[0]) for name in group["data"].array_keys()), default=0)
     if int(ends[-1]) > steps or len(ends) > LIMITS.objects:
         raise CorruptFileError(
-            f"{path}: meta/episode_ends has {len(ends)} episodes up to step {int(ends[-1])}; the data have {steps} steps"
+            f"{path}: meta/episode_ends has {len(ends)} episodes up to step {int(ends[-1])}; the data have {steps} "
+            "steps"
         )
     return [int(end) for end in ends]
 

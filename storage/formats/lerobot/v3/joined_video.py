@@ -63,7 +63,7 @@ def _join(parts: Sequence[Path], steps: Sequence[int], target: Path, rate: Fract
         for part, count in zip(parts, steps, strict=True):
             with av.open(str(part)) as source:
                 if stream is None:
-                    stream = container.add_stream_from_template(source.streams.video[0])
+                    stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
                     stream.time_base = 1 / rate
                 offset = int(first / rate / source.streams.video[0].time_base)
                 for packet in source.demux(source.streams.video[0]):

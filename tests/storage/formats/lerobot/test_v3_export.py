@@ -18,6 +18,7 @@ from storage.formats.lerobot.exporter import LeRobotExport, export_lerobot
 from storage.formats.testing import tiny_lerobot
 from storage.formats.testing.lerobot_v3 import tiny_lerobot_v3
 from storage.formats.video.reader import presentation_times
+from storage.formats.video.writer import VideoCoding
 from storage.testing import tiny_episode
 
 V3 = LeRobotExport(version="v3.0")
@@ -142,3 +143,13 @@ def test_keys_and_names_of_an_so_arm_come_back(tmp_path: Path) -> None:
 def test_another_version_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown version of LeRobot 'v9'"):
         LeRobotExport(version="v9")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+def test_either_codec_is_joined_without_encoding_twice(tmp_path: Path, codec: Any) -> None:
+    coding = VideoCoding(codec=codec, crf=20)
+    episodes = [tiny_episode(seed, length=5, size_px=(64, 64)) for seed in range(3)]
+    export_lerobot(episodes, tmp_path / "out", LeRobotExport(version="v3.0", video=coding))
+    for one, other in zip(episodes, _import(tmp_path / "out"), strict=True):
+        error = np.square(one.cameras["front"].decode().astype(float) - other.cameras["front"].decode()).mean()
+        assert 10 * np.log10(255**2 / error) > 28
