@@ -3,6 +3,7 @@
 from workflows.steps import (
     dream,
     fit_video,
+    fit,
     generate,
     import_data,
     judge,
@@ -23,6 +24,7 @@ STEPS: dict[str, StepKind] = {
     "import": import_data.STEP,
     "fit_video": fit_video.STEP,
     "dream": dream.STEP,
+    "fit": fit.STEP,
     "label": label.STEP,
     "judge": judge.STEP,
     "stages": stages.STEP,
