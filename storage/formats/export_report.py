@@ -1,8 +1,10 @@
 """What every export shares: a target that appears whole or not at all, groups of equal episodes, and the report."""
 
 import logging
+import os
 import re
 import shutil
+import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,17 +37,27 @@ class ExportReport:
 def staged(target: Path) -> Iterator[Path]:
     """A folder beside `target` to write into; it is removed afterwards, so move out what is to stay.
 
-    Raises AlreadyWrittenError when `target` is there and is not an empty folder.
+    Folders of exports to `target` that were killed on this machine are removed first. Raises AlreadyWrittenError when `target` is there and is not an empty folder.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise AlreadyWrittenError(f"{target} is there already; remove it or export to another path")
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.with_name(f".{target.name}.partial-{uuid.uuid4().hex[:12]}")
+    _remove_dead_exports(target)
+    folder = target.with_name(f".{target.name}.partial-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}")
     folder.mkdir()
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_dead_exports(target: Path) -> None:
+    """Remove what exports to `target` left behind whose process, on this machine, is no more."""
+    mine = re.escape(f".{target.name}.partial-{socket.gethostname()}-")
+    for path in target.parent.iterdir():
+        match = re.fullmatch(rf"{mine}(\d+)-[0-9a-f]{{12}}", path.name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def publish(staged_path: Path, target: Path) -> Path:
