@@ -37,7 +37,8 @@ class ExportReport:
 def staged(target: Path) -> Iterator[Path]:
     """A folder beside `target` to write into; it is removed afterwards, so move out what is to stay.
 
-    Folders of exports to `target` that were killed on this machine are removed first. Raises AlreadyWrittenError when `target` is there and is not an empty folder.
+    Folders of exports to `target` that were killed on this machine are removed first. Raises AlreadyWrittenError when
+    `target` is there and is not an empty folder.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise AlreadyWrittenError(f"{target} is there already; remove it or export to another path")
