@@ -85,4 +85,4 @@ def episodes_hash(root: Path, selection: str) -> str:
     return content_id(sorted(episodes), sorted(dataset.units()) if dataset.selected is None else selection)
 
 
-STEP = PlainStep(config=FitStep, work=run_fit)
+STEP = PlainStep(config=FitStep, work=run_fit, reads_data=True)
