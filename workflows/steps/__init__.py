@@ -2,8 +2,9 @@
 
 from workflows.steps import (
     dream,
-    fit_video,
+    evaluate,
     fit,
+    fit_video,
     generate,
     import_data,
     judge,
@@ -27,6 +28,7 @@ STEPS: dict[str, StepKind] = {
     "fit": fit.STEP,
     "label": label.STEP,
     "judge": judge.STEP,
+    "evaluate": evaluate.STEP,
     "stages": stages.STEP,
     "statistics": statistics.STEP,
     "read_batches": read_batches.STEP,

@@ -1,18 +1,42 @@
 """`fit`: a model is fitted to episodes that earlier steps made, as an artifact of the run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from pipelines.job import with_dataset
+from storage.atomic_files import write_whole
 from storage.errors import ConfigError, UnknownNameError
 from workflows import fit_and_evaluate
 from workflows.artifacts import artifact
 from workflows.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
-FITTERS: Mapping[str, Callable[..., str]] = {"idm": fit_and_evaluate.fit_idm, "lapa": fit_and_evaluate.fit_lapa}
-"""Kind of model -> what fits it: (data sets, output folder, preset, steps, settings, selection) -> one line."""
+
+def fit_policy(
+    datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any], selection: str
+) -> str:
+    """Fit the shared model. `settings` are a training recipe, in which "@dataset" stands for the run's data set; with
+    `mixture: {sources: ...}` those are trained on in place of the whole data set."""
+    from workflows.training import fit_groot
+
+    recipe = output / "settings.yaml"
+    write_whole(recipe, yaml.safe_dump(with_dataset(dict(settings), datasets[0])).encode())
+    own = "sources" in settings.get("mixture", {})
+    if own and selection:
+        raise ConfigError("a fit of groot with sources of its own names selections there, not by of or selection")
+    return fit_groot([] if own else datasets, output, preset=preset, recipe=recipe, steps=steps, selection=selection)
+
+
+FITTERS: Mapping[str, Callable[..., str]] = {
+    "idm": fit_and_evaluate.fit_idm,
+    "lapa": fit_and_evaluate.fit_lapa,
+    "groot": fit_policy,
+}
+"""Kind of model -> what fits it: (data sets, output folder, preset, steps, settings, selection) -> lines for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +70,12 @@ class FitStep:
 def run_fit(context: RunContext, step: FitStep) -> str:
     """Fit, or take the model that was fitted to the same before."""
     selection = select_jobs(context.root, f"for-{step.artifact}", step.of) if step.of else step.selection
-    inputs = {"episodes": episodes_hash(context.root, selection), "seed": context.seed, **asdict(step)}
+    inputs = {
+        "episodes": episodes_hash(context.root, selection),
+        "labels": labels_hash(context.root) if step.kind == "groot" else "",
+        "seed": context.seed,
+        **asdict(step),
+    }
 
     def make(folder: Path) -> str:
         settings = {"preset": step.preset, "steps": step.steps, "settings": step.settings, "selection": selection}
@@ -83,6 +112,18 @@ def episodes_hash(root: Path, selection: str) -> str:
     dataset = Dataset.open(root, selection=selection)
     episodes = dataset.index.row_of_episode if dataset.selected is None else dataset.selected
     return content_id(sorted(episodes), sorted(dataset.units()) if dataset.selected is None else selection)
+
+
+def labels_hash(root: Path) -> str:
+    """What the labels of the data set are known by: their units, and the settings and models that made them."""
+    from storage.datasets.manifest import read_manifests
+    from storage.datasets.unit_paths import sinks_of
+    from storage.ids import content_id
+
+    sinks = [sink for sink in sinks_of(root) if sink.is_labels]
+    return content_id(
+        [(sink.name, [(each.unit_id, each.config_hash) for each in read_manifests(sink)]) for sink in sinks]
+    )
 
 
 STEP = PlainStep(config=FitStep, work=run_fit, reads_data=True)
