@@ -183,11 +183,14 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--every", type=int, default=1, help="take every so many of the episodes")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
-    drawn = load(sorted(given.clips.glob(f"*-{TRAINING_SEED}-*.npy")))
-    fit(drawn, make(given.detector), given.output, steps=given.steps, minutes=given.minutes)
+    drawn = load(sorted(given.clips.glob(f"*-{TRAINING_SEED}-*.npy")))[:: given.every]
+    model = make(given.detector)
+    fit(drawn, model, given.output, steps=given.steps, minutes=given.minutes, batch_size=given.batch_size)
 
 
 if __name__ == "__main__":
