@@ -5,22 +5,22 @@ rules let pass, new captions for what the model refuses, and the selection.
 """
 
 import json
-from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.job import Policy
 from pipelines.run_job import run_job
 from storage.atomic_files import write_whole
 from storage.datasets.dataset import Dataset
 from storage.datasets.manifest import read_manifests
-from storage.datasets.merge import merge
 from storage.datasets.selection import Selection, SelectionPolicy
 from storage.datasets.unit_paths import Sink, sinks_of
 from storage.errors import ConfigError, WorkFailedError
 from storage.formats.import_item import ImportConfig, VideoOptions
 from storage.formats.import_stage import list_items
+from workflows.report.verdicts import saved_calls
 from workflows.run_context import RunContext
 from workflows.selecting import select_episodes, selection_text
 from workflows.steps.import_data import ImportStep, import_job, imported
@@ -67,12 +67,14 @@ class FilterConfig:
 def run_filter(context: RunContext, config: FilterConfig) -> Iterator[str]:
     """Run the job; gives one line for people after each step. Raises WorkFailedError where clips stay unjudged."""
     too_long: list[dict[str, Any]] = []
+    names: dict[str, str] = {}
     if not (config.source / "dataset.json").is_file():
-        too_long = yield from _import(context, config)
+        too_long, names = yield from _import(context, config)
     elif config.source.resolve() != context.root.resolve():
-        if not (context.root / "dataset.json").exists():
-            merge([config.source], context.root, name=context.root.name)
-        yield f"took over {len(Dataset.open(context.root))} episodes of {config.source}"
+        raise ConfigError(
+            f"{config.source} is a data set: verdicts are added to it where it lies, so leave out --output (or copy it"
+            f" first); got --output {context.root}"
+        )
     steps = [JudgeStep(kind="rules")]
     if config.model:
         steps.append(JudgeStep(kind="model", settings=config.model_settings()))
@@ -83,8 +85,8 @@ def run_filter(context: RunContext, config: FilterConfig) -> Iterator[str]:
     labels = ("recaption",) if _holds(context.root, "recaption") else ()
     policy = SelectionPolicy(**{**asdict(config.policy), "labels": (*config.policy.labels, *labels)})
     selection = select_episodes(context.root, config.name, policy)
-    write_rejects(context.root, selection, too_long)
-    yield saved_calls(context.root)
+    write_rejects(context.root, selection, too_long, names)
+    yield saved(context.root)
     yield selection_text(selection)
     yield f"reasons of every reject: {context.root / REJECTS}"
     if selection.unjudged:
@@ -94,8 +96,10 @@ def run_filter(context: RunContext, config: FilterConfig) -> Iterator[str]:
         )
 
 
-def _import(context: RunContext, config: FilterConfig) -> Generator[str, None, list[dict[str, Any]]]:
-    """Import the videos of a folder that are not too long; gives the records of those that are."""
+def _import(
+    context: RunContext, config: FilterConfig
+) -> Generator[str, None, tuple[list[dict[str, Any]], dict[str, str]]]:
+    """Import the videos of a folder that are not too long; gives the records of those that are, and the clips' names."""
     videos = VideoOptions(
         captions_in_names=config.captions_in_names,
         caption_key=config.caption_key,
@@ -118,16 +122,19 @@ def _import(context: RunContext, config: FilterConfig) -> Generator[str, None, l
         episodes_per_unit=UNITS,
         **about,
     )
-    yield imported(step, run_job(context.root, import_job(context, step), context.options))
+    # A clip that cannot be read is a reject like any other, however many there are.
+    job = replace(import_job(context, step), policy=Policy(max_failed_fraction=1.0))
+    yield imported(step, run_job(context.root, job, context.options))
     if mute := [text for text in Dataset.open(context.root).instructions() if not text]:
         yield f"{len(mute)} clips have no caption: rules judge them, and no model is asked whether they follow one"
-    return [
+    records = [
         {
             "clip": item["name"],
             "reasons": [f"length: {item['length'] / rates[id(item)]:.0f} s; expected at most {config.longest_s:g} s"],
         }
         for item in long
     ]
+    return records, {str(item["episode_id"]): str(item["name"]) for item in items}
 
 
 def _fraction(text: str) -> float:
@@ -142,14 +149,17 @@ def _holds(root: Path, label: str) -> bool:
     return sink is not None and any(manifest.shard is not None for manifest in read_manifests(sink))
 
 
-def write_rejects(root: Path, selection: Selection, before: list[dict[str, Any]]) -> Path:
-    """Write why each clip that is not selected is not: one JSON line each. `before` are those that were never read."""
+def write_rejects(
+    root: Path, selection: Selection, before: list[dict[str, Any]], names: Mapping[str, str] | None = None
+) -> Path:
+    """Write why each clip that is not selected is not: one JSON line each. `before` are those that were never read,
+    `names` what clips are called where the data set does not say it."""
     lines, unjudged = list(before), set(selection.unjudged)
     for manifest in read_manifests(Sink(root)):
         lines += [
             {
                 "episode_id": drop.episode_id,
-                "clip": drop.detail.get("name", ""),
+                "clip": drop.detail.get("name") or (names or {}).get(drop.episode_id, ""),
                 "reasons": [f"{drop.reason}: {drop.detail.get('message', '')}"],
             }
             for drop in manifest.dropped
@@ -171,15 +181,9 @@ def _clip_of(record: Mapping[str, Any]) -> str:
     return str(next(iter(cameras.values()), ""))
 
 
-def saved_calls(root: Path) -> str:
-    """How many of the episodes never cost a call of a model, because cheaper judges had rejected them."""
-    counts: Counter[str] = Counter()
-    for sink in sinks_of(root):
-        if sink.name == "labels/model":
-            for manifest in read_manifests(sink):
-                counts["asked"] += max(0, len(manifest.episodes) - len(manifest.dropped))
-                counts.update(drop.reason for drop in manifest.dropped)
-    if not counts:
-        return "no model was asked"
-    spared = counts["rejected before"]
-    return f"the rules spared the model {spared} of {spared + counts['asked']} clips"
+def saved(root: Path) -> str:
+    """How many of the clips never cost a call of a model, because cheaper judges had rejected them."""
+    lines = [
+        f"the rules spared the model {spared} of {spared + asked} clips" for spared, asked in saved_calls(root).values()
+    ]
+    return "; ".join(lines) or "no model was asked"

@@ -19,6 +19,7 @@ from workflows.report.clips import clip_data_uri
 from workflows.report.collect import Contents, collect
 from workflows.report.config import ReportConfig
 from workflows.report.plots import episode_plots, pyramid
+from workflows.report.verdicts import judged, verdict_lines
 
 SEARCHABLE_EPISODES = 2000
 TRAINING_READ_FILE = "training_read.json"
@@ -64,6 +65,7 @@ def _page(dataset: Dataset, contents: Contents, config: ReportConfig) -> dict[st
         "rejects": contents.rejects,
         "dead_letters": contents.dead_letters,
         "labels": contents.labels,
+        "judged": judged(dataset.root),
         "stages": contents.stages,
         "training_read": read_json(training) if training.exists() else None,
         "statistics": list(_statistics(dataset)),
@@ -117,6 +119,8 @@ def _card(dataset: Dataset, episode: Episode) -> dict[str, Any]:
         "length": episode.length,
         "rate": f"{episode.rate_hz:g}",
         "instruction": episode.instruction,
+        "original_instruction": episode.original_instruction,
+        "verdicts": verdict_lines(episode),
         "clips": clips,
         "plots": episode_plots(episode, state=layouts[0], action=layouts[1]),
         "provenance": json.dumps(_plain(episode.provenance), indent=2),

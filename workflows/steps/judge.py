@@ -34,12 +34,13 @@ class JudgeStep:
     """Verdicts of one kind of judge as the sidecar `labels/<name>` (by default the kind's own name).
 
     `labels` are the sidecars whose verdicts and labels the judge sees, () for the usual ones: what the rules reject
-    costs no model. `settings` go to the stage.
+    costs no model. `embodiments` limits it to units of these, () for all that have video. `settings` go to the stage.
     """
 
     kind: Literal["rules", "model", "recaption", "execution"]
     name: str = ""
     labels: tuple[str, ...] = ()
+    embodiments: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,7 +53,7 @@ def judge_job(context: RunContext, step: JudgeStep) -> Job:
     there = {sink.name.removeprefix("labels/") for sink in sinks_of(context.root) if sink.is_labels}
     labels = step.labels or tuple(name for name in _READS[step.kind] if name in there)
     dataset = Dataset.open(context.root, labels=labels)
-    units = [unit for unit in dataset.units() if any(name.startswith("video/") for name in dataset.fields(unit))]
+    units = [unit for unit in dataset.units() if _wanted(dataset, unit, step)]
     if not units:
         raise ConfigError(f"{context.root} has no episodes with video to judge; import or generate some first")
     return Job(
@@ -63,6 +64,13 @@ def judge_job(context: RunContext, step: JudgeStep) -> Job:
         seed=context.seed,
         provides=fields_of(dataset, units),
     )
+
+
+def _wanted(dataset: Dataset, unit: str, step: JudgeStep) -> bool:
+    first, _ = dataset.index.rows_of_unit[unit]
+    body = dataset.index.table["embodiment"][first].as_py()
+    seen = any(name.startswith("video/") for name in dataset.fields(unit))
+    return seen and (not step.embodiments or body in step.embodiments)
 
 
 def judged(step: JudgeStep, result: JobResult) -> str:
