@@ -27,6 +27,8 @@ from workflows.steps.import_data import ImportStep, import_job, imported
 from workflows.steps.judge import JudgeStep, judge_job, judged
 
 REJECTS = "rejects.jsonl"
+Rejects = list[dict[str, Any]]
+"""Clips that are not kept: their names and the reasons."""
 LONGEST_S = 120.0
 UNITS = 16
 
@@ -66,7 +68,7 @@ class FilterConfig:
 
 def run_filter(context: RunContext, config: FilterConfig) -> Iterator[str]:
     """Run the job; gives one line for people after each step. Raises WorkFailedError where clips stay unjudged."""
-    too_long: list[dict[str, Any]] = []
+    too_long: Rejects = []
     names: dict[str, str] = {}
     if not (config.source / "dataset.json").is_file():
         too_long, names = yield from _import(context, config)
@@ -96,10 +98,8 @@ def run_filter(context: RunContext, config: FilterConfig) -> Iterator[str]:
         )
 
 
-def _import(
-    context: RunContext, config: FilterConfig
-) -> Generator[str, None, tuple[list[dict[str, Any]], dict[str, str]]]:
-    """Import the videos of a folder that are not too long; gives the records of those that are, and the clips' names."""
+def _import(context: RunContext, config: FilterConfig) -> Generator[str, None, tuple[Rejects, dict[str, str]]]:
+    """Import the videos of a folder that are not too long; gives the records of those that are, and all names."""
     videos = VideoOptions(
         captions_in_names=config.captions_in_names,
         caption_key=config.caption_key,
@@ -149,9 +149,7 @@ def _holds(root: Path, label: str) -> bool:
     return sink is not None and any(manifest.shard is not None for manifest in read_manifests(sink))
 
 
-def write_rejects(
-    root: Path, selection: Selection, before: list[dict[str, Any]], names: Mapping[str, str] | None = None
-) -> Path:
+def write_rejects(root: Path, selection: Selection, before: Rejects, names: Mapping[str, str] | None = None) -> Path:
     """Write why each clip that is not selected is not: one JSON line each. `before` are those that were never read,
     `names` what clips are called where the data set does not say it."""
     lines, unjudged = list(before), set(selection.unjudged)
