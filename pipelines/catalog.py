@@ -98,6 +98,11 @@ CATALOG: dict[str, Stage] = {
         reads=frozenset({"video"}),
         writes=frozenset({"verdicts"}),
     ),
+    "reviewed_captions": Stage(
+        call="judges.reviewed_captions:ReviewedCaptions",
+        config="judges.reviewed_captions:ReviewedCaptionsConfig",
+        writes=frozenset({"instruction"}),
+    ),
     "recaption": Stage(
         call="judges.vision_language.recaption:Recaption",
         config="judges.vision_language.recaption:RecaptionConfig",

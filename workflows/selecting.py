@@ -1,21 +1,49 @@
 """Making selections: what `pyramid data select`, `pyramid filter` and recipes share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from judges.reviewed_captions import captions_of
+from pipelines.job import Job
+from pipelines.read_unit import fields_of, label_units
+from pipelines.run_job import run_job
 from storage.datasets.dataset import Dataset
 from storage.datasets.reviews import people_of
 from storage.datasets.selection import Selection, SelectionPolicy, make_selection, write_selection
 from storage.errors import ConfigError
+from storage.ids import content_id
 
 
 def select_episodes(dataset: Path, name: str, policy: SelectionPolicy) -> Selection:
-    """Make the selection `name` of a data set from its verdicts and from what people decided, and write it."""
+    """Make the selection `name` of a data set from its verdicts and from what people decided, and write it. Captions
+    that people edited become labels that go with it."""
+    labels = (*policy.labels, *edited_captions(dataset))
+    policy = replace(policy, labels=labels)
     selection = make_selection(Dataset.open(dataset).root, name, policy, people=people_of(dataset))
     write_selection(dataset, selection)
     Dataset.open(dataset, selection=name)  # its labels are there, or it says which are not
     return selection
+
+
+def edited_captions(root: Path) -> tuple[str, ...]:
+    """The sidecar with the captions that people edited, made now unless it is there; none where nobody edited any."""
+    captions = captions_of(root)
+    if not captions:
+        return ()
+    written = content_id(sorted(captions.items()))[:12]
+    name, dataset = f"review-{written}", Dataset.open(root)
+    units = [dataset.index.units[dataset.index.unit_of_row[dataset.index.row_of_episode[each]]] for each in captions]
+    job = Job(
+        name=f"captions-{name}",
+        stages=(("read_unit", {}), ("reviewed_captions", {"captions": written})),
+        units=label_units(dataset, sorted(set(units))),
+        sink=f"labels/{name}",
+        provides=fields_of(dataset, sorted(set(units))),
+    )
+    run_job(root, job)
+    return (name,)
 
 
 def selection_info(selection: Selection) -> dict[str, Any]:

@@ -70,6 +70,18 @@ def test_a_decision_outweighs_the_judge_in_the_next_selection(page: TestClient, 
     assert first in select_episodes(data, "good", SelectionPolicy()).episodes
 
 
+def test_an_edited_caption_reaches_the_readers_of_the_next_selection(page: TestClient, data: Path) -> None:
+    kept = [clip for clip in page.get("/clips").json()["clips"] if clip["state"] == "kept"]
+    name = kept[0]["episode_id"]
+    page.post("/decisions", json={"episode_id": name, "caption": "first edit"})
+    select_episodes(data, "good", SelectionPolicy())
+    page.post("/decisions", json={"episode_id": name, "caption": "second edit"})
+    select_episodes(data, "good", SelectionPolicy())
+    episode = Dataset.open(data, selection="good").episode(name)
+    assert episode.instruction == "second edit"
+    assert episode.original_instruction == kept[0]["instruction"]
+
+
 def test_decisions_calibrate_the_judge(page: TestClient, data: Path) -> None:
     for clip, accept in zip(page.get("/clips").json()["clips"], (True, True, False, True), strict=True):
         page.post("/decisions", json={"episode_id": clip["episode_id"], "accept": accept})
