@@ -57,6 +57,8 @@ class Interviewer:
 
     def __init__(self, config: ModelConfig, client: Client | None = None) -> None:
         self.config = config
+        if client is None:
+            config.check_gates()
         self.client = client or make_client(config)
         self._prompts = {kind: load_prompt(config.prompt_name(kind)) for kind in KINDS}
         self._replies = Path(config.replies) if config.replies and not config.replies.startswith("@") else None

@@ -8,7 +8,7 @@ from typing import Any
 from judges.vision_language.limits import Limits
 from judges.vision_language.prompt import KINDS, load_prompt
 from storage.atomic_files import read_json
-from storage.errors import ConfigError, MissingFileError, UnknownNameError
+from storage.errors import ConfigError, MissingFileError, UnfitModelError, UnknownNameError
 from storage.ids import content_id, file_hash
 
 STARTER = "starter"
@@ -40,7 +40,7 @@ class ModelConfig:
     `frames` frames of at most `longest_px` a side are shown. An answer passes at `threshold`, a probability of
     "yes" where the model tells it. An episode that earlier verdicts reject is not asked about (`skip_rejected`), nor
     with `only_missing` one that has this stage's verdicts. `replies` keeps what was said, so that trying a unit again
-    asks only what is still open.
+    asks only what is still open. A model whose card says that it fails its own gates judges with `force` alone.
     """
 
     model: str = field(default=STARTER, metadata={"identity": False})
@@ -56,6 +56,7 @@ class ModelConfig:
     only_missing: bool = False
     longest_reply: int = 400
     bf16: bool = False
+    force: bool = field(default=False, metadata={"identity": False})
     batch: int = field(default=16, metadata={"identity": False})
     device: str = field(default="auto", metadata={"identity": False})
     replies: str = field(default="@dataset/cache/replies", metadata={"identity": False})
@@ -91,6 +92,16 @@ class ModelConfig:
         card = self.folder / "card.json"
         known = self.model == STARTER or (not self.server.url and card.is_file())
         return "short_" if known and read_json(card).get("prompts") == "short" else ""
+
+    def check_gates(self) -> None:
+        """Raise UnfitModelError for a model whose card says that it falls short, unless it is forced."""
+        card = self.folder / "card.json"
+        failed = [] if self.server.url or not card.is_file() else read_json(card).get("failed_gates", [])
+        if failed and not self.force:
+            raise UnfitModelError(
+                f"{self.folder} fails its own gates ({'; '.join(map(str, failed))}): its verdicts would reject good clips."
+                " Take another model, or judge with force: true and measure it first (`pyramid evaluate judge`)"
+            )
 
     def judge_of(self, kind: str) -> str:
         """The name of the judge that asks a kind of question."""

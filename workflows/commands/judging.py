@@ -27,7 +27,7 @@ def filter_(
     ] = "",
     judge: Annotated[
         str, typer.Option(help='"" rules alone; "starter", a folder of weights, or MODEL@http://host:port/v1.')
-    ] = "starter",
+    ] = "",
     name: Annotated[str, typer.Option(help="Name of the selection.")] = "good",
     keep_best: Best = "100%",
     threshold: Annotated[list[str] | None, typer.Option(help="JUDGE=NUMBER in place of its own; repeat.")] = None,
