@@ -12,7 +12,7 @@ _ENDS = (
 )  # fmt: skip
 _VERB = "|".join(sorted(map(re.escape, _VERBS), key=len, reverse=True))
 _PHRASE = re.compile(
-    rf"\b(?:{_VERB})\s+(?:up\s+)?(?:the|a|an|one|both|that|this)?\s*(.+?)\s*(?=\b(?:{'|'.join(_ENDS)})\b|[.,;]|$)",
+    rf"\b(?:{_VERB})\s+(?:up\s+)?(?:(?:the|a|an|one|both|that|this)\s+)?(.+?)\s*(?=\b(?:{'|'.join(_ENDS)})\b|[.,;]|$)",
     re.IGNORECASE,
 )
 

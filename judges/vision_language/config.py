@@ -99,7 +99,7 @@ class ModelConfig:
         failed = [] if self.server.url or not card.is_file() else read_json(card).get("failed_gates", [])
         if failed and not self.force:
             raise UnfitModelError(
-                f"{self.folder} fails its own gates ({'; '.join(map(str, failed))}): its verdicts would reject good clips."
+                f"{self.folder} fails its own gates ({'; '.join(map(str, failed))}), so it would reject good clips."
                 " Take another model, or judge with force: true and measure it first (`pyramid evaluate judge`)"
             )
 
