@@ -26,6 +26,7 @@ from storage.outcomes import Dropped, Kept
 from storage.testing import tiny_episode
 from tests.judges.faulty_proxy import cut, faulty, garbage, hang, status
 
+pytestmark = pytest.mark.slow  # a server takes its time to start
 RANDOM = Randomness(0, "judge_model")
 SHORT = {kind: f"short_{kind}" for kind in ("instruction", "physics", "caption", "again")}
 NAME = str(STARTER_FOLDER)
@@ -97,7 +98,8 @@ def judged(settings: ModelConfig, episodes: list[Episode]) -> list[Verdict]:
 
 def test_a_served_model_says_what_the_same_model_says_here(serving: Any, tmp_path: Path) -> None:
     there = judged(config(f"{serving.url}/v1", tmp_path), clips())
-    here = judged(ModelConfig(model=NAME, questions=("instruction",), replies="", longest_reply=24), clips())
+    local = ModelConfig(model=NAME, questions=("instruction",), replies="", longest_reply=24, force=True)
+    here = judged(local, clips())
     assert [verdict.reason for verdict in there] == [verdict.reason for verdict in here]
     assert all(verdict.passed is not None for verdict in there)
 
