@@ -25,6 +25,7 @@ from storage.errors import ConfigError, MissingFileError, SchemaError, UnknownNa
 MAP_FILE = "pyramid_map.yaml"
 """The file that `pyramid data inspect` writes and that an import finds beside the data."""
 
+_FILE_BYTES = 1 << 20
 _NUMBERS = frozenset({"xyzw", "wxyz"})
 _IMAGES = frozenset({"chw", "hwc", "float", "flipped", "bgr", "metres"})
 _PIECE = re.compile(
@@ -100,7 +101,10 @@ def read_map_file(path: Path) -> dict[str, str]:
     """The settings in a YAML file of a mapping; raises MissingFileError or ConfigError."""
     try:
         with path.open(encoding="utf-8-sig") as file:
-            record = yaml.safe_load(file.read(1 << 20))
+            text = file.read(_FILE_BYTES)
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ConfigError(f"{path} uses YAML aliases (*name), which a mapping does not need; write the columns out")
+        record = yaml.safe_load(text)
     except FileNotFoundError:
         raise MissingFileError(f"{path} is not there; `pyramid data inspect PATH --write` makes one") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -179,4 +179,4 @@ def _about(features: Mapping[str, Feature], values: Mapping[str, Any]) -> dict[s
     return out
 
 
-RLDS = StreamFormat(name="rlds", refs=_refs, opened=_opened)
+RLDS = StreamFormat(name="rlds", refs=_refs, opened=_opened, uniform=True)

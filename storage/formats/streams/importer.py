@@ -35,11 +35,13 @@ from storage.ids import content_id
 
 @dataclass(frozen=True, kw_only=True)
 class StreamFormat:
-    """A reader: `refs` lists the recordings of a source, `opened` opens one below the root."""
+    """A reader: `refs` lists the recordings of a source, `opened` opens one below the root. Of a `uniform` format
+    only the first recording is opened while listing: its records are large, and declare one layout for all of them."""
 
     name: FormatName
     refs: Callable[[Path, ImportConfig], list[Ref]]
     opened: Callable[[Path, Ref, ImportConfig], AbstractContextManager[Recording]]
+    uniform: bool = False
 
 
 def list_streams(reader: StreamFormat, root: Path, config: ImportConfig) -> list[ImportItem]:
@@ -60,6 +62,10 @@ def list_streams(reader: StreamFormat, root: Path, config: ImportConfig) -> list
         for name in ref.files:
             marks.setdefault(name, fingerprint(folder / name))
         bare = _bare_item(reader, folder, number, ref, config, marks)
+        good = next((item for item in items if not item.details.get("unreadable")), None)
+        if reader.uniform and good is not None:
+            items.append(_like(good, bare))
+            continue
         try:
             items.append(guarded(bare.name, _described, reader, folder, ref, config, bare))
         except InputError as error:
@@ -68,6 +74,12 @@ def list_streams(reader: StreamFormat, root: Path, config: ImportConfig) -> list
     if failure and all(item.details.get("unreadable") for item in items):
         raise failure
     return items
+
+
+def _like(good: ImportItem, bare: ImportItem) -> ImportItem:
+    """`bare` as one more of the kind of `good`."""
+    own = {name: getattr(bare, name) for name in ("number", "name", "episode_id", "files", "details")}
+    return replace(good, **own)
 
 
 def stream_fates(reader: StreamFormat, root: Path, config: ImportConfig) -> list[Fate]:
@@ -89,8 +101,31 @@ def read_streams(reader: StreamFormat, item: ImportItem, config: ImportConfig) -
     ref = Ref(name=item.name, files=tuple(item.files), place=item.details["place"])
     with reader.opened(root, ref, config) as recording:
         choice = choose(recording, config, item.name)
+        if not item.details.get("unreadable"):
+            _check_kind(item, recording, choice, config)
         item.declare()
         return _episode(item, recording, choice, config)
+
+
+def _check_kind(item: ImportItem, recording: Recording, choice: Choice, config: ImportConfig) -> None:
+    """Raise SchemaError where a recording is of another kind than it was planned as."""
+    body = _body(recording, choice, config)
+    cameras = {name: stream.size_px for name, stream in choice.cameras.items()}
+    arrays = set(_array_names(recording, choice))
+    if (body.name, cameras, arrays) != (item.embodiment, dict(item.cameras), set(item.arrays)):
+        raise SchemaError(
+            f"{item.name} has the layout {body.name}, cameras {cameras} and {sorted(arrays)}; the rest of its source "
+            "has "
+            f"{item.embodiment}, {dict(item.cameras)} and {sorted(item.arrays)}: import it by itself"
+        )
+
+
+def _array_names(recording: Recording, choice: Choice) -> tuple[str, ...]:
+    names = {*choice.foreign}
+    names |= {"state"} if choice.state else set()
+    names |= {"action/ground_truth"} if choice.action else set()
+    names |= {"timestamp"} if recording.times is not None else set()
+    return tuple(sorted(names))
 
 
 def _fates(reader: StreamFormat, folder: Path, ref: Ref, config: ImportConfig) -> list[Fate]:
@@ -130,10 +165,6 @@ def _described(reader: StreamFormat, folder: Path, ref: Ref, config: ImportConfi
         )
         check_steps(ref.name, recording.length)
         body = _body(recording, choice, config)
-        arrays = {*choice.foreign}
-        arrays |= {"state"} if choice.state else set()
-        arrays |= {"action/ground_truth"} if choice.action else set()
-        arrays |= {"timestamp"} if recording.times is not None else set()
         return replace(
             bare,
             layer=config.layer or recording.layer,
@@ -142,7 +173,7 @@ def _described(reader: StreamFormat, folder: Path, ref: Ref, config: ImportConfi
             embodiment_record=body.to_json(),
             rate=str(_rate(recording, config, ref.name)),
             cameras={name: stream.size_px for name, stream in choice.cameras.items()},
-            arrays=tuple(sorted(arrays)),
+            arrays=_array_names(recording, choice),
         )
 
 
