@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas
 import pyarrow.parquet
 import pytest
 
@@ -75,7 +74,7 @@ def test_many_episodes_share_one_file_and_every_frame_is_on_time(tmp_path: Path)
 def test_the_table_of_tasks_is_found_by_its_text(tmp_path: Path) -> None:
     episodes = [tiny_episode(seed, instruction=text) for seed, text in enumerate(("open it", "", "close it"))]
     export_lerobot(episodes, tmp_path / "out", V3)
-    tasks = pandas.read_parquet(tmp_path / "out/meta/tasks.parquet")
+    tasks = pyarrow.parquet.read_table(tmp_path / "out/meta/tasks.parquet").to_pandas()
     assert list(tasks.index) == ["open it", "", "close it"]
     assert tasks.loc["close it"].task_index == 2
 
