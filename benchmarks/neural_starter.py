@@ -8,8 +8,10 @@ Wan's own classes, small: `AutoencoderKLWan`, `WanTransformer3DModel` with a cle
 
 import argparse
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,26 @@ from benchmarks.lapa_simulated import cache_folder
 from benchmarks.neural_clips import CAMERA, SHAPE, TRAINING_SEED, background_of, every_frame
 from benchmarks.neural_vae import Z, as_video, fit_vae, sharpen_decoder, small_vae
 from generators.neural.clip_shape import cut_clip
-from groot.checkpoint import load_tensors, put_tensors, save_tensors
+from generators.neural.models.interface import Sampling
+from groot.checkpoint import code_commit, load_tensors, put_tensors, save_tensors
 from groot.fit import Batch, FitConfig, Position, fit
+from storage.atomic_files import json_bytes, write_whole
 from storage.datasets.dataset import Dataset
+from storage.ids import file_hash
 
 log = logging.getLogger(__name__)
-TASKS = ("lift-D0", "lift-D1", "stack-D0", "stack_green_on_red-D0")
+TASKS: Mapping[str, tuple[str, int]] = {
+    "lift-D0": ("D0", 300),
+    "lift-D1": ("D1", 150),
+    "stack-D0": ("D0", 300),
+    "stack_green_on_red-D0": ("D0", 160),
+}
+"""Data set -> placement and episodes."""
 TEXT_TOKENS, TEXT_WIDTH = 16, 64
+SAMPLING = Sampling(steps=16, guidance=1.0)
 SHIFT, CAPTION_DROPOUT = 3.0, 0.1
+SHARPENING_STEPS = (800, 2000)
+"""Rounds in which the decoder is trained on alone, each with a schedule of its own."""
 PHRASINGS: Mapping[str, Sequence[str]] = {
     "lift the red cube": ("lift the red cube", "pick up the red cube", "raise the red cube"),
     "stack the red cube on the green cube": (
@@ -268,14 +282,17 @@ def starter_vae(work: Path, datasets: Sequence[Dataset], *, steps: int) -> Any:
     return _read_vae(path)
 
 
-def sharpened_vae(work: Path, datasets: Sequence[Dataset], *, steps: int) -> Any:
+def sharpened_vae(work: Path, datasets: Sequence[Dataset]) -> Any:
     """The autoencoder with its decoder trained on, from `work` where it is there. May run beside `fit_starter`."""
-    path = work / "vae-sharp.safetensors"
-    if not path.exists():
-        clips = frames_of(datasets)
-        vae = _read_vae(work / "vae.safetensors")
-        _put_vae(sharpen_decoder(vae, clips, background_of(clips), work / "vae" / "decoder", steps=steps), path)
-    return _read_vae(path)
+    before = work / "vae.safetensors"
+    for number, steps in enumerate(SHARPENING_STEPS):
+        path = work / f"vae-sharp-{number}.safetensors"
+        if not path.exists():
+            clips = frames_of(datasets)
+            folder = work / "vae" / f"decoder-{number}"
+            _put_vae(sharpen_decoder(_read_vae(before), clips, background_of(clips), folder, steps=steps), path)
+        before = path
+    return _read_vae(before)
 
 
 def frames_of(datasets: Sequence[Dataset]) -> list[Any]:
@@ -298,10 +315,34 @@ def _read_vae(path: Path) -> Any:
     return vae.eval()
 
 
-def rendered(work: Path, names: Sequence[str]) -> list[Dataset]:
-    """The data sets of these tasks that are in `work` (see `benchmarks.neural_clips`)."""
-    folders = [work / f"{name}-{TRAINING_SEED}" for name in names]
-    return [Dataset.open(folder) for folder in folders if (folder / "index").exists()]
+def rendered(work: Path) -> list[Dataset]:
+    """The training data, rendered in processes of their own (MuJoCo and torch stay apart) unless it is in `work`."""
+    for task, (placement, episodes) in TASKS.items():
+        name, place = task.removesuffix(f"-{placement}"), work / f"{task}-{TRAINING_SEED}"
+        if not (place / "index").exists():
+            command = [sys.executable, "-m", "benchmarks.neural_clips", str(work), name, placement, str(episodes)]
+            subprocess.run(command, check=True)
+    return [Dataset.open(work / f"{task}-{TRAINING_SEED}") for task in TASKS]
+
+
+def save_starter(pipe: Any, output: Path, *, clips: int, options: argparse.Namespace) -> None:
+    """The pipeline in half precision, and its card."""
+    pipe.to(torch.float16)
+    pipe.save_pretrained(output, safe_serialization=True)
+    card = {
+        "kind": "image-to-video",
+        "preset": "starter",
+        "shape": asdict(SHAPE),
+        "sampling": asdict(SAMPLING),
+        "prompts": all_prompts()[1:],
+        "camera": CAMERA,
+        "data": {"tasks": list(TASKS), "seed": TRAINING_SEED, "clips": clips},
+        "training": {"vae_steps": options.vae_steps, "decoder_steps": SHARPENING_STEPS, "steps": options.steps},
+        "command": "python -m benchmarks.neural_starter --output generators/neural/starter",
+        "commit": code_commit(),
+        "weights": {path.parent.name: file_hash(path) for path in sorted(output.rglob("*.safetensors"))},
+    }
+    write_whole(output / "card.json", json_bytes(card))
 
 
 def main() -> None:
@@ -309,25 +350,24 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--work", type=Path, default=cache_folder() / "neural-starter")
     parser.add_argument("--vae-steps", type=int, default=1000)
-    parser.add_argument("--decoder-steps", type=int, default=1000)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--decoder-only", action="store_true", help="beside another that fits the transformer")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     data = options.work / "data"
-    vae = starter_vae(options.work, rendered(data, TASKS), steps=options.vae_steps)
+    vae = starter_vae(options.work, rendered(data), steps=options.vae_steps)
     if options.decoder_only:
-        sharpened_vae(options.work, rendered(data, TASKS), steps=options.decoder_steps)
+        sharpened_vae(options.work, rendered(data))
         return
-    latents, prompts = cached_latents(vae, rendered(data, TASKS), options.work / "latents")
+    latents, prompts = cached_latents(vae, rendered(data), options.work / "latents")
     latents, vae = evened(latents, vae)
     statistics = {name: vae.config[name] for name in ("latents_mean", "latents_std")}
     model, tokenizer = fit_starter(latents, prompts, options.work, steps=options.steps)
-    vae = sharpened_vae(options.work, rendered(data, TASKS), steps=options.decoder_steps)
+    vae = sharpened_vae(options.work, rendered(data))
     vae.register_to_config(**statistics)
     if options.output:
-        pipeline_of(model, tokenizer, vae).save_pretrained(options.output, safe_serialization=True)
+        save_starter(pipeline_of(model, tokenizer, vae), options.output, clips=len(latents), options=options)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
+from generators.simulation.task.registry import find_task
 from storage.datasets.dataset import Dataset
-from storage.embodiment import PANDA
+from storage.embodiment import embodiment
 from storage.episode import Episode
 from storage.errors import WorkFailedError
 from storage.ids import Randomness, content_id
@@ -55,7 +56,8 @@ def panda_dataset(root: Path, clips: Clips) -> Dataset:
     """The clips as a data set in `root`, generated now unless they are there."""
     if (root / "dataset.json").exists():
         return Dataset.open(root)
-    Dataset.create(root, name=f"panda-{clips.seed}").declare(PANDA)
+    bodies = {find_task(task).body.embodiment for task in clips.tasks}
+    Dataset.create(root, name=f"panda-{clips.seed}").declare(*(embodiment(body) for body in sorted(bodies)))
     for task in clips.tasks:  # tasks differ in the size of their simulator state: a unit each
         write_unit(root, generate(replace(clips, tasks=(task,))), unit_id=content_id("panda clips", clips, task))
     dataset = Dataset.open(root)

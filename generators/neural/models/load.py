@@ -92,6 +92,7 @@ def _loaded(reference: str, index: Mapping[str, Any], options: ModelOptions) -> 
     import diffusers
     import torch
 
+    _quieten()
     extra: dict[str, Any] = {}
     name = _class_name(reference)
     if name.startswith("Cosmos") and not options.cosmos_guardrail:
@@ -113,6 +114,16 @@ def _loaded(reference: str, index: Mapping[str, Any], options: ModelOptions) -> 
     _check_torchvision(pipe)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _quieten() -> None:
+    """No progress bars for files of a few bytes, and no advice of transformers on image processors not in use."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    diffusers_logging.disable_progress_bar()
 
 
 def _check_torchvision(pipe: Any) -> None:
