@@ -170,18 +170,25 @@ def starter_loss(model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
 
 @dataclass(frozen=True, kw_only=True)
 class Latents:
-    """Batches of cached clips: `latents` (N, C, T', h, w) float16, `prompts` the phrasings (numbers) of each."""
+    """Batches of cached clips: `latents` (N, C, T', h, w) float16, `prompts` the phrasings (numbers) of each; those
+    that have a prompt of `twice` come twice as often."""
 
     latents: Tensor
     prompts: Sequence[Sequence[int]]
     batch_size: int
     seed: int = 0
+    twice: frozenset[int] = frozenset()
 
     def __call__(self, position: Position) -> Iterator[Batch]:
         step = position.step
+        share = np.array([2.0 if self.twice & set(prompts) else 1.0 for prompts in self.prompts])
+        share /= share.sum()
         while True:
             random = np.random.default_rng([self.seed, step, position.process])
-            rows = random.integers(0, len(self.latents), self.batch_size)
+            if self.twice:
+                rows = random.choice(len(self.latents), self.batch_size, p=share)
+            else:
+                rows = random.integers(0, len(self.latents), self.batch_size)
             prompts = [int(random.choice(self.prompts[row])) for row in rows]
             yield {"latents": self.latents[rows].float(), "prompt": torch.tensor(prompts)}
             step += 1
@@ -257,6 +264,31 @@ def fit_starter(latents: Tensor, prompts: Sequence[Sequence[int]], work: Path, *
     batches = Latents(latents=latents, prompts=prompts, batch_size=16)
     fit(model, config, loss=starter_loss, batches=batches, folder=work / "transformer", identity=len(latents))
     return model, tokenizer
+
+
+def fit_instructions(
+    model: Starter, tokenizer: Any, latents: Tensor, prompts: Sequence[Sequence[int]], work: Path, *, steps: int
+) -> None:
+    """Go on with a text encoder that tells word orders apart, and the tasks that only the instruction tells twice as
+    often. As it is made by default its relative positions hardly weigh, and "red on green" is "green on red" to it."""
+    torch.manual_seed(2)
+    model.text_encoder = small_text_encoder(len(tokenizer))
+    for name, value in model.text_encoder.named_parameters():
+        if "relative_attention_bias" in name:
+            nn.init.normal_(value, std=3.0)
+    config = FitConfig(
+        steps=steps,
+        learning_rate=1e-3,
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        precision="bf16",
+        average_decay=0.995,
+        log_every=25,
+        save_every=100,
+    )
+    asked = {all_prompts().index(one) for kind, said in PHRASINGS.items() if kind.startswith("stack") for one in said}
+    batches = Latents(latents=latents, prompts=prompts, batch_size=16, seed=1, twice=frozenset(asked))
+    fit(model, config, loss=starter_loss, batches=batches, folder=work / "instructions", identity=len(latents))
 
 
 def pipeline_of(model: Starter, tokenizer: Any, vae: Any) -> Any:
@@ -337,7 +369,12 @@ def save_starter(pipe: Any, output: Path, *, clips: int, options: argparse.Names
         "prompts": all_prompts()[1:],
         "camera": CAMERA,
         "data": {"tasks": list(TASKS), "seed": TRAINING_SEED, "clips": clips},
-        "training": {"vae_steps": options.vae_steps, "decoder_steps": SHARPENING_STEPS, "steps": options.steps},
+        "training": {
+            "vae_steps": options.vae_steps,
+            "decoder_steps": SHARPENING_STEPS,
+            "steps": options.steps,
+            "instruction_steps": options.instruction_steps,
+        },
         "command": "python -m benchmarks.neural_starter --output generators/neural/starter",
         "commit": code_commit(),
         "weights": {path.parent.name: file_hash(path) for path in sorted(output.rglob("*.safetensors"))},
@@ -351,6 +388,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=cache_folder() / "neural-starter")
     parser.add_argument("--vae-steps", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--instruction-steps", type=int, default=1200)
     parser.add_argument("--decoder-only", action="store_true", help="beside another that fits the transformer")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -364,6 +402,7 @@ def main() -> None:
     latents, vae = evened(latents, vae)
     statistics = {name: vae.config[name] for name in ("latents_mean", "latents_std")}
     model, tokenizer = fit_starter(latents, prompts, options.work, steps=options.steps)
+    fit_instructions(model, tokenizer, latents, prompts, options.work, steps=options.instruction_steps)
     vae = sharpened_vae(options.work, rendered(data))
     vae.register_to_config(**statistics)
     if options.output:
