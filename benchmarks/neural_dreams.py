@@ -129,18 +129,19 @@ def played(episodes: Sequence[Episode], dreams: Sequence[Clip], truths: Sequence
         name: float(np.mean([replay(e, a).succeeded for e, a in zip(episodes, found, strict=True)]))
         for name, found in actions.items()
     }
-    position = [
-        np.concatenate([each.action[each.valid][:, :3] for each in labels[name]]) for name in ("true", "dreams")
-    ]
-    both = min(map(len, position))
-    spread = ((position[0] - position[0].mean(0)) ** 2).sum()
+    # Steps that are labelled in both, clip by clip.
+    both = [one.valid & other.valid for one, other in zip(labels["true"], labels["dreams"], strict=True)]
+    true, dreamt = (
+        np.concatenate([each.action[valid][:, :3] for each, valid in zip(labels[name], both, strict=True)])
+        for name in ("true", "dreams")
+    )
     return {
         "Lift: labels of dreams succeed": share["dreams"],
         "Lift: labels of the true video, 5 Hz and 64 px": share["true"],
         "Lift: labels of another scene's dream": share["another"],
         "Lift: labels of dreams in another order": share["shuffled"],
         "Lift: R2 of position labels, dreams against true video": float(
-            1 - ((position[1][:both] - position[0][:both]) ** 2).sum() / spread
+            1 - ((dreamt - true) ** 2).sum() / ((true - true.mean(0)) ** 2).sum()
         ),
     }
 

@@ -43,17 +43,17 @@ def main() -> None:
         episodes = held_out(work, task, 2)
         for episode, clip in zip(episodes, dream(model, episodes), strict=True):
             rows += [strip(cut_clip(episode, CAMERA, SHAPE), f"{task}\ntruth"), strip(clip, "\ndreamed")]
-    _write("neural-starter.png", rows)
+    _write("neural-starter.jpg", rows)
     rows = []
     for pair in counterfactual_pairs(work, 40)[:3]:
         for episode, colour in zip(pair.episodes, ("red on green", "green on red"), strict=True):
             (clip,) = dream(model, [episode])
             rows += [strip(cut_clip(episode, CAMERA, SHAPE), f"{colour}\ntruth"), strip(clip, "\ndreamed")]
-    _write("neural-counterfactual.png", rows)
+    _write("neural-counterfactual.jpg", rows)
 
 
 def _write(name: str, rows: list[Any]) -> None:
-    cv2.imwrite(str(FOLDER / name), np.concatenate(rows)[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    cv2.imwrite(str(FOLDER / name), np.concatenate(rows)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

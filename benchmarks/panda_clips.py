@@ -56,7 +56,7 @@ def panda_dataset(root: Path, clips: Clips) -> Dataset:
     """The clips as a data set in `root`, generated now unless they are there."""
     if (root / "dataset.json").exists():
         return Dataset.open(root)
-    bodies = {find_task(task).embodiment.embodiment for task in clips.tasks}
+    bodies = {find_task(task).embodiment.name for task in clips.tasks}
     Dataset.create(root, name=f"panda-{clips.seed}").declare(*(embodiment(body) for body in sorted(bodies)))
     for task in clips.tasks:  # tasks differ in the size of their simulator state: a unit each
         write_unit(root, generate(replace(clips, tasks=(task,))), unit_id=content_id("panda clips", clips, task))
