@@ -72,7 +72,7 @@ def evaluate_groot(
     task: Annotated[str, typer.Option(help="Roll the policy out in this task.")] = "",
     placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
     scenes: Annotated[int, typer.Option(help="How many fixed scenes.")] = 50,
-    execute_steps: Annotated[int, typer.Option(help="Steps of a chunk that are executed.")] = 8,
+    execute_steps: Annotated[int, typer.Option(help="Steps of a chunk that are executed.")] = 4,
     horizon: Annotated[int, typer.Option(help="Steps after which a roll-out has failed.")] = 200,
     instruction: Annotated[str, typer.Option(help="In place of the task's own.")] = "",
     also_check: Annotated[list[str] | None, typer.Option(help="Count success of this task too; repeat.")] = None,

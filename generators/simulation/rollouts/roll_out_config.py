@@ -27,7 +27,7 @@ class RollOutConfig:
     protocol: Literal["n1.5", "n1.6", "n1.7"] = field(default="n1.7", metadata={"identity": False})
     timeout_s: float = field(default=60.0, metadata={"identity": False})
     placement: str = "D0"
-    execute_steps: int = 8
+    execute_steps: int = 4
     horizon: int = 200
     hold_steps: int = 5
     instruction: str = ""
