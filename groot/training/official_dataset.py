@@ -45,7 +45,8 @@ class OfficialDataset:
         bodies = {str(layout["embodiment"]) for layout in opened.index.layouts}
         if len(bodies) != 1:
             raise ConfigError(f"one data set of the trainer is of one embodiment; {dataset} has {sorted(bodies)}")
-        self.dataset_path, self.embodiment_tag, self.processor = dataset, embodiment_tag, None
+        self.dataset_path, self.embodiment_tag = dataset, embodiment_tag
+        self.processor: Any = None
         self._dataset, self._body = opened, embodiment(bodies.pop())
         self._make_step = make_step
         config = WindowConfig(cameras=dict(views), horizon_steps=horizon, pad_actions=False)
