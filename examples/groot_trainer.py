@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from groot.training.official_dataset import OfficialDataset
+from storage.datasets.dataset import Dataset
 
 
 def processor(messages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -19,12 +20,14 @@ def processor(messages: list[dict[str, Any]]) -> dict[str, Any]:
     return {"text": step["text"], "actions": {part: chunk.shape for part, chunk in step["actions"].items()}}
 
 
+folder = Path(sys.argv[1])
+cameras = sorted({camera for layout in Dataset.open(folder).index.layouts for camera in layout["cameras"]})
 dataset = OfficialDataset(
-    Path(sys.argv[1]),
+    folder,
     "new_embodiment",
-    views={"front": ("agentview",), "wrist": ("robot0_eye_in_hand",)},
+    views={camera: (camera,) for camera in cameras},
     make_step=dict,  # VLAStepData
-    horizon=16,
+    horizon=8,
 )
 dataset.set_processor(processor)
 print(f"{len(dataset)} shards, the first of {dataset.get_shard_length(0)} steps")

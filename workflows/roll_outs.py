@@ -53,8 +53,9 @@ def roll_out_job(plan: RollOutPlan, *, policy: str) -> Job:
         )
         for start in range(0, plan.scenes, plan.scenes_per_unit)
     )
+    scenes = (plan.first_scene, plan.scenes, plan.scenes_per_unit)
     return Job(
-        name=f"roll-out-{task.name}-{content_id(_without_address(config), plan.first_scene, plan.scenes, plan.scenes_per_unit)[:8]}",
+        name=f"roll-out-{task.name}-{content_id(_without_address(config), scenes)[:8]}",
         stages=(("roll_out", asdict(config)),),
         units=units,
         embodiments=(embodiment(task.embodiment.name),),

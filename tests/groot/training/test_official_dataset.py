@@ -1,5 +1,8 @@
 """The adaptor for the official trainer: every step that may start a sample once, with what was recorded."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +53,12 @@ def test_two_embodiments_and_a_missing_processor_are_refused(tmp_path: Path) -> 
     write_unit(dataset.root, [tiny_episode(50, embodiment="gr1")])
     with pytest.raises(ConfigError, match="gr1"):
         opened(dataset.root)
+
+
+def test_the_example_runs(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[3]
+    data = tiny_dataset(tmp_path / "d", length=12).root
+    command = [sys.executable, str(root / "examples" / "groot_trainer.py"), str(data)]
+    here = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=here)
+    assert "1 shards, the first of 30 steps" in done.stdout
