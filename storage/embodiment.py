@@ -245,6 +245,42 @@ WIDOWX = register(
         action=Layout(parts=_WIDOWX_ACTION),
     )
 )
+
+
+def _hand_motion(*, delta: bool) -> tuple[Part, ...]:
+    moved: Quantity = "position_delta" if delta else "position"
+    wrists = (
+        (
+            Part(name=f"{side}_wrist_position", size=3, quantity=moved, unit="m"),
+            Part(name=f"{side}_wrist_rotation", size=6, quantity="rotation_6d", unit="1"),
+            Part(name=f"{side}_fingertips", size=15, quantity="hand", unit="m"),
+        )
+        for side in ("right", "left")
+    )
+    return (
+        Part(name="camera_position", size=3, quantity=moved, unit="m"),
+        Part(name="camera_rotation", size=6, quantity="rotation_6d", unit="1"),
+        *(part for parts in wrists for part in parts),
+    )
+
+
+HUMAN_HANDS = register(
+    Embodiment(
+        name="human_hands",
+        description="A person's head camera and hands, 57 numbers; state: camera from its first pose, wrists in the "
+        "camera, fingertips in the wrist; action: changes to the next step, fingertips there; rotations as two columns",
+        state=Layout(parts=_hand_motion(delta=False)),
+        action=Layout(parts=_hand_motion(delta=True)),
+    )
+)
+HUMAN_HANDS_ROWS = register(
+    Embodiment(
+        name="human_hands_rows",
+        description="As `human_hands`, with rotations as two rows of the matrix, the order of GR00T",
+        state=Layout(parts=_hand_motion(delta=False)),
+        action=Layout(parts=_hand_motion(delta=True)),
+    )
+)
 HUMAN = register(Embodiment(name="human", description="A person; no proprioception and no recorded action"))
 
 SHIPPED: frozenset[str] = frozenset(EMBODIMENTS)

@@ -94,12 +94,19 @@ def shift_length(homography: Homography, aspect: float) -> float:
 
 
 def residual(earlier: Gray, later: Gray, homography: Homography) -> float:
-    """Mean change in grey levels that the motion of the camera does not explain, where both frames see the scene."""
+    """Mean change in grey levels that the motion of the camera does not explain, where both frames see the scene.
+
+    Half a pixel of error at an edge is no motion, and neither is the noise of a sensor: a pixel counts by what its
+    change exceeds half the local gradient and one grey level (ours).
+    """
     height, width = earlier.shape
     scale = np.diag([width, width, 1.0])
     in_pixels = scale @ homography @ np.linalg.inv(scale)
-    warped = cv2.warpPerspective(earlier, in_pixels, (width, height))
+    warped = cv2.warpPerspective(earlier, in_pixels, (width, height)).astype(np.float32)
     seen = cv2.warpPerspective(np.full_like(earlier, 255), in_pixels, (width, height)) == 255
     if not seen.any():
         return 0.0
-    return float(cv2.absdiff(warped, later)[seen].mean())
+    before, after = (cv2.GaussianBlur(each, (5, 5), 0) for each in (warped, later.astype(np.float32)))
+    across, down = (cv2.Sobel(after, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1)))
+    excess = np.abs(before - after) - 0.5 * np.hypot(across, down) - 1.0
+    return float(np.maximum(excess, 0.0)[seen].mean())

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from judges.curation.action_clips import ActionClip
 from judges.curation.clip_verdicts import clip_verdicts
@@ -10,6 +11,7 @@ from judges.curation.instruction import cleaned
 from judges.curation.look import Seen
 from judges.curation.spans import Flags, Span
 from judges.curation.watch_config import WatchConfig
+from judges.hands.recorded import pose_actions
 from judges.hands.tracks import any_hand
 from storage.episode import Episode
 from storage.formats.human_video.segment_item import SegmentItem
@@ -49,7 +51,7 @@ def clip_episode(
         episode_id=clip_id(item, seen, clip.first, clip.end),
         parent_id=item.episode_id,
         layer=item.layer,
-        embodiment=config.embodiment,
+        embodiment=config.embodiment if seen.poses is None else config.hand_embodiment,
         length=len(clip),
         rate_hz=rate_hz,
         instruction=text or config.instruction,
@@ -74,6 +76,7 @@ def clip_episode(
             "label/motion": np.stack([seen.measures.camera_speed[part], seen.measures.residual[part]], axis=1)
             * valid[:, None],
             **{name: rows[part] for name, rows in seen.hands.items()},
+            **_actions(seen, clip, config),
         },
         verdicts=clip_verdicts(inside, seen.measures, flags, hands=hands, rules=config.rules, overlays=config.overlays),
         provenance={
@@ -91,3 +94,10 @@ def clip_episode(
             ),
         },
     )
+
+
+def _actions(seen: Seen, clip: ActionClip, config: WatchConfig) -> dict[str, NDArray[Any]]:
+    """State and action from recorded poses; the last step of a clip leads nowhere."""
+    if seen.poses is None:
+        return {}
+    return pose_actions(seen.poses.at(np.arange(clip.first, clip.end)), config.rot6d)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from judges.curation.frame_measures import MeasureFrames, Measures
 from judges.curation.watch_config import WatchConfig
 from judges.hands.landmarks import HandFinder
+from judges.hands.recorded import pose_labels, read_poses
 from judges.hands.tracks import HandTracks
 from storage.errors import CorruptFileError, SchemaError
+from storage.formats.hand_poses.poses import HandPoses
 from storage.formats.human_video.frame_grid import GridFrame, grid_frames
 from storage.formats.human_video.segment_item import SegmentItem
 from storage.formats.video.clip import number_in_file
@@ -29,14 +32,15 @@ LOOKS_JOINED = 2.5
 @dataclass(frozen=True)
 class Seen:
     """What a segment holds, of T steps. `seconds` are the time stamps in the file, `source_frame` (T,) the numbers in
-    the file. `hands` are the arrays of `HandTracks`, {} where nobody looked. `damage` says why decoding stopped early.
-    """
+    the file. `hands` are the arrays of `HandTracks`, those of recorded `poses` where there are any, {} where nobody
+    looked. `damage` says why decoding stopped early."""
 
     frames: Frames
     seconds: tuple[Fraction, ...]
     source_frame: NDArray[np.int64]
     measures: Measures
     hands: dict[str, NDArray[Any]] = field(default_factory=dict)
+    poses: HandPoses | None = None
     damage: str = ""
 
 
@@ -97,6 +101,7 @@ class _Work:
     ) -> None:
         config = look._config
         self._look, self._item, self._size_px, self._reference = look, item, size_px, reference
+        self._finder = None if item.poses else look._finder
         self._resize = Resize(size_px=size_px)
         self._encode = frame_codec(config.codec).encode
         self._measure = MeasureFrames(float(rate), config.camera)
@@ -120,7 +125,7 @@ class _Work:
     def _take_fresh(self, step: GridFrame, place: int) -> None:
         image = to_rgb(step.frame, self._resize)
         self._measure.add(image, piece=step.piece, fresh=True)
-        finder, blur = self._look._finder, self._look._blur
+        finder, blur = self._finder, self._look._blur
         if finder is not None and place % self._every == 0:
             # Hands are small: they are looked for in the frame as it was recorded.
             self._tracks.add(place, finder(to_rgb(step.frame)))
@@ -133,11 +138,15 @@ class _Work:
         height, width = self._size_px
         codec = "reference" if self._reference else self._look._config.codec
         steps = len(self.seconds)
+        source_frame = np.array(self._orders, np.int64) + number_in_file(self._item.path, self.seconds[0])
+        poses = read_poses(Path(self._item.root) / self._item.poses, source_frame) if self._item.poses else None
+        hands = pose_labels(poses) if poses is not None else {}
         return Seen(
             frames=Frames(payloads=self._payloads, height_px=height, width_px=width, codec=codec),
             seconds=tuple(self.seconds),
-            source_frame=np.array(self._orders, np.int64) + number_in_file(self._item.path, self.seconds[0]),
+            source_frame=source_frame,
             measures=self._measure.finish(),
-            hands=self._tracks.finish(steps) if self._look._finder is not None else {},
+            hands=self._tracks.finish(steps) if self._finder is not None else hands,
+            poses=poses,
             damage=damage,
         )

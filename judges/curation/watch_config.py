@@ -10,6 +10,7 @@ from judges.curation.overlays import OverlayConfig
 from judges.curation.spans import SpanConfig
 from judges.hands.hand_config import HandConfig
 from storage.errors import ConfigError, UnknownNameError
+from storage.formats.hand_poses.action import Rot6d
 from storage.frames import frame_codec
 
 FrameStorage = Literal["auto", "copy", "reference"]
@@ -23,7 +24,8 @@ class WatchConfig:
 
     `rejected` says what becomes of black, still and fading stretches: "keep" stores them as clips with the verdict that
     speaks against them, "drop" counts them with reason and place. `blur_faces` needs copied frames. `instruction` is
-    given to clips that nobody narrated.
+    given to clips that nobody narrated. `rot6d` is how rotations of recorded hand poses become six numbers: two columns
+    of the matrix, or two rows as GR00T has them.
     """
 
     frames: FrameStorage = "auto"
@@ -32,6 +34,7 @@ class WatchConfig:
     smallest_px: int = 32
     embodiment: str = "human"
     instruction: str = ""
+    rot6d: Rot6d = "columns"
     rejected: Literal["keep", "drop"] = "keep"
     blur_faces: bool = False
     camera: CameraMotionConfig = field(default_factory=CameraMotionConfig)
@@ -52,5 +55,12 @@ class WatchConfig:
             )
         if not frame_codec(self.codec).is_jpeg:
             raise ConfigError(f"copied frames are colour JPEG: codec is jpeg or high; got {self.codec!r}")
+        if self.rot6d not in ("columns", "rows"):
+            raise UnknownNameError.among("form of rotations", self.rot6d, ("columns", "rows"))
         if self.blur_faces and self.frames == "reference":
             raise ConfigError("blur_faces changes pixels, and frames: reference stores none; use frames: copy")
+
+    @property
+    def hand_embodiment(self) -> str:
+        """The embodiment of clips with recorded poses."""
+        return "human_hands" if self.rot6d == "columns" else "human_hands_rows"

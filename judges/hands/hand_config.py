@@ -19,7 +19,7 @@ class HandConfig:
     model: str = NONE
     looks_hz: float = 6.0
     palm_score: float = 0.6
-    hand_score: float = 0.7
+    hand_score: float = 0.8
     device: str = field(default="auto", metadata={"identity": False})
 
     def __post_init__(self) -> None:

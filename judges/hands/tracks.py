@@ -19,7 +19,7 @@ HAND_FLAGS = {
 """Bits of `label/flags/hands`. Present: the hand is in view. Observed: it was seen in this very frame, not only before
 and after. Reliable: seen or between two sure looks, and moving no faster than a hand can."""
 
-SURE = 0.8
+SURE = 0.9
 FASTEST = 4.0
 """Image widths a second; what jumps faster is another hand, or a mistake."""
 

@@ -7,6 +7,7 @@ import pytest
 
 from storage.datasets.dataset import Dataset
 from storage.datasets.selection import read_selection
+from storage.errors import WorkFailedError
 from storage.formats.human_video.testing import numbered_scene
 from storage.formats.testing import tiny_video
 from storage.testing import assert_sound
@@ -72,6 +73,13 @@ def test_running_it_again_changes_nothing(tmp_path: Path, videos: Path) -> None:
     run(tmp_path, videos)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("shards/*/zarr.json")} == before
     assert read_selection(root, "good").reasons() == {"near_duplicate": 1, "black": 1}
+
+
+def test_a_folder_without_any_clip_is_a_failure_that_says_why(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/broken.mp4").write_bytes(b"no video")
+    with pytest.raises(WorkFailedError, match=r"no clip was found.*bad input 1"):
+        run(tmp_path, tmp_path / "videos")
 
 
 def test_the_command_shows_its_plan_and_leaves_no_trace(

@@ -6,7 +6,7 @@ from judges.curation.watch_config import WatchConfig
 from pipelines.job import Job, Policy, UnitItems
 from pipelines.run_job import JobResult
 from storage.embodiment import embodiment
-from storage.errors import ConfigError
+from storage.errors import ConfigError, WorkFailedError
 from storage.formats.human_video.list_segments import ListingConfig, list_segments
 from workflows.run_context import RunContext
 from workflows.steps.step_kind import JobStep
@@ -50,15 +50,19 @@ def watch_job(context: RunContext, step: WatchStep) -> Job:
         ),
         seed=context.seed,
         provides=_PROVIDED,
-        embodiments=(embodiment(step.embodiment),),
+        embodiments=tuple(embodiment(name) for name in (step.embodiment, step.hand_embodiment)),
         policy=Policy(max_failed_fraction=1.0),
     )
 
 
 def watched(step: WatchStep, result: JobResult) -> str:
-    """How many clips were found, and what was left out."""
+    """How many clips were found, and what was left out. Raises WorkFailedError where there is no clip at all."""
     tally = result.tally
     lost = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
+    if not tally.kept:
+        raise WorkFailedError(
+            f"no clip was found in {step.path}; left out: {lost or 'everything'}; see `pyramid report`"
+        )
     return f"found {tally.kept} clips in {step.path}; left out: {lost or 'nothing'}"
 
 

@@ -4,10 +4,35 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.errors import MissingFileError, UnknownNameError
-from storage.formats.human_video import plain_folder
+from storage.formats.human_video.datasets import (
+    assembly101,
+    ego4d,
+    ego_exo4d,
+    egodex,
+    epic_kitchens,
+    hoi4d,
+    holoassist,
+    plain_folder,
+    rh20t_human,
+    something_something,
+)
 from storage.formats.human_video.source_video import Adapter
 
-ADAPTERS: Mapping[str, Adapter] = {adapter.name: adapter for adapter in (plain_folder.ADAPTER,)}
+ADAPTERS: Mapping[str, Adapter] = {
+    module.ADAPTER.name: module.ADAPTER
+    for module in (
+        ego4d,
+        epic_kitchens,
+        ego_exo4d,
+        hoi4d,
+        assembly101,
+        holoassist,
+        rh20t_human,
+        something_something,
+        egodex,
+        plain_folder,
+    )
+}
 """Name -> adapter, in the order in which a folder is looked at; the plain folder takes what nobody else knows."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from storage.errors import ConfigError, InputError
 from storage.formats.human_video.adapters import find_adapter
 from storage.formats.human_video.segment_item import SegmentItem
-from storage.formats.human_video.source_video import Adapter, SourceVideo
+from storage.formats.human_video.source_video import Adapter, Narration, SourceVideo
 from storage.formats.import_item import fingerprint
 from storage.formats.video.reader import VideoInfo, probe
 from storage.formats.video.writer import rate_fraction
@@ -81,7 +81,7 @@ def _segments(root: Path, adapter: Adapter, video: SourceVideo, config: ListingC
     identity = ("human video", adapter.name, video.file, mark)
     try:
         info = probe(folder / video.file)
-        spans = _spans(info, config.segment_s)
+        spans = _spans(info, video.narrations, config.segment_s)
     except InputError as error:
         yield SegmentItem(
             episode_id=content_id(*identity), **about, problems=video.problems, unreadable=f"{error}"
@@ -105,12 +105,24 @@ def _segments(root: Path, adapter: Adapter, video: SourceVideo, config: ListingC
         )
 
 
-def _spans(info: VideoInfo, segment_s: float) -> list[tuple[float, float | None]]:
+def _spans(info: VideoInfo, narrations: Sequence[Narration], segment_s: float) -> list[tuple[float, float | None]]:
     """(start, stop) of each segment; the last one is open. A last piece shorter than half a segment joins the one
-    before. Borders lie a quarter of a frame before a frame, so that rounding never puts a frame on the other side."""
+    before. Borders lie a quarter of a frame before a frame, so that rounding never puts a frame on the other side, and
+    at the start of a narrated stretch rather than inside it."""
     if info.duration_s > _LONGEST_S:
         raise InputError(f"{info.path} says that it lasts {info.duration_s / 3600:.0f} h; its time stamps are damaged")
     count = max(1, int(info.duration_s / segment_s + 0.5))
     hair = Fraction(1, 4) / info.rate
-    starts = [0.0] + [float(place * Fraction(segment_s) - hair) for place in range(1, count)]
+    starts = [0.0]
+    for place in range(1, count):
+        border = _beside(place * segment_s, narrations, segment_s / 2)
+        on_frame = round(Fraction(border) * info.rate) / info.rate
+        if float(on_frame - hair) > starts[-1] + segment_s / 4:
+            starts.append(float(on_frame - hair))
     return [(start, stop) for start, stop in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def _beside(border_s: float, narrations: Sequence[Narration], most_s: float) -> float:
+    """`border_s`, or the start of the narrated stretch that it would part, where that is at most `most_s` before."""
+    parted = [n.start_s for n in narrations if n.stop_s is not None and n.start_s < border_s < n.stop_s]
+    return min((start for start in parted if border_s - start <= most_s), default=border_s)

@@ -117,8 +117,17 @@ class _Cache:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= sum(map(len, dropped))
 
+    def clear(self) -> None:
+        self._kept.clear()
+        self._bytes = 0
+
 
 _CACHE = _Cache()
+
+
+def forget() -> None:
+    """Let go of every decoded frame in memory; the folder of frames stays."""
+    _CACHE.clear()
 
 
 def _decode_up_to(table: _Table, last: int, size_px: tuple[int, int]) -> Iterator[tuple[int, list[bytes]]]:

@@ -27,8 +27,8 @@ from storage.training_reader.windows import Windows
 
 
 @pytest.fixture(autouse=True)
-def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_frames, "_CACHE", source_frames._Cache())
+def _forget() -> None:
+    source_frames.forget()
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def test_the_cache_on_the_disk_gives_the_same_and_mends_itself(
     first = episode.cameras["view"].decode([3, 90])
     cached = sorted((tmp_path / "cache").rglob("*.frames"))
     assert cached
-    monkeypatch.setattr(source_frames, "_CACHE", source_frames._Cache())
+    source_frames.forget()
     assert np.array_equal(episode.cameras["view"].decode([3, 90]), first)
     for path in cached:
         path.write_bytes(path.read_bytes()[:100])
-    monkeypatch.setattr(source_frames, "_CACHE", source_frames._Cache())
+    source_frames.forget()
     assert np.array_equal(episode.cameras["view"].decode([3, 90]), first)
 
 

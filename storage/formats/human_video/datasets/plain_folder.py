@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from storage.formats.human_video.datasets.tables import read_json_lines, video_files
 from storage.formats.human_video.source_video import END_OF_FILE_S, Adapter, Narration, Problem, SourceVideo
-from storage.formats.human_video.tables import read_json_lines, video_files
 
 CAPTIONS = "captions.jsonl"
 _TEXTS = ("instruction", "caption", "text", "prompt")
