@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from judges.vision_language.config import ModelConfig
+from pipelines.config import config_from
 from pipelines.job import Policy
 from pipelines.run_job import run_job
 from storage.atomic_files import write_whole
@@ -67,7 +69,10 @@ class FilterConfig:
 
 
 def run_filter(context: RunContext, config: FilterConfig) -> Iterator[str]:
-    """Run the job; gives one line for people after each step. Raises WorkFailedError where clips stay unjudged."""
+    """Run the job; gives one line for people after each step. Raises WorkFailedError where clips stay unjudged, and
+    UnfitModelError before anything starts for a model that fails its own gates."""
+    if config.model:
+        config_from(ModelConfig, config.model_settings()).check_gates()
     too_long: Rejects = []
     names: dict[str, str] = {}
     if not (config.source / "dataset.json").is_file():

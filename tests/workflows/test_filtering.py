@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.engines.options import EngineOptions
 from storage.datasets.dataset import Dataset
-from storage.errors import ConfigError, CorruptFileError, MissingFileError
+from storage.errors import ConfigError, CorruptFileError, MissingFileError, UnfitModelError
 from storage.formats.video.captions import captions_in
 from storage.formats.video.writer import write_video
 from storage.testing import tiny_dataset
@@ -74,6 +74,16 @@ def test_running_it_again_changes_nothing(folder: Path, tmp_path: Path) -> None:
     filtered(folder, tmp_path / "out", longest_s=4.0)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "labels").rglob("*.json")} == before
     assert (tmp_path / "out" / "selections" / "good.json").read_bytes() == first
+
+
+def test_a_model_that_fails_its_gates_is_refused_before_anything_starts(folder: Path, tmp_path: Path) -> None:
+    unfit = tmp_path / "unfit"
+    unfit.mkdir()
+    (unfit / "config.json").write_text("{}")
+    (unfit / "card.json").write_text('{"failed_gates": ["says no to everything"]}')
+    with pytest.raises(UnfitModelError, match="says no to everything"):
+        filtered(folder, tmp_path / "out", model=str(unfit))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_data_set_is_judged_where_it_lies(tmp_path: Path) -> None:
