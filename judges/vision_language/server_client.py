@@ -6,6 +6,7 @@ never work (a wrong key, a model that is not there, another model behind the nam
 """
 
 import base64
+import json
 import math
 import os
 import random
@@ -24,6 +25,13 @@ from storage.errors import ConfigError, WorkFailedError
 from storage.frames import Image, frame_codec
 
 KEY = "OPENAI_API_KEY"
+_PASSING = (
+    openai.APIConnectionError,
+    openai.APIStatusError,
+    openai.APIResponseValidationError,
+    json.JSONDecodeError,  # the client lets an answer that is no JSON through as it is
+)
+"""What may pass: worth another attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +93,7 @@ class ServerClient:
                 if not self._structured:
                     raise RefusedError(f"{self.config.url} refuses the request: {error}") from error
                 self._structured = False  # a server that knows no schemas: the reply is read as strictly
-            except (openai.APIConnectionError, openai.APIStatusError, openai.APIResponseValidationError) as error:
+            except _PASSING as error:
                 last = f"{type(error).__name__} {error}"
                 if attempt + 1 < self.config.attempts:
                     self._sleep(_wait_of(error, pause_s))
@@ -129,7 +137,7 @@ class ServerClient:
         self._client.close()
 
 
-def _wait_of(error: openai.APIError, pause_s: float) -> float:
+def _wait_of(error: Exception, pause_s: float) -> float:
     """Seconds until the next attempt: what the server asks for (at most a minute), or the pause with some play."""
     response = getattr(error, "response", None)
     asked = response.headers.get("retry-after", "") if response is not None else ""
