@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 NOTE = "PYRAMID_RUN_NOTE"
 """Environment variable: a file that gets the folder of the data set, for the process that watches over this one."""
 _roots: list[Path] = []
+_ended: "list[Tally]" = []
 
 
 def current_root() -> Path | None:
@@ -34,6 +35,7 @@ class NotedProgress:
         self._display.changed(tally)
 
     def end(self, tally: "Tally") -> None:
+        _ended.append(tally)
         self._display.end(tally)
 
     def said(self, text: str) -> None:
@@ -49,3 +51,19 @@ def how_to_go_on() -> str:
 def continuation(root: Path) -> str:
     """How the run in `root` goes on."""
     return f"the same command goes on from here, or `pyramid resume {root}` does what was planned"
+
+
+def refuse_given_up() -> None:
+    """Raise WorkFailedError where a job of this command gave units up, unless it has all that it wanted: what was asked
+    for is not all there."""
+    from storage.errors import WorkFailedError
+
+    ended, _ended[:] = list(_ended), []
+    lost = [tally for tally in ended if tally.dead_units and not 0 < tally.target <= tally.kept]
+    if lost:
+        names = ", ".join(f"{tally.dead_units} units of {tally.job}" for tally in lost)
+        root = lost[0].root
+        raise WorkFailedError(
+            f"{names} failed for good; their causes are in {root}, in the folders failed, and `pyramid resume {root}`"
+            " tries again"
+        )

@@ -47,13 +47,14 @@ def with_engine(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def with_options(**values: Any) -> None:
         from pipelines.progress.display import ProgressDisplay
-        from workflows.current_run import NotedProgress, how_to_go_on
+        from workflows.current_run import NotedProgress, how_to_go_on, refuse_given_up
 
         if watched.is_wanted() and not values.get("dry_run"):
             raise typer.Exit(watched.run_watched(sys.argv[1:]))
         chosen = {name: values.pop(name) for name in _ENGINE}
         try:
             command(**values, options=EngineOptions(progress=NotedProgress(ProgressDisplay()), **chosen))
+            refuse_given_up()
         except KeyboardInterrupt:
             print(f"pyramid: stopped; {how_to_go_on()}", file=sys.stderr)
             raise typer.Exit(130) from None

@@ -4,11 +4,20 @@ The plan of a step that `reads_data` follows from what the steps before it left 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipelines.job import Job
 from pipelines.run_job import JobResult, run_job
 from workflows.run_context import RunContext
+
+
+def given_up(root: Path, result: JobResult) -> str:
+    """What is to be said about units that were given up; empty where there are none."""
+    count = len(result.dead_letters)
+    return (
+        f"; {count} units were given up (causes in {root}/failed), `pyramid resume {root}` tries again" if count else ""
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +31,8 @@ class JobStep:
 
     def run(self, context: RunContext, step: Any) -> str:
         """Run the job to its end in the run's data set; what is committed already is not done again."""
-        return self.summary(step, run_job(context.root, self.job(context, step), context.options))
+        result = run_job(context.root, self.job(context, step), context.options)
+        return self.summary(step, result) + given_up(context.root, result)
 
 
 @dataclass(frozen=True, kw_only=True)
