@@ -52,7 +52,8 @@ def hdf5_format(path: Path) -> FormatName:
     """Which kind of HDF5 file `path` is, by its outermost groups; what cannot be opened is robomimic's to refuse."""
     try:
         with h5py.File(path, "r") as file:
-            names = set(file)
+            # A name that is no UTF-8 comes as bytes.
+            names = {str(name) for name in file}
     except (OSError, RuntimeError, ValueError, KeyError):
         return "robomimic"
     if "data" in names:

@@ -105,7 +105,7 @@ def _compressed(where: str, name: str, data: Any) -> Stream:
 
 def _decoded(where: str, row: Any) -> RGB:
     content = np.asarray(row, np.uint8)
-    check_encoded_image(where, content[:65536].tobytes())
+    check_encoded_image(where, content.tobytes())
     image = cv2.imdecode(content, cv2.IMREAD_COLOR)
     if image is None:
         raise CorruptFileError(f"{where} does not decode as an image")

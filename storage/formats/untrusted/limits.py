@@ -33,6 +33,7 @@ class InputLimits:
 
 
 LIMITS = InputLimits()
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 def check_steps(where: str, steps: int) -> None:
@@ -63,9 +64,21 @@ def check_image(where: str, height_px: int, width_px: int) -> None:
 
 def check_encoded_image(where: str, content: bytes) -> None:
     """Raise CorruptFileError for a PNG or JPEG whose header promises more pixels than are read; others pass."""
-    if content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) >= 24:
-        width, height = struct.unpack(">II", content[16:24])
+    if content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) >= 26:
+        width, height, bits, colours = struct.unpack(">IIBB", content[16:26])
         check_image(where, height, width)
+        # Deflate packs at most 1032 bytes into one (RFC 1951): what promises more is cut off or damaged.
+        raw = height * width * bits * _PNG_CHANNELS.get(colours, 4) / 8
+        if raw > 1032 * len(content):
+            raise CorruptFileError(
+                f"{where}: {len(content)} bytes cannot hold the {width}x{height} px that they promise"
+            )
+        # A decoder makes room for whatever length a piece claims.
+        at = 8
+        while at + 8 <= len(content):
+            at += 12 + int.from_bytes(content[at : at + 4], "big")
+        if at > len(content):
+            raise CorruptFileError(f"{where}: a PNG that is cut off or damaged; fetch or record it again")
     elif content[:2] == b"\xff\xd8":
         at = 2
         while at + 9 < len(content) and content[at] == 0xFF:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pyarrow.parquet
 import pytest
 
 from storage.episode import Episode
-from storage.errors import ConfigError, SchemaError
+from storage.errors import ConfigError, CorruptFileError, SchemaError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import embodiments_of, fates_of, list_items, read_episodes
 from storage.formats.mapping.fates import fate_table
 from storage.formats.testing import read_parquet, tiny_lerobot, write_parquet
+from storage.formats.untrusted.limits import check_encoded_image
 from storage.testing import tiny_images
 
 
@@ -190,3 +192,14 @@ def test_depth_that_lies_in_colour_video_is_left_out_and_said_so(tmp_path: Path)
     assert list(episode.cameras) == ["ego"]
     fates = {fate.column: fate for fate in fates_of(ImportConfig(path=str(root)))}
     assert fates["observation.images.depth"].became == "left out"
+
+
+def test_a_picture_that_promises_more_than_it_can_hold_is_not_decoded() -> None:
+    content = bytearray(cv2.imencode(".png", np.zeros((8, 8), np.uint16))[1].tobytes())
+    check_encoded_image("a", bytes(content))
+    content[16:24] = struct.pack(">II", 7000, 7000)
+    with pytest.raises(CorruptFileError, match="cannot hold the 7000x7000 px that they promise"):
+        check_encoded_image("a", bytes(content))
+    content[16:24] = struct.pack(">II", 1 << 30, 1 << 30)
+    with pytest.raises(CorruptFileError, match="at most 64 megapixels are read"):
+        check_encoded_image("a", bytes(content))
