@@ -21,7 +21,10 @@ def calibrate_judge(dataset: Path, *, judge: str, truth: str, precision: float, 
     figures = agreement(cases)
     scored = [case for case in cases if case.score is not None]
     scores, right = np.array([case.score for case in scored], float), np.array([case.right for case in scored], bool)
-    figures["threshold_for_precision"] = {"wanted": precision, "found": threshold_for(scores, right, precision)}
+    reached = threshold_for(scores, right, precision)
+    if reached is not None:
+        reached["threshold"] *= sign_of(dataset, judge)
+    figures["threshold_for_precision"] = {"wanted": precision, "found": reached}
     write_whole(output, json_bytes(figures))
     found = figures["threshold_for_precision"]["found"]
     advice = (
@@ -34,7 +37,8 @@ def calibrate_judge(dataset: Path, *, judge: str, truth: str, precision: float, 
 
 
 def cases_of(root: Path, *, judge: str, truth: str) -> list[Case]:
-    """The verdicts of `judge` whose truth is known. Raises UnknownNameError or InputError where there is none."""
+    """The verdicts of `judge` whose truth is known; scores of which lower is better are negated. Raises
+    UnknownNameError or InputError where there is none."""
     found = {episode_id: effective(verdicts) for episode_id, verdicts in verdicts_of(root).items()}
     there = {name for verdicts in found.values() for name in verdicts}
     for name in (judge, *({truth} - {PEOPLE})):
@@ -52,6 +56,12 @@ def cases_of(root: Path, *, judge: str, truth: str) -> list[Case]:
             " lets people decide"
         )
     return cases
+
+
+def sign_of(root: Path, judge: str) -> float:
+    """-1 where a lower score of `judge` is better, else 1."""
+    found = (effective(verdicts).get(judge) for verdicts in verdicts_of(root).values())
+    return next((-1.0 if verdict.better == "lower" else 1.0 for verdict in found if verdict is not None), 1.0)
 
 
 def _passed(verdicts: dict[str, Verdict], truth: str) -> bool | None:

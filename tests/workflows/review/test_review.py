@@ -10,12 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from storage.datasets.dataset import Dataset
-from storage.datasets.reviews import decisions_of
+from storage.datasets.reviews import Decision, append_decision, decisions_of
 from storage.datasets.selection import SelectionPolicy, make_selection, write_selection
 from storage.datasets.verdicts import Verdict
 from storage.testing import tiny_episode, write_unit
 from tests.workflows.review.web_driver import browser
-from workflows.judge_calibration import cases_of
+from workflows.judge_calibration import calibrate_judge, cases_of
 from workflows.review.app import make_app
 from workflows.review.clips import Gallery
 from workflows.selecting import select_episodes
@@ -142,3 +142,21 @@ def test_a_person_reviews_in_a_browser_and_nothing_is_lost_by_a_kill(data: Path,
     assert found[first].accept is True
     assert sorted(str(each.accept) for each in found.values()) == ["False", "None", "True"]
     assert any(each.caption == "lift disc 0 again" for each in found.values())
+
+
+def test_the_threshold_of_a_judge_that_wants_low_scores_is_in_its_own_unit(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    Dataset.create(root, name="clips")
+    episodes = [
+        tiny_episode(
+            seed,
+            length=10,
+            verdicts=(Verdict(judge="shake", passed=True, score=score, threshold=9.0, better="lower").to_json(),),
+        )
+        for seed, score in enumerate((1.0, 2.0, 3.0, 4.0))
+    ]
+    write_unit(root, episodes)
+    for episode, accept in zip(episodes, (True, True, False, False), strict=True):
+        append_decision(root, Decision(episode_id=episode.episode_id, accept=accept))
+    told = calibrate_judge(root, judge="shake", truth="people", precision=0.95, output=tmp_path / "shake.json")
+    assert told.endswith("--threshold shake=2")
