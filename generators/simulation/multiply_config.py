@@ -41,4 +41,7 @@ class MultiplyConfig:
         from generators.simulation.task.registry import find_task
 
         task = find_task(self.task)
-        return {"sources": file_hash(source_path(task, self.source_file)), "task": f"{task.name}@{task.version}"}
+        from generators.simulation.task.source_code import code_hash
+
+        found = {"sources": file_hash(source_path(task, self.source_file)), "task": f"{task.name}@{task.version}"}
+        return {**found, "task_file": code_hash(task)} if task.file else found

@@ -26,6 +26,7 @@ def write_job(root: Path, job: PlannedJob) -> PlannedJob:
     if path.exists():
         known = read_job(root, job.name)
         number = known.number
+        _refuse_changed_inputs(path, known, job)
         if not known.same_work(job):
             raise AlreadyWrittenError(
                 f"{path} is a job of the same name with other stages or settings; resume that one, or name this one"
@@ -34,6 +35,19 @@ def write_job(root: Path, job: PlannedJob) -> PlannedJob:
     job = replace(job, number=number)
     write_whole(path, sealed_json_bytes({"job_version": JOB_VERSION, **job.to_json()}))
     return job
+
+
+def _refuse_changed_inputs(path: Path, known: PlannedJob, job: PlannedJob) -> None:
+    """Raise AlreadyWrittenError where only what the job works on has changed: the file of a task, its sources."""
+    if not (known.until and job.until):
+        return
+    before, now = known.until.inputs, job.until.inputs
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if changed:
+        raise AlreadyWrittenError(
+            f"job {job.name!r} of {path.parent.parent} was planned with other content of: {', '.join(changed)}. Its"
+            " episodes were made from that; put it back to go on, or generate into a new folder"
+        )
 
 
 def read_job(root: Path, name: str) -> PlannedJob:

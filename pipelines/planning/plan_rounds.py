@@ -1,7 +1,7 @@
 """Topping up: plan in rounds until enough episodes are kept. A round follows from the counts before it alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
@@ -20,12 +20,14 @@ _MOST_GROWTH = 4
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """What is known when a round is planned: episodes wanted in all and kept so far, items planned so far (which is
-    also the number of the next item), and how many items to plan next, as the yield so far suggests."""
+    also the number of the next item), how many items to plan next, as the yield so far suggests, and what was dropped
+    so far, by reason."""
 
     target: int
     kept: int
     items: int
     wanted: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def numbered_items(counts: Counts, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -46,7 +48,9 @@ def next_round(job: PlannedJob, tally: Tally, round_number: int) -> tuple[WorkUn
             f"job {job.name!r} kept {tally.kept} of {until.kept} episodes from {tally.planned_items} items, and may"
             f" take no more than {most_items(until)}{why}. Mend the cause, or plan a job with a larger most_items"
         )
-    counts = Counts(target=until.kept, kept=tally.kept, items=tally.planned_items, wanted=wanted)
+    counts = Counts(
+        target=until.kept, kept=tally.kept, items=tally.planned_items, wanted=wanted, dropped=dict(tally.dropped)
+    )
     items: Sequence[Mapping[str, Any]] = resolve(until.next_items)(counts, until.settings)
     if not items:
         raise ConfigError(f"{until.next_items} gave no items for {counts}")

@@ -10,13 +10,15 @@ from typing import Any, Literal, NoReturn
 
 from storage.atomic_files import write_whole
 from storage.datasets.unit_paths import STAGING
-from storage.errors import GraphicsError, InputError, PyramidError, UnfitModelError, WorldError
+from storage.errors import GraphicsError, InputError, PyramidError, UnfitModelError, WorkFailedError, WorldError
 
 Kind = Literal["unit", "setup", "output", "process"]
-"""unit: this unit failed; setup: a stage cannot be made, so none can succeed; output: the data set cannot be written;
+"""unit: this unit failed; setup: no unit can succeed; output: the data set cannot be written;
 process: the process that worked on the unit is gone."""
 
 _CANNOT_START = (InputError, UnfitModelError, ImportError)
+_NOWHERE = (GraphicsError, WorkFailedError)
+"""What no other unit would escape: no graphics on this machine, or a stage that says that its work fails at large."""
 _NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -47,7 +49,7 @@ class Failure:
         kind: Kind = "unit"
         if output_refuses(error, root):
             kind = "output"
-        elif isinstance(error, GraphicsError) or (making and isinstance(error, _CANNOT_START)):
+        elif isinstance(error, _NOWHERE) or (making and isinstance(error, _CANNOT_START)):
             kind = "setup"
         report = traceback.TracebackException.from_exception(error)
         return cls(

@@ -60,6 +60,10 @@ def generate(
     size_px: Annotated[int, typer.Option(help="Side of the square camera images; 0: no images.")] = 128,
     full_quality: Annotated[bool, typer.Option(help="Render with reflections, antialiasing and whole meshes.")] = False,
     keep_failed: Annotated[bool, typer.Option(help="Keep failed attempts too, labelled as failures.")] = False,
+    least_rate: Annotated[float, typer.Option(help="Give up when attempts succeed less often than this.")] = 0.05,
+    noise: Annotated[
+        float | None, typer.Option(help="Noise on every target, as a multiple of the task's own; 0: none.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the job.")] = 0,
     dry_run: DryRun = False,
 ) -> None:
@@ -77,6 +81,8 @@ def generate(
         size_px=size_px,
         quality="full" if full_quality else "fast",
         keep_failed=keep_failed,
+        least_rate=least_rate,
+        execution={} if noise is None else {"noise_scale": noise},
     )
     root = folder_for(output, task)
     job = generate_job(RunContext(root=root, seed=seed), step)

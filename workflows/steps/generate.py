@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from generators.simulation.multiply_config import MultiplyConfig
 from generators.simulation.task.registry import find_task
+from generators.simulation.yield_watch import LEAST_RATE
 from pipelines.job import Job, Until
 from pipelines.run_job import JobResult
 from storage.embodiment import embodiment
@@ -19,13 +20,15 @@ class GenerateStep(MultiplyConfig):
     """Exactly `keep` successful trajectories as the job `name`; what else can be set is the stage's `MultiplyConfig`.
 
     `kept_per_unit` trajectories make one shard: some 64 for a large data set, fewer spread better over workers. `tries`
-    is how many attempts one trajectory may take before the yield is looked at again.
+    is how many attempts one trajectory may take before the yield is looked at again; the job stops when success is
+    rarer than `least_rate`, by its 95 % interval.
     """
 
     keep: int
     name: str = ""
     kept_per_unit: int = KEPT_PER_UNIT
     tries: int = 10
+    least_rate: float = LEAST_RATE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,12 +46,13 @@ class GenerateStep(MultiplyConfig):
 def generate_job(context: RunContext, step: GenerateStep) -> Job:
     """The job: one item a trajectory, planned in rounds until all are kept."""
     task = find_task(step.task)
+    given = {} if step.least_rate == LEAST_RATE else {"least_rate": step.least_rate}
     until = Until(
         kept=step.keep,
         items_per_unit=step.kept_per_unit,
         most_items=20 * step.keep,
         next_items="generators.simulation.plan_attempts:next_attempts",
-        settings={"tries": step.tries},
+        settings={"tries": step.tries, **given},
         inputs=step.multiply.inputs(),
     )
     paths = {"task": from_anywhere(step.task) if ".py" in step.task else step.task}

@@ -6,7 +6,7 @@ objects were, which signals held. And where each subtask began and ended.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +15,14 @@ from numpy.typing import NDArray
 
 from generators.simulation.demonstrations.recordings import RecordedDemonstration, read_recordings
 from generators.simulation.demonstrations.replay import replayed
+from generators.simulation.demonstrations.source_checks import broken_checks
+from generators.simulation.demonstrations.source_demonstration import Poses, SourceDemonstration
 from generators.simulation.stepping.scene import Scene, Scenes
 from generators.simulation.task.constraints import Graph, Node, graph_of
 from generators.simulation.task.specification import Task
 from storage.errors import BrokenSimulationError, ConfigError, InputError, UnknownNameError
 
 logger = logging.getLogger(__name__)
-
-Poses = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceDemonstration:
-    """An annotated demonstration of T steps. Poses are (T, 4, 4) in the world before each step, signals (T + 1,) of
-    every state. `ends` maps an arm to the steps at which its subtasks end: a segment is actions[ends[i-1]:ends[i]]."""
-
-    name: str
-    length: int
-    poses: Mapping[str, Poses]
-    targets: Mapping[str, Poses]
-    hands: Mapping[str, NDArray[np.float64]]
-    objects: Mapping[str, Poses]
-    signals: Mapping[str, NDArray[np.bool_]]
-    ends: Mapping[str, tuple[int, ...]]
-
-    def start(self, arm: str, subtask: int) -> int:
-        """The step at which an arm's subtask begins."""
-        return self.ends[arm][subtask - 1] if subtask else 0
 
 
 class SourceReader:
@@ -54,8 +35,9 @@ class SourceReader:
     def read(self, path: Path, *, at_most: int | None = None) -> list[SourceDemonstration]:
         """The usable demonstrations of a file, annotated, `at_most` so many.
 
-        A demonstration whose replay fails, one of whose signals never fires or one of whose subtasks has no length is
-        left out with a warning that names it: contacts amplify what processors round differently, and one lost
+        A demonstration whose replay fails, one of whose signals never fires, one of whose subtasks has no length, or
+        that breaks a check wherever the subtask may end, is left out with a warning that names it: contacts amplify
+        what processors round differently, and one lost
         demonstration need not cost a run. Raises InputError when none is left, ConfigError or UnknownNameError when
         the task itself names an object or a signal that is not there.
         """
@@ -64,7 +46,7 @@ class SourceReader:
         recordings = read_recordings(path)
         for recording in recordings:
             try:
-                usable.append(self.annotate(recording))
+                usable.append(self.usable(recording))
             except (ConfigError, UnknownNameError):
                 raise
             except InputError as error:
@@ -78,13 +60,37 @@ class SourceReader:
 
     def annotate(self, recording: RecordedDemonstration) -> SourceDemonstration:
         """One demonstration, replayed from its recorded state."""
-        scene = self.scene(recording)
         try:
-            source = _replay(self.task, scene, recording)
-        except BrokenSimulationError as error:
-            raise InputError(f"{recording.name}: its replay broke the simulation: {error}") from error
+            source = self._replayed(recording)
+        except InputError as error:
+            annotated = source_from_annotation(self.task, recording)
+            if annotated is None or isinstance(error, ConfigError | UnknownNameError):
+                raise
+            logger.warning("%s; taken from its datagen_info instead", error)
+            source = annotated
         ends = subtask_ends(self._graph, source.signals, length=source.length, name=recording.name)
         return replace(source, ends=ends)
+
+    def usable(self, recording: RecordedDemonstration) -> SourceDemonstration:
+        """One demonstration, annotated; raises InputError where attempts made from it could never pass their checks."""
+        source = self.annotate(recording)
+        if self.task.execution.check_subtasks:
+            for broken in broken_checks(self._graph, source):
+                if broken.always:
+                    raise InputError(broken.text)
+        return source
+
+    def _replayed(self, recording: RecordedDemonstration) -> SourceDemonstration:
+        scene = self.scene(recording)
+        if recording.rate_hz and recording.rate_hz != scene.rate_hz:
+            raise InputError(
+                f"{recording.name}: its file states {recording.rate_hz:g} control steps a second, the environment of"
+                f" task {self.task.name!r} makes {scene.rate_hz:g}; record it again, or set control_freq"
+            )
+        try:
+            return _replay(self.task, scene, recording)
+        except BrokenSimulationError as error:
+            raise InputError(f"{recording.name}: its replay broke the simulation: {error}") from error
 
     def scene(self, recording: RecordedDemonstration) -> Scene:
         """The scene in which a recording is replayed; a placement that the task does not have stands for its first."""
@@ -122,6 +128,29 @@ def _replay(task: Task, scene: Scene, recording: RecordedDemonstration) -> Sourc
         objects=_stacked(objects),
         signals=_stacked(signals),
         ends={},
+    )
+
+
+def source_from_annotation(task: Task, recording: RecordedDemonstration) -> SourceDemonstration | None:
+    """A source made of MimicGen's own annotation, without a replay; None where the file lacks a part of it."""
+    info = recording.recorded
+    if info is None:
+        return None
+    kinds: dict[str, dict[str, NDArray[Any]]] = {"poses": {}, "targets": {}, "hands": {}}
+    for arm in task.embodiment.arm_names:
+        for kind, arrays in kinds.items():
+            array = info.of_arm(kind, arm)
+            if array is None:
+                return None
+            arrays[arm] = array.reshape(len(array), -1) if kind == "hands" else array
+    _check_objects(task, {name: poses[0] for name, poses in info.objects.items()})
+    return SourceDemonstration(
+        name=recording.name,
+        length=len(recording.actions),
+        objects=info.objects,
+        signals={name: np.append(values, values[-1:]) for name, values in recording.signals.items()},
+        ends={},
+        **kinds,
     )
 
 

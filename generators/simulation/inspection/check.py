@@ -15,11 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.demonstrations.annotate import SourceDemonstration, SourceReader
-from generators.simulation.demonstrations.recordings import RecordedDemonstration, read_recordings, source_path
+from generators.simulation.demonstrations.annotate import SourceReader
+from generators.simulation.demonstrations.recordings import RecordedDemonstration, read_source_file, source_path
 from generators.simulation.demonstrations.replay import DISTURBED_REPLAYS, begin, disturbed_successes, replayed
+from generators.simulation.demonstrations.source_checks import BrokenCheck, broken_checks
+from generators.simulation.demonstrations.source_demonstration import SourceDemonstration
 from generators.simulation.inspection.check_pictures import draw_segmentation, film
 from generators.simulation.mimicgen.attempt import DemonstrationGenerator
+from generators.simulation.stepping.determinism import check_determinism
 from generators.simulation.stepping.scene import Scene, Scenes
 from generators.simulation.stepping.snapshot import state_row
 from generators.simulation.stepping.step_loop import StepLoop
@@ -57,13 +60,14 @@ def check_task(task: Task, output: Path, *, video: bool = True) -> CheckResult:
     examination = _Examination(task)
     examination.run()
     files: list[Path] = []
-    if examination.sources:
+    if examination.annotated:
         output.mkdir(parents=True, exist_ok=True)
-        files.append(draw_segmentation(task, examination.sources, output / f"{task.name}-subtasks.png"))
+        picture = output / f"{task.name}-subtasks.png"
+        files.append(draw_segmentation(task, examination.annotated, picture, broken=examination.broken))
         if video and examination.scene:
-            recordings = [one for one in examination.recordings if one.name in {s.name for s in examination.sources}]
-            path = output / f"{task.name}-sources.mp4"
-            files.append(film(examination.scenes, task, list(zip(recordings, examination.sources, strict=True)), path))
+            recordings = {one.name: one for one in examination.recordings}
+            pairs = [(recordings[one.name], one) for one in examination.annotated]
+            files.append(film(examination.scenes, task, pairs, output / f"{task.name}-sources.mp4"))
     return CheckResult(problems=tuple(examination.problems), notes=tuple(examination.notes), files=tuple(files))
 
 
@@ -74,6 +78,8 @@ class _Examination:
         self.notes: list[str] = []
         self.recordings: list[RecordedDemonstration] = []
         self.sources: list[SourceDemonstration] = []
+        self.broken: list[BrokenCheck] = []
+        self.annotated: list[SourceDemonstration] = []
         self.scenes = Scenes(task)
         self.reader: SourceReader
         self.scene: Scene | None = None
@@ -123,35 +129,43 @@ class _Examination:
         self.scene = scene
 
     def _look_at_placement(self, placement: str) -> None:
-        scene = self.scenes(placement, 0)
-        for seed in range(3):
-            scene.reset(seed)
-            first = state_row(scene.environment)
-            scene.reset(seed + 100)
-            scene.reset(seed)
-            if not np.array_equal(first, state_row(scene.environment)):
-                raise InputError(
-                    "two resets with one seed differ: the environment draws from a generator other than env.rng, its"
-                    " samplers' rng or numpy.random, or keeps something from the last episode"
-                )
+        check_determinism(self.task, self.scenes(placement, 0))
 
     def _read_sources(self) -> None:
         path = source_path(self.task)
-        self.recordings = read_recordings(path)
+        file = read_source_file(path)
+        self.recordings = list(file.recordings)
+        self.problems += [f"sources: {reason}" for reason in file.left_out.values()]
         self.reader = SourceReader(self.task, self.scenes)
         for recording in self.recordings:
             try:
-                self.sources.append(self.reader.annotate(recording))
+                source = self.reader.annotate(recording)
             except InputError as error:
                 self.problems.append(f"sources: {path.name}: {error}")
                 continue
-            steady = disturbed_successes(self.reader.scene(recording), recording)
-            if steady < DISTURBED_REPLAYS:
-                self.notes.append(
-                    f"{path.name}: {recording.name} ends in success in {steady} of {DISTURBED_REPLAYS} replays from"
-                    " minutely disturbed starts: it may fail on another processor; better record it again"
-                )
-        self.notes.append(f"{len(self.sources)} of {len(self.recordings)} source demonstrations are usable")
+            self.annotated.append(source)
+            if not self._passes_its_checks(path, source):
+                continue
+            self.sources.append(source)
+            self._disturb(path, recording)
+        total = len(file.recordings) + len(file.left_out)
+        self.notes.append(f"{len(self.sources)} of {total} source demonstrations are usable")
+
+    def _passes_its_checks(self, path: Path, source: SourceDemonstration) -> bool:
+        """Whether attempts made from a demonstration can pass; checks that do not always hold are notes."""
+        broken = broken_checks(graph_of(self.task), source) if self.task.execution.check_subtasks else []
+        self.broken += broken
+        for one in broken:
+            (self.problems if one.always else self.notes).append(f"sources: {path.name}: {one.text}")
+        return not any(one.always for one in broken)
+
+    def _disturb(self, path: Path, recording: RecordedDemonstration) -> None:
+        steady = disturbed_successes(self.reader.scene(recording), recording)
+        if steady < DISTURBED_REPLAYS:
+            self.notes.append(
+                f"{path.name}: {recording.name} ends in success in {steady} of {DISTURBED_REPLAYS} replays from"
+                " minutely disturbed starts: it may fail on another processor; better record it again"
+            )
 
     def _usable(self) -> tuple[Scene, RecordedDemonstration]:
         recording = next(one for one in self.recordings if one.name == self.sources[0].name)

@@ -7,9 +7,10 @@ import cv2
 import matplotlib
 import numpy as np
 
-from generators.simulation.demonstrations.annotate import SourceDemonstration
 from generators.simulation.demonstrations.recordings import RecordedDemonstration
 from generators.simulation.demonstrations.replay import replayed
+from generators.simulation.demonstrations.source_checks import BrokenCheck
+from generators.simulation.demonstrations.source_demonstration import SourceDemonstration
 from generators.simulation.stepping.render import Picture, Pictures, Renderer
 from generators.simulation.stepping.scene import Scenes
 from generators.simulation.task.specification import Task
@@ -23,8 +24,11 @@ VIDEO_SIZE_PX = 256
 _COLOURS = pyplot.get_cmap("tab10").colors
 
 
-def draw_segmentation(task: Task, sources: Sequence[SourceDemonstration], path: Path) -> Path:
-    """One strip a demonstration: a bar for each arm, cut into its subtasks, and below it when each signal held."""
+def draw_segmentation(
+    task: Task, sources: Sequence[SourceDemonstration], path: Path, *, broken: Sequence[BrokenCheck] = ()
+) -> Path:
+    """One strip a demonstration: a bar for each arm, cut into its subtasks, and below it when each signal held. A red
+    cross marks a check that does not hold where its subtask ends."""
     rows = len(task.subtasks) + len(sources[0].signals)
     height = 0.7 + (0.25 * rows + 0.35) * len(sources)
     figure, axes = pyplot.subplots(
@@ -32,6 +36,7 @@ def draw_segmentation(task: Task, sources: Sequence[SourceDemonstration], path: 
     )
     for axis, source in zip(axes[:, 0], sources, strict=True):
         _draw_source(axis, task, source)
+        _mark(axis, task, source, [one for one in broken if one.demonstration == source.name])
     axes[-1, 0].set_xlabel("control step")
     figure.suptitle(f"subtasks of {task.name}")
     figure.savefig(path, dpi=110)
@@ -56,11 +61,19 @@ def _draw_source(axis: Axes, task: Task, source: SourceDemonstration) -> None:
     axis.set_title(source.name, fontsize=8, loc="left", pad=2)
 
 
+def _mark(axis: Axes, task: Task, source: SourceDemonstration, broken: Sequence[BrokenCheck]) -> None:
+    names = [*task.subtasks, *source.signals]
+    for one in broken:
+        rows = [names.index(one.arm), names.index(one.check)]
+        for step in one.steps:
+            axis.plot([step, step], rows, "x-", color="red", markersize=6, linewidth=1.0, zorder=5)
+
+
 def film(
     scenes: Scenes, task: Task, pairs: Sequence[tuple[RecordedDemonstration, SourceDemonstration]], path: Path
 ) -> Path:
     """A video of the demonstrations one after the other, with the subtask of each arm written into the picture."""
-    write_video(_frames(scenes, task, pairs), path, rate_hz=20.0)
+    write_video(_frames(scenes, task, pairs), path, rate_hz=scenes(pairs[0][0].placement, pairs[0][0].variant).rate_hz)
     return path
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.simulation.demonstrations.annotate import SourceDemonstration
+from generators.simulation.demonstrations.source_demonstration import SourceDemonstration
 from generators.simulation.mimicgen.arm_queues import ArmQueue, ArmQueues
 from generators.simulation.mimicgen.plan_segment import AttemptChoices, PlannedSegment, Planner
 from generators.simulation.mimicgen.reachability import ReachCheck
@@ -238,7 +238,8 @@ class _AttemptRun:
         for queue in moved:
             subtask = self.graph.subtask(queue.node)
             if not queue.interpolating() or subtask.noise_during_interpolation:
-                noise = subtask.noise_position_m, subtask.noise_rotation_rad
+                scale = self.execution.noise_scale
+                noise = scale * subtask.noise_position_m, scale * subtask.noise_rotation_rad
                 targets[queue.arm.name] = noisy(queue.target, *noise, self.randomness)
         action = self.scene.actuation.action(targets, hands)
         self.states.append(snapshot.state_row(self.scene.environment))

@@ -1,5 +1,6 @@
 """From a recorded attempt to an episode: states and actions in the embodiment's layout, pictures, provenance."""
 
+import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.simulation.mimicgen.attempt import AttemptResult
-from generators.simulation.stepping.build import CONTROL_HZ
+from generators.simulation.stepping.build import placement_of
 from generators.simulation.stepping.render import Pictures, Renderer
 from generators.simulation.stepping.scene import Scene
 from storage.episode import Episode
@@ -61,7 +62,7 @@ class EpisodeMaker:
             layer="simulation",
             embodiment=task.embodiment.name,
             length=len(attempt.actions),
-            rate_hz=float(CONTROL_HZ),
+            rate_hz=scene.rate_hz,
             instruction=instruction,
             cameras=cameras,
             arrays=arrays,
@@ -108,8 +109,32 @@ class EpisodeMaker:
 
 
 def environment_arguments(scene: Scene) -> dict[str, Any]:
-    """What robomimic calls `env_args`: how to make this environment again."""
-    task = scene.task
-    named = task.environment if isinstance(task.environment, str) else task.environment.__name__
-    kwargs = {"robots": list(task.embodiment.robots), "control_freq": CONTROL_HZ, "seed": scene.variant}
-    return {"env_name": named, "type": 1, "env_version": _VERSIONS["robosuite"], "env_kwargs": kwargs}
+    """What robomimic calls `env_args`: how to make this environment again. Arguments that JSON cannot hold are named in
+    `not_stored`; `demonstrations.rebuild` makes the environment from the provenance whatever they are."""
+    task, embodiment = scene.task, scene.task.embodiment
+    made = task.environment
+    named = made if isinstance(made, str) else f"{made.__module__}:{getattr(made, '__qualname__', type(made).__name__)}"
+    arguments = {
+        "robots": list(embodiment.robots),
+        "seed": scene.variant,
+        **({"controller_configs": embodiment.controllers()} if embodiment.controllers else {}),
+        **task.arguments,
+        **placement_of(task, scene.placement_name).make_arguments(),
+        "control_freq": _number(scene.rate_hz),
+    }
+    kwargs = {name: value for name, value in arguments.items() if _is_json(value)}
+    found = {"env_name": named, "type": 1, "env_version": _VERSIONS["robosuite"], "env_kwargs": kwargs}
+    missing = sorted(arguments.keys() - kwargs.keys())
+    return {**found, "not_stored": missing} if missing else found
+
+
+def _number(rate_hz: float) -> float:
+    return int(rate_hz) if rate_hz == int(rate_hz) else rate_hz
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from generators.simulation.demonstrations.annotate import SourceDemonstration
+from generators.simulation.demonstrations.source_demonstration import SourceDemonstration
 from generators.simulation.mimicgen.source_selection import Choice, select
 from generators.simulation.mimicgen.transform import Waypoints, interpolation_length, motion_of, with_interpolation
 from generators.simulation.stepping.scene import Scene

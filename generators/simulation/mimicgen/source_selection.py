@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from generators.simulation.demonstrations.annotate import SourceDemonstration
+from generators.simulation.demonstrations.source_demonstration import SourceDemonstration
 from generators.simulation.mimicgen.transform import carried
 from generators.simulation.robots.rotations import distance
 from generators.simulation.task.specification import Pose, SelectionStrategy, Subtask

@@ -10,6 +10,7 @@ import robosuite  # noqa: F401  (registers its environments and robots)
 from robosuite.environments.base import REGISTERED_ENVS
 
 from generators.simulation.stepping.meshes import lightened
+from generators.simulation.stepping.randomness import seeded_defaults
 from generators.simulation.task.execution import Quality
 from generators.simulation.task.specification import Environment, Placement, Task
 from storage.errors import ConfigError, UnknownNameError
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 CONTROL_HZ = 20
 _SETTINGS: dict[str, Any] = {
+    "seed": 0,
     "has_renderer": False,
     "has_offscreen_renderer": False,
     "use_camera_obs": False,
@@ -48,23 +50,43 @@ def build_environment(
     chosen = placement_of(task, placement)
     make = environment_class(task)
     arguments = {
-        **_settings_for(make),
+        **_settings_for(make, variant),
         "robots": list(task.embodiment.robots),
-        "seed": variant,
         **({"controller_configs": task.embodiment.controllers()} if task.embodiment.controllers else {}),
         **task.arguments,
         **chosen.make_arguments(),
         **more,
     }
     try:
-        with lightened(quality):
-            environment = make(**arguments)
+        with lightened(quality), seeded_defaults(variant):
+            environment = _made(make, arguments)
     except Exception as error:  # anybody's environment may raise anything
         text = f"the environment of task {task.name!r} cannot be built: {type(error).__name__}: {error}"
-        raise ConfigError(f"{text}; check its arguments {sorted(arguments)} and its model") from error
+        hint = _hint(error) or f"check its arguments {sorted(arguments)} and its model"
+        raise ConfigError(f"{text}; {hint}") from error
     if chosen.prepare:
         chosen.prepare(environment)
     return environment
+
+
+def _made(make: Callable[..., Environment], arguments: dict[str, Any]) -> Environment:
+    """The environment; without `seed` where a constructor further up refuses it."""
+    try:
+        return make(**arguments)
+    except TypeError as error:
+        if "'seed'" not in str(error) or "seed" not in arguments:
+            raise
+    return make(**{name: value for name, value in arguments.items() if name != "seed"})
+
+
+def _hint(error: Exception) -> str:
+    if "WHOLE_BODY_MINK_IK" not in str(error):
+        return ""
+    return (
+        "robosuite keeps that controller among its examples (robosuite/examples/third_party_controller, from its source"
+        " tree), outside its wheel: import it in the task's file before the environment is made, or use the GR-1 of"
+        " generators.simulation.robots.gr1 (SIMULATED_GR1), whose joint targets come from our own inverse kinematics"
+    )
 
 
 def environment_class(task: Task) -> Callable[..., Environment]:
@@ -86,12 +108,12 @@ def environment_class(task: Task) -> Callable[..., Environment]:
     return found
 
 
-def _settings_for(make: Callable[..., Environment]) -> dict[str, Any]:
+def _settings_for(make: Callable[..., Environment], variant: int) -> dict[str, Any]:
     """Our settings, less those that a foreign constructor does not take."""
-    parameters = inspect.signature(make).parameters
+    parameters, settings = inspect.signature(make).parameters, {**_SETTINGS, "seed": variant}
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return dict(_SETTINGS)
-    missing = sorted(_SETTINGS.keys() - parameters.keys())
+        return settings
+    missing = sorted(settings.keys() - parameters.keys())
     if missing:
         logger.info("the environment takes no %s", ", ".join(missing))
-    return {name: value for name, value in _SETTINGS.items() if name in parameters}
+    return {name: value for name, value in settings.items() if name in parameters}

@@ -1,12 +1,12 @@
 """A task's environment at work: seeded soft resets, compiled control steps, snapshots."""
 
-from typing import Any
-
 import mujoco
 import numpy as np
 
+from generators.simulation.robots.action_check import check_actions
 from generators.simulation.stepping import snapshot
 from generators.simulation.stepping.build import build_environment, placement_of
+from generators.simulation.stepping.randomness import is_foreign, reseed, reseed_hidden, seeded_defaults
 from generators.simulation.stepping.snapshot import ModelState, Snapshot
 from generators.simulation.stepping.step_loop import StepLoop
 from generators.simulation.task.execution import Quality
@@ -21,13 +21,14 @@ class Scene:
     """
 
     def __init__(self, task: Task, *, placement: str = "D0", variant: int = 0, quality: Quality = "fast") -> None:
-        self.task, self.placement_name, self.variant = task, placement, variant
+        self.task, self.placement_name, self.variant, self.quality = task, placement, variant, quality
         self._placement = placement_of(task, placement)
         self.environment = build_environment(task, placement=placement, variant=variant, quality=quality)
         self.model_state = ModelState(self.model)
         self._reset(0)
         self.loop = StepLoop(self.environment, allow_compiled=task.stepping == "auto")
         self.actuation = task.embodiment.actuation(self.environment, task.embodiment.arms)
+        check_actions(self.environment, task.embodiment, self.actuation)
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -52,11 +53,14 @@ class Scene:
     def _reset(self, seed: int) -> None:
         environment, randomness = self.environment, np.random.default_rng(seed)
         self.model_state.put({})
-        _reseed(environment, randomness)
         try:
-            environment.reset()
-            if self._placement.place:
-                self._placement.place(environment, randomness)
+            with seeded_defaults(seed):
+                reseed(environment, randomness)
+                if is_foreign(environment):
+                    reseed_hidden(environment, seed)
+                environment.reset()
+                if self._placement.place:
+                    self._placement.place(environment, randomness)
         except Exception as error:  # anybody's environment may raise anything; it costs one attempt
             raise BrokenSimulationError(f"the reset with seed {seed} raised {type(error).__name__}: {error}") from error
         self.data.time = 0.0
@@ -100,24 +104,3 @@ class Scenes:
     def keep_only(self, placement: str) -> None:
         """Let go of the scenes with another placement."""
         self._made = {key: scene for key, scene in self._made.items() if key[0] == placement}
-
-
-def _reseed(environment: Any, randomness: np.random.Generator) -> None:
-    """Seed, in place, every generator that the environment may draw from: samplers share its own or hold theirs."""
-    np.random.seed(int(randomness.integers(2**32)))  # foreign code may draw from NumPy's global generator
-    seen: set[int] = set()
-    for generator in (getattr(environment, "rng", None), *_sampler_generators(environment)):
-        if isinstance(generator, np.random.Generator) and id(generator) not in seen:
-            seen.add(id(generator))
-            fresh = np.random.default_rng(int(randomness.integers(2**63)))
-            generator.bit_generator.state = fresh.bit_generator.state
-
-
-def _sampler_generators(environment: Any) -> list[Any]:
-    found, queue = [], [getattr(environment, "placement_initializer", None)]
-    while queue:
-        sampler = queue.pop(0)
-        found.append(getattr(sampler, "rng", None))
-        nested = getattr(sampler, "samplers", None) or {}
-        queue += list(nested.values())
-    return found

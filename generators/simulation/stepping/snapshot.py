@@ -43,6 +43,13 @@ class ModelState:
                 found[name] = {int(at): float(live.ravel()[at]) for at in index}
         return found
 
+    def differing(self, other: "ModelState") -> list[str]:
+        """Names of the arrays in which two models differ as they were built."""
+        names = self._built.keys() | other._built.keys()
+        return sorted(
+            name for name in names if not np.array_equal(self._built.get(name, ()), other._built.get(name, ()))
+        )
+
     def put(self, changes: Mapping[str, Mapping[Any, float]]) -> None:
         """The model as built, with `changes` (keys may be text, as JSON has them)."""
         for name, live in self._live.items():

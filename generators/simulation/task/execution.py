@@ -1,7 +1,7 @@
 """How attempts are executed: the switches beyond the papers, each with its measured effect in benchmarks/RESULTS.md."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from storage.errors import ConfigError, UnknownNameError
@@ -22,6 +22,7 @@ class Execution:
     `check_reach`: transformed segments are tested by inverse kinematics and for collisions before they are executed.
     `limit_speed`: interpolations are as long as the limb's speed asks; off: always the subtask's `interpolation_steps`.
     `success_steps`: success must hold for so many steps in a row after the last subtask, within `patience_steps` more.
+    `noise_scale`: a factor on the noise of every subtask.
     """
 
     sources_per: Literal["attempt", "arm", "subtask"] = "attempt"
@@ -34,13 +35,24 @@ class Execution:
     limit_speed: bool = True
     success_steps: int = 5
     patience_steps: int = 15
+    noise_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("settle_steps", "retries", "patience_steps"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}")
+        if self.noise_scale < 0:
+            raise ConfigError(f"noise_scale must be 0 or more; got {self.noise_scale}")
         if self.success_steps < 1:
             raise ConfigError(f"success_steps must be at least 1; got {self.success_steps}")
+
+
+def execution_record(execution: Execution) -> dict[str, Any]:
+    """An execution as provenance stores it: switches that came later are named only where they are not at rest."""
+    record = asdict(execution)
+    if execution.noise_scale == 1.0:
+        del record["noise_scale"]
+    return record
 
 
 def execution_with(changes: Mapping[str, Any], default: Execution | None = None) -> Execution:

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -13,6 +14,7 @@ from types import ModuleType
 from generators.simulation import check_graphics
 from generators.simulation.task.specification import Task
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
+from storage.ids import file_hash
 
 MODULES: tuple[str, ...] = (
     "generators.simulation.tasks.lift",
@@ -39,7 +41,10 @@ def tasks() -> dict[str, Task]:
     found: dict[str, Task] = {}
     installed = [entry.value.partition(":")[0] for entry in entry_points(group=ENTRY_POINT_GROUP)]
     for name in (*MODULES, *installed):
-        for one in declared_in(import_module(name), where=name):
+        module = import_module(name)
+        file = Path(str(module.__file__)) if name in installed else None
+        for one in declared_in(module, where=name):
+            one = replace(one, file=file)
             if found.setdefault(one.name, one) is not one:
                 raise ConfigError(f"two tasks are called {one.name!r}; one of them is in {name}: rename it")
     return found
@@ -71,7 +76,11 @@ def declared_in(module: ModuleType, *, where: str) -> Iterable[Task]:
 
 
 def _task_in_file(path: Path, name: str) -> Task:
-    declared = {one.name: one for one in declared_in(_module_of(path), where=str(path))}
+    if not path.is_file():
+        raise MissingFileError(f"no task file {path}; expected a Python file that holds TASKS")
+    path = path.resolve()
+    module = _module_of(path, file_hash(path))
+    declared = {one.name: replace(one, file=path) for one in declared_in(module, where=str(path))}
     if name:
         if name not in declared:
             raise UnknownNameError.among(f"task in {path}", name, declared)
@@ -82,11 +91,12 @@ def _task_in_file(path: Path, name: str) -> Task:
 
 
 @cache
-def _module_of(path: Path) -> ModuleType:
-    """A Python file as a module under a name of its own, so that "module:Class" references to it work too."""
-    if not path.is_file():
-        raise MissingFileError(f"no task file {path}; expected a Python file that holds TASKS")
-    name = f"pyramid_task_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+def _module_of(path: Path, content: str) -> ModuleType:
+    """A Python file of that content hash as a module under a name of its own, so that "module:Class" references to it
+    work too. Modules beside the file can be imported from it."""
+    name = f"pyramid_task_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be loaded as a Python module")

@@ -80,7 +80,8 @@ class SimulatedEmbodiment:
 
     `state` reads the embodiment's state vector, float32, from an environment whose derived quantities are fresh.
     `controllers` are robosuite composite controller configs, one a robot (None: the robot's default).
-    `limb_speed_m_s` and `limb_speed_rad_s` bound how fast interpolations move an end effector.
+    `frame` is the one in which arms under OSC_POSE take their actions. `limb_speed_m_s` and `limb_speed_rad_s` bound
+    how fast interpolations move an end effector.
     """
 
     name: str
@@ -89,6 +90,7 @@ class SimulatedEmbodiment:
     state: Callable[[Environment], NDArray[np.float32]]
     actuation: Callable[[Environment, tuple[Arm, ...]], Actuation]
     controllers: Callable[[], Any] | None = None
+    frame: Literal["base", "world"] = "base"
     limb_speed_m_s: float = 0.5
     limb_speed_rad_s: float = 2.0
 
@@ -208,7 +210,9 @@ class Task:
     to the file that declares the task. `variants` is the number of models to draw from: the environment is built
     with seed 0 ... variants-1, so that sizes and textures baked into the XML vary. `visual_randomization` varies what
     is seen. `stepping` "environment" gives up our compiled step loop for `env.step`, for environments that hook into
-    each substep in a way that cannot be seen from outside.
+    each substep in a way that cannot be seen from outside. `version` is raised by hand when a change of a task that
+    ships or is installed makes other episodes; `file` is the file that declares it, filled in when a task is found
+    (None: it ships).
     """
 
     name: str
@@ -231,6 +235,7 @@ class Task:
     stepping: Literal["auto", "environment"] = "auto"
     execution: Execution = field(default_factory=Execution)
     version: int = 1
+    file: Path | None = None
 
     @property
     def robot_class(self) -> str:

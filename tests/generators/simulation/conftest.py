@@ -6,8 +6,9 @@ import pytest
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from generators.simulation.demonstrations.annotate import SourceDemonstration, SourceReader
+from generators.simulation.demonstrations.annotate import SourceReader
 from generators.simulation.demonstrations.recordings import read_recordings, source_path
+from generators.simulation.demonstrations.source_demonstration import SourceDemonstration
 from generators.simulation.stepping.scene import Scene
 from generators.simulation.task.registry import find_task
 from generators.simulation.task.specification import Subtask, Task

@@ -1,10 +1,12 @@
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
 from generators.simulation.plan_attempts import next_attempts, wilson_interval
-from storage.errors import ConfigError
+from generators.simulation.yield_watch import check_yield
+from storage.errors import ConfigError, WorkFailedError
 
 
 @dataclass
@@ -12,6 +14,7 @@ class RoundCounts:
     target: int
     kept: int = 0
     items: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
@@ -42,6 +45,20 @@ def test_a_wrong_number_of_tries_is_an_error():
 
 def test_the_interval_of_81_of_263_is_the_one_in_newcombe_1998():
     assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_a_round_is_not_planned_when_success_is_rarer_than_asked_for():
+    hopeless = RoundCounts(target=3, items=8, dropped={"dead-lock": 70, "out of time": 3})
+    with pytest.raises(WorkFailedError, match=r"0 of 73 attempts.*70 x dead-lock; 3 x out of time"):
+        next_attempts(hopeless, {})
+    (item, *_) = next_attempts(hopeless, {"least_rate": 0.01})
+    assert item["least_rate"] == 0.01
+
+
+def test_a_job_goes_on_while_the_interval_reaches_the_least_rate():
+    check_yield("stack", kept=0, dropped={"dead-lock": 72})
+    check_yield("stack", kept=0, dropped={"dead-lock": 10_000}, least_rate=0.0)
+    check_yield("stack", kept=8, dropped={"dead-lock": 92})
 
 
 @pytest.mark.parametrize(("successes", "attempts"), [(0, 10), (10, 10), (5, 10), (0, 0)])

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from generators.simulation.demonstrations.annotate import SourceDemonstration
+from generators.simulation.demonstrations.source_demonstration import SourceDemonstration
 from generators.simulation.mimicgen.source_selection import Choice, select
 from generators.simulation.task.specification import Subtask
 
