@@ -27,9 +27,9 @@ _SECOND_CAMERA = "table_view"
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """A task of one arm, of two, and of the GR-1; the full run takes up to four tasks of every robot class.
+    """A task of one arm, of two, and of the GR-1; the full run takes every task.
     `cores_for_...` is what GR00T N1's amount would take, were all of it this task."""
-    return _run(_QUICK if quick else _some_of_each_robot(), quick=quick)
+    return _run(_QUICK if quick else sorted(tasks()), quick=quick)
 
 
 def _run(names: Sequence[str], *, quick: bool) -> dict[str, Any]:
@@ -43,13 +43,6 @@ def _run(names: Sequence[str], *, quick: bool) -> dict[str, Any]:
         figures |= {f"{name}_{key}": value for key, value in measured.items()}
         bars |= {f"{name}_{key}": limit for key, limit in limits.items()}
     return measure.result(figures, bars)
-
-
-def _some_of_each_robot(at_most: int = 4) -> list[str]:
-    chosen: dict[str, list[str]] = {}
-    for name, task in sorted(tasks().items()):
-        chosen.setdefault(task.robot_class, []).append(name)
-    return [name for names in chosen.values() for name in names[:at_most]]
 
 
 def _measure(name: str, *, kept: int, oracle_steps: int) -> dict[str, float]:
