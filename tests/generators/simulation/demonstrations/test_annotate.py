@@ -1,10 +1,11 @@
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
 from generators.simulation.demonstrations.annotate import SourceReader, subtask_ends
-from generators.simulation.demonstrations.recordings import write_recordings
+from generators.simulation.demonstrations.recordings import read_recordings, source_path, write_recordings
 from generators.simulation.task.constraints import graph_of
 from generators.simulation.task.specification import Coordination, Subtask
 from storage.errors import ConfigError, InputError, UnknownNameError
@@ -118,3 +119,23 @@ def test_what_is_read_off_a_replay_matches_the_demonstration(stack_sources, stac
     assert source.targets["arm"].shape == (source.length, 4, 4)
     assert source.signals["grasped"].shape == (source.length + 1,)
     assert source.signals["grasped"][source.ends["arm"][0]]
+
+
+def test_a_demonstration_that_cannot_be_replayed_is_taken_from_its_own_annotation(stack_scene, tmp_path):
+    task = stack_scene.task
+    whole = read_recordings(source_path(task))[0]
+    known = SourceReader(task, lambda placement, variant: stack_scene).annotate(whole)
+    with h5py.File(tmp_path / "elsewhere.hdf5", "w") as file:
+        group = file.create_group("data/demo_0")
+        group["actions"], group["states"] = np.zeros_like(whole.actions), whole.states
+        info = group.create_group("datagen_info")
+        info["eef_pose"], info["target_pose"] = known.poses["arm"], known.targets["arm"]
+        info["gripper_action"] = known.hands["arm"]
+        for name, poses in known.objects.items():
+            info[f"object_poses/{name}"] = poses
+        info["subtask_term_signals/grasped"] = known.signals["grasped"][:-1].astype(int)
+    (elsewhere,) = read_recordings(tmp_path / "elsewhere.hdf5")
+    found = SourceReader(task, lambda placement, variant: stack_scene).usable(elsewhere)
+    assert found.ends == known.ends
+    np.testing.assert_array_equal(found.targets["arm"], known.targets["arm"])
+    np.testing.assert_array_equal(found.objects["cubeA"], known.objects["cubeA"])

@@ -53,8 +53,8 @@ def test_a_file_of_robomimic_without_our_attributes_replays_too(tmp_path, stack_
     ("datasets", "message"),
     [
         ({"actions": np.zeros((3, 7))}, "demo_0 has no states"),
-        ({"actions": np.zeros((3, 7)), "states": np.zeros((4, 45))}, "3 actions for 4 states"),
-        ({"actions": np.zeros((0, 7)), "states": np.zeros((0, 45))}, "expected as many, > 0"),
+        ({"actions": np.zeros((3, 7)), "states": np.zeros((5, 45))}, "3 actions for 5 states"),
+        ({"actions": np.zeros((0, 7)), "states": np.zeros((0, 45))}, "0 actions for 0 states"),
         ({"actions": np.full((3, 7), np.nan), "states": np.zeros((3, 45))}, "holds NaN"),
     ],
 )
