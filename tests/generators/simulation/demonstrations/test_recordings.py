@@ -105,7 +105,7 @@ def test_a_demonstration_that_succeeds_only_from_its_exact_start_is_not_kept():
         return any(np.array_equal(one, environment.sim.data.qpos) for one in reached)
 
     task = replace(find_task("lift"), expert=idle, success=at_that_very_state)
-    with pytest.raises(WorkFailedError, match="0 times in 10 tries.*10 x succeeds, but not from every"):
+    with pytest.raises(WorkFailedError, match=r"0 times in 10 tries.*10 x succeeds, but not from every"):
         collect(task, episodes=1)
 
 
