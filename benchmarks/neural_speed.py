@@ -105,7 +105,7 @@ def fit_over_bare(rounds: int, *, steps: int = 15) -> float:
         optimizer = torch.optim.AdamW(adapter.parameters(), lr=config.learning_rate)
         stream = batches(Position())
         for _ in range(steps):
-            loss(adapter, next(stream))["loss"].backward()
+            torch.autograd.backward(loss(adapter, next(stream))["loss"])
             torch.nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
