@@ -53,7 +53,7 @@ class TransformersClient:
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
-            padding=True,
+            processor_kwargs={"padding": True},
             add_generation_prompt=True,
         ).to(self.device, dtype=self.network.dtype)
         made = self.network.generate(
