@@ -9,7 +9,7 @@ from typing import Any
 
 from generators.neural.clip_shape import ClipShape, cut_clip
 from generators.neural.dream_config import GenerateClipsConfig
-from generators.neural.first_frames.reference import FirstFrame, frames_of_dataset, frames_of_folder
+from generators.neural.first_frames.reference import IMAGE_SUFFIXES, FirstFrame, frames_of_dataset, frames_of_folder
 from generators.neural.motion import SpeedCheck, speed_heights_s
 from generators.neural.prompts.prompt_file import PromptSet, prompts_of
 from pipelines.job import Job, UnitItems
@@ -93,6 +93,11 @@ def first_frames(source: Path, step: DreamStep) -> tuple[list[FirstFrame], Embod
             found = ", ".join(bodies) or "no episodes with video"
             raise ConfigError(f"clips of one embodiment are made at a time; {source} has {found}: choose by embodiment")
         return frames, embodiment(bodies[0])
+    if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in source.iterdir()):
+        raise MissingFileError(
+            f"{source} is neither a data set nor a folder of pictures; recordings in other formats come in by"
+            " `pyramid data import`"
+        )
     if not step.embodiment:
         raise ConfigError(f"{source} is a folder of pictures: say by embodiment whose they are, for example panda")
     camera = step.cameras[0] if step.cameras else "camera"
