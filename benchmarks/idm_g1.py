@@ -24,7 +24,6 @@ from idm.evaluation.evaluate import EvaluateConfig
 from idm.evaluation.metrics import changes_over, r2
 from idm.fitting.calibrate import Clip, clips_of
 from idm.fitting.fit import IdmFitConfig, fit
-from idm.fitting.windows import TrainingData
 from idm.labelling.label import Labeller, window_labels
 from idm.labelling.saved_model import IdmModel
 from idm.network.augment import AugmentConfig
@@ -37,6 +36,7 @@ from storage.episode import Episode
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
 from storage.testing import find_real_data, write_unit
+from storage.training_reader.training_data import TrainingData
 
 Array = NDArray[Any]
 STEPS, RATE_HZ = 16, 30.0
@@ -129,7 +129,7 @@ def g1_config(*, steps: int, image_px: tuple[int, int] = (112, 160), camera: str
             validate_every=500,
         ),
         batch_size=32,
-        settle_share=1.0,
+        fixed_norms_share=1.0,
     )
 
 
@@ -176,8 +176,8 @@ def window_scores(model: IdmModel, clips: Sequence[Clip]) -> Array:
     """R2 (26,) of the change over a window, from that window alone."""
     guesses, truths = [], []
     for clip in clips:
-        everything = np.ones(len(clip.opinion.windows), bool)
-        said = window_labels(model, G1_INSPIRE.name, clip.opinion, everything, rate_hz=RATE_HZ)
+        everything = np.ones(len(clip.prediction.windows), bool)
+        said = window_labels(model, G1_INSPIRE.name, clip.prediction, everything, rate_hz=RATE_HZ)
         change = changes_over(clip.truth, STEPS)
         keep = said.start < len(change)
         guesses.append(said.motion.mean(axis=0)[keep, -1])

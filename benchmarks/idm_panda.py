@@ -12,13 +12,13 @@ import numpy as np
 
 from benchmarks.measure import print_table, result
 from idm.evaluation.evaluate import EvaluateConfig, evaluate, shift_scores
-from idm.labelling.frame_flags import COVERED
 from idm.labelling.label import Labeller
 from idm.labelling.label_config import model_folder
 from idm.labelling.saved_model import IdmModel, load_idm
 from idm.labelling.uncertainty import auroc
 from storage.embodiment import PANDA
 from storage.episode import Episode
+from storage.labels import LabelFlag
 
 TEST_SEED = 3
 BARS: Mapping[str, Mapping[str, float]] = {
@@ -88,9 +88,9 @@ def measured(model: IdmModel, *, episodes: int, seed: int = TEST_SEED) -> dict[s
 
 def patch_score(model: IdmModel, head: str, clean: list[Episode], covered: list[Episode]) -> float:
     """AUROC of the visibility flag: the share of a clip's steps that are flagged as covered."""
-    labeller = Labeller(model, covered_unlabels=False)
+    labeller = Labeller(model, unlabels=LabelFlag(0))
 
     def share(episode: Episode) -> float:
-        return float(np.mean((labeller.label(episode, head).flags & COVERED) > 0))
+        return float(np.mean((labeller.label(episode, head).flags & LabelFlag.COVERED) > 0))
 
     return auroc(np.array([share(clip) for clip in clean]), np.array([share(clip) for clip in covered]))

@@ -15,11 +15,12 @@ from groot.presets import BackboneConfig
 from idm.labelling.clip_windows import clip_windows
 from idm.labelling.label import Labeller
 from idm.labelling.label_config import model_folder
-from idm.labelling.predict_clip import Opinion, Reading, TorchNetwork, joined_opinions, slot_of
+from idm.labelling.predict_clip import TorchNetwork, WindowPredictions, joined_predictions, slot_of
 from idm.labelling.saved_model import load_idm
 from idm.network.model import Idm, IdmConfig
 from idm.presets import base
 from storage.episode import Episode
+from storage.read_ahead import Reading
 from storage.testing import tiny_episode
 
 BARS = {
@@ -34,7 +35,7 @@ def clip(frames: int, size_px: tuple[int, int]) -> Episode:
     return tiny_episode(0, length=frames, cameras=("agentview",), size_px=size_px)
 
 
-def published_shape(labeller: Labeller, episode: Episode, head: str) -> Opinion:
+def published_shape(labeller: Labeller, episode: Episode, head: str) -> WindowPredictions:
     """One window at a time, both of its frames decoded and encoded for it."""
     network, finder = PlainNetwork(labeller.model.network), labeller.finder
     windows = clip_windows(episode.timestamps(), frame_offsets_s=labeller.model.config.frame_offsets_s)
@@ -43,8 +44,8 @@ def published_shape(labeller: Labeller, episode: Episode, head: str) -> Opinion:
     for now, later in zip(windows.now, windows.later, strict=True):
         features = network.encode(finder.decode(episode, [int(now), int(later)]))
         pair = [tuple(part[i * views : (i + 1) * views] for part in features) for i in (0, 1)]
-        said.append(network.opinion(pair[0], pair[1], slot=slot, views=views))
-    return joined_opinions(said)
+        said.append(network.predict(pair[0], pair[1], slot=slot, views=views))
+    return joined_predictions(said)
 
 
 class PlainNetwork(TorchNetwork):
@@ -95,7 +96,7 @@ def on_one_core(labeller: Labeller, episode: Episode, *, rounds: int) -> dict[st
         "published": lambda: published_shape(labeller, episode, head),
     }
     seconds = interleaved(contestants, rounds=rounds)
-    ours, theirs = labeller.opinion(episode, head).said, published_shape(labeller, episode, head)
+    ours, theirs = labeller.predict(episode, head).said, published_shape(labeller, episode, head)
     difference = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
     per_frame = 1000 / frames
     return {

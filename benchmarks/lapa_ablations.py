@@ -71,7 +71,7 @@ def run(quick: bool) -> dict[str, Any]:
     figures: dict[str, float] = {}
     for name in QUICK if quick else VARIANTS:
         fit = fit_once(split, VARIANTS[name](g1_config(steps=steps)))
-        table, health = g1_probes(fit.model, split), fit.health
+        table, health = g1_probes(fit.model.network, split), fit.health
         row = [health.reconstruction, health.used_share, health.perplexity_share, health.swap, health.static_cosine]
         row += [table[feature][part] for part in ("right_arm", "right_hand") for feature in ("latent", "codes")]
         print(f"{name:<36}" + "".join(f"{value:>9.2f}" for value in row), flush=True)

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.measure import cache_folder
 from lapa.evaluation.probe_tables import Table, probe_tables
-from lapa.fitting.clips import Clip, ClipConfig, read_clips
-from lapa.fitting.fit import LapaFit, LapaFitConfig, fit_clips
+from lapa.fitting.clips import Clip, ClipConfig
+from lapa.fitting.fit import LapaFit, LapaFitConfig, clips_of, fit
 from lapa.fitting.targets import motion_of
 from lapa.network.model import LatentActionModel
+from storage.datasets.dataset import Dataset
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
-from storage.testing import find_real_data
+from storage.testing import find_real_data, write_unit
+from storage.training_reader.training_data import TrainingData
 
 G1_SIZE_PX = (72, 96)
 G1_HELD_OUT = (2, 7, 12, 17, 22, 27)
@@ -26,18 +29,32 @@ G1_PARTS = ("right_arm", "right_hand")
 
 @dataclass(frozen=True)
 class ClipSplit:
-    """Clips to train on and clips held out."""
+    """The data that a model is fitted to, and its clips: those to train on and those held out."""
 
+    data: tuple[TrainingData, ...]
     training: list[Clip]
     held_out: list[Clip]
+
+    @classmethod
+    def of(cls, data: Sequence[TrainingData], size_px: tuple[int, int], config: ClipConfig) -> "ClipSplit":
+        both = [
+            [clip for each in data for clip in clips_of(each, each.episodes()[held_out], size_px, config)]
+            for held_out in (False, True)
+        ]
+        return cls(tuple(data), both[0], both[1])
 
 
 def g1_clips() -> ClipSplit:
     """The real Unitree G1 episodes at 96x72: 22 to train on, 6 held out."""
-    config = ImportConfig(path=str(find_real_data("g1_real_bottle")), size_px=G1_SIZE_PX, codec="high")
-    clips = list(read_clips(read_episodes(config), G1_SIZE_PX, ClipConfig()))
-    held_out = [clips[place] for place in G1_HELD_OUT]
-    return ClipSplit([clip for place, clip in enumerate(clips) if place not in G1_HELD_OUT], held_out)
+    root = cache_folder() / "g1-96x72"
+    if not (root / "dataset.json").exists():
+        config = ImportConfig(path=str(find_real_data("g1_real_bottle")), size_px=G1_SIZE_PX, codec="high")
+        Dataset.create(root, name="g1")
+        write_unit(root, list(read_episodes(config)))
+    dataset = Dataset.open(root)
+    ids = dataset.index.table["episode_id"].to_pylist()
+    data = TrainingData(dataset=dataset, action="", held_out=frozenset(ids[place] for place in G1_HELD_OUT))
+    return ClipSplit.of([data], G1_SIZE_PX, ClipConfig())
 
 
 def g1_config(*, steps: int, labelled_share: float = 0.0) -> LapaFitConfig:
@@ -59,7 +76,7 @@ def g1_config(*, steps: int, labelled_share: float = 0.0) -> LapaFitConfig:
 def fit_once(split: ClipSplit, config: LapaFitConfig) -> LapaFit:
     """Fit in a folder that is thrown away, on the threads that torch has."""
     with tempfile.TemporaryDirectory() as folder:
-        return fit_clips(split.training, split.held_out, config, Path(folder) / "model", data={})
+        return fit(split.data, config, Path(folder) / "model")
 
 
 def g1_probes(model: LatentActionModel, split: ClipSplit, *, baselines: bool = False) -> Table:
@@ -73,9 +90,3 @@ def g1_probes(model: LatentActionModel, split: ClipSplit, *, baselines: bool = F
 def use_threads(count: int) -> None:
     """Threads that torch computes on: `OMP_NUM_THREADS` where it is set, else `count`. On busy CPUs one is best."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", count)))
-
-
-def mean_over(clips: Sequence[Clip], flag: int) -> float:
-    """Share of all steps of `clips` that carry `flag`."""
-    steps = sum(len(clip.flags) for clip in clips)
-    return sum(int((clip.flags & flag > 0).sum()) for clip in clips) / max(steps, 1)

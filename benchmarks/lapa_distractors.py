@@ -17,12 +17,15 @@ from benchmarks.lapa_clips import ClipSplit, fit_once, use_threads
 from benchmarks.lapa_simulated import SIZE_PX, SOURCES, CameraFrames, datasets
 from benchmarks.measure import result
 from lapa.evaluation.probe_tables import probe_tables
-from lapa.fitting.clips import ClipConfig, read_clips
-from lapa.fitting.fit import LapaFitConfig, split_episodes
+from lapa.fitting.clips import ClipConfig
+from lapa.fitting.fit import LapaFitConfig
 from lapa.network.augment import AugmentConfig
+from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.frames import Frames
 from storage.ids import Randomness
+from storage.testing import write_unit
+from storage.training_reader.training_data import TrainingData
 
 JITTER_PX = 3
 BLOBS = 2
@@ -42,6 +45,16 @@ def distracted(episode: Episode) -> Episode:
     shaken, masks = _shaken(images, foreground, random)
     cameras = {CAMERA: Frames.encode(shaken, "high"), MASK_CAMERA: Frames.encode(masks, "mask")}
     return replace(episode, cameras=cameras)
+
+
+def _distracted_data(dataset: Dataset) -> Dataset:
+    """The data set as a shaking camera sees it, written now unless it is there."""
+    root = dataset.root.with_name(f"{dataset.root.name}-distracted")
+    if not (root / "dataset.json").exists():
+        made = Dataset.create(root, name=f"{dataset.name}, distracted")
+        made.declare(*dataset.embodiments.values())
+        write_unit(root, [distracted(episode) for episode in dataset.episodes()])
+    return Dataset.open(root)
 
 
 def _with_blobs(clean: Images, foreground: NDArray[np.bool_], random: np.random.Generator) -> Images:
@@ -108,12 +121,13 @@ def run(quick: bool) -> dict[str, Any]:
     use_threads(2)
     steps = 150 if quick else 400
     opened = datasets(quick=quick, sources=[source for source in SOURCES if source.task in ("lift", "stack")])
-    frames, parts = CameraFrames(opened), split_episodes(opened, 0.2)
+    frames = CameraFrames(opened)
     config = ClipConfig(cameras=(CAMERA,), mask_camera=MASK_CAMERA)
-    read = [list(read_clips(map(distracted, episodes), (SIZE_PX, SIZE_PX), config)) for episodes in parts]
+    data = [TrainingData(dataset=_distracted_data(each), action="", held_out_share=0.2) for each in opened]
+    split = ClipSplit.of(data, (SIZE_PX, SIZE_PX), config)
     figures: dict[str, float] = {}
     for name in QUICK if quick else VARIANTS:
-        for feature, score in _scores(ClipSplit(*read), frames, VARIANTS[name], steps).items():
+        for feature, score in _scores(split, frames, VARIANTS[name], steps).items():
             figures[f"{name}: R2, {feature}"] = score
         print(
             f"{name:<36} R2 before {figures[f'{name}: R2, latent']:.2f}, after {figures[f'{name}: R2, codes']:.2f}",
@@ -126,8 +140,9 @@ def run(quick: bool) -> dict[str, Any]:
 
 def _scores(clips: ClipSplit, frames: CameraFrames, change: Change, steps: int) -> dict[str, float]:
     config = LapaFitConfig.of_preset("starter", steps=steps)
-    config = replace(config, training=replace(config.training, validate_every=0))
+    looking = ClipConfig(cameras=(CAMERA,), mask_camera=MASK_CAMERA)
+    config = replace(config, clips=looking, training=replace(config.training, validate_every=0))
     fit = fit_once(clips, change(config))
-    table = probe_tables(fit.model, clips.training, clips.held_out, motion=frames.motion, baselines=False)
+    table = probe_tables(fit.model.network, clips.training, clips.held_out, motion=frames.motion, baselines=False)
     scores = {feature: float(np.mean(list(groups.values()))) for feature, groups in table["simulation/panda"].items()}
     return {**scores, "reconstruction over copying": fit.health.reconstruction, "S-PCFC": fit.health.static_cosine}

@@ -40,7 +40,7 @@ def _fit(split: ClipSplit, steps: int, *, labelled_share: float) -> dict[str, fl
     fitted = []
     seconds = timed(lambda: fitted.append(fit_once(split, config)))
     fit = fitted[0]
-    table = g1_probes(fit.model, split, baselines=not labelled_share)
+    table = g1_probes(fit.model.network, split, baselines=not labelled_share)
     health = fit.health
     figures = {
         "codes used": health.used_share,

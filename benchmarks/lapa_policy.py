@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from benchmarks.lapa_simulated import SIZE_PX, Source, datasets
 from benchmarks.measure import print_table, result
 from lapa.fitting.clips import Clip, ClipConfig, read_clips
-from lapa.fitting.fit import load_model
 from lapa.labelling.encode_clip import encode_clip
 from lapa.labelling.label_config import STARTER, model_folder
+from lapa.labelling.saved_model import load_lapa
 from storage.embodiment import PANDA
 
 CAMERA = "sideview"
@@ -90,7 +90,7 @@ class Video:
     @classmethod
     def of(cls, clips: Sequence[Clip]) -> "Video":
         """What the starter says of video alone."""
-        model = load_model(model_folder(STARTER)).model
+        model = load_lapa(model_folder(STARTER)).network
         images = np.concatenate([clip.frames_of(list(clip.pairs)) for clip in clips])
         latents = np.concatenate([encode_clip(model, clip).latent for clip in clips])
         scaled = (latents - latents.mean(axis=0)) / (latents.std(axis=0) + 1e-6)

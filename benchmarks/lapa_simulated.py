@@ -8,7 +8,6 @@ Generation runs in processes of its own: MuJoCo and torch stay apart. What is th
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa.fitting.clips import Clip, ClipConfig, read_clips
-from lapa.fitting.fit import split_episodes
+from benchmarks.measure import cache_folder as cache_folder
+from lapa.fitting.clips import Clip
 from lapa.fitting.targets import Motion
 from storage.datasets.dataset import Dataset
+from storage.training_reader.training_data import TrainingData
 
 FLOATS = NDArray[np.float32]
 SIZE_PX = 96
@@ -51,22 +51,13 @@ SOURCES = (
 )
 
 
-def cache_folder() -> Path:
-    """Where generated clips and fits of benchmarks are kept; `PYRAMID_BENCHMARK_CACHE` says otherwise."""
-    return Path(os.environ.get("PYRAMID_BENCHMARK_CACHE", Path(tempfile.gettempdir()) / "pyramid-benchmarks"))
-
-
-def clips_of(opened: Sequence[Dataset], share: float, size_px: tuple[int, int]) -> tuple[list[Clip], list[Clip]]:
-    """Training and held-out clips, one for each camera of each episode; the split is by episode."""
-    both = []
-    for episodes in split_episodes(opened, share):
-        cameras = sorted({camera for episode in episodes for camera in episode.cameras})
-        clips: list[Clip] = []
-        for camera in cameras:
-            seen = [episode for episode in episodes if camera in episode.cameras]
-            clips += read_clips(seen, size_px, ClipConfig(cameras=(camera,)))
-        both.append(clips)
-    return both[0], both[1]
+def data_of(opened: Sequence[Dataset], share: float) -> list[TrainingData]:
+    """The data sets to fit to, each once for every camera; the split is by episode."""
+    return [
+        TrainingData(dataset=dataset, action="", held_out_share=share, cameras=(camera,))
+        for dataset in opened
+        for camera in sorted({name for layout in dataset.index.layouts for name in layout["cameras"]})
+    ]
 
 
 def folder_of(source: Source, episodes: int, seed: int) -> Path:

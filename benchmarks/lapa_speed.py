@@ -7,9 +7,10 @@ part that runs once a frame and one that must run once a pair; labelling is held
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,21 @@ from benchmarks.measure import interleaved, print_table, result
 from groot.checkpoint import ModelCard
 from groot.fit import Position, as_tensors
 from lapa.fitting.batches import BatchConfig, PairBatches
-from lapa.fitting.clips import ClipConfig, decode_resized, read_clip
-from lapa.fitting.fit import LoadedModel, training_loss
+from lapa.fitting.clips import ClipConfig, decode_resized
+from lapa.fitting.fit import training_loss
+from lapa.fitting.windows import pair_reader
 from lapa.labelling.label import label_clip
+from lapa.labelling.label_config import LapaLabelConfig
+from lapa.labelling.saved_model import LapaModel
 from lapa.network.augment import AugmentConfig
 from lapa.network.losses import LossConfig
 from lapa.network.model import LapaConfig, LatentActionModel
 from lapa.presets import starter
+from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.frames import Frames
+from storage.testing import write_unit
+from storage.training_reader.training_data import TrainingData
 
 FRAMES = 300
 BARS = {
@@ -73,16 +80,16 @@ def _labelling(config: LapaConfig, episode: Episode, quick: bool) -> dict[str, f
     model = LatentActionModel(config)
     model.train().quantise(torch.randn(256, config.codes, config.code_dim))
     model.eval()
-    loaded = LoadedModel(model=model, card=ModelCard(kind="lapa", preset="starter", config={}), clips=ClipConfig())
+    loaded = LapaModel(network=model, card=ModelCard(kind="lapa", preset="starter", config={}), clips=ClipConfig())
     size_px = (config.height_px, config.width_px)
 
     def label() -> None:
-        label_clip(loaded, read_clip(episode, size_px, loaded.clips))
+        label_clip(loaded, episode, LapaLabelConfig())
 
     def encode_once() -> None:
-        _one_pass(model, decode_resized(episode.cameras["front"], size_px)[0])
+        _one_pass(model, decode_resized(episode.cameras["front"], size_px, range(FRAMES))[0])
 
-    images = decode_resized(episode.cameras["front"], size_px)[0]
+    images = decode_resized(episode.cameras["front"], size_px, range(FRAMES))[0]
     contestants: dict[str, Callable[[], object]] = {
         "label": label,
         "pass": encode_once,
@@ -117,11 +124,15 @@ def _one_pass(model: LatentActionModel, images: np.ndarray[Any, np.dtype[np.uint
 def _training_step(episode: Episode, quick: bool) -> dict[str, float]:
     """CPU time of an update at batch 48, in float32 and bf16, and the peak memory of a process that does some."""
     config = starter()
-    clip = read_clip(episode, (config.height_px, config.width_px), ClipConfig())
     model = LatentActionModel(config)
     optimizer = torch.optim.AdamW(model.parameters())
     loss = training_loss(LossConfig(), AugmentConfig())
-    batch = as_tensors(next(islice(PairBatches([clip], BatchConfig(batch=48))(Position()), 1)))
+    with tempfile.TemporaryDirectory() as folder:
+        Dataset.create(Path(folder), name="circling")
+        write_unit(Path(folder), [episode])
+        data = TrainingData(dataset=Dataset.open(Path(folder)), action="", held_out_share=0.0)
+        reader = pair_reader(data, data.episodes()[0], (config.height_px, config.width_px), ClipConfig())
+        batch = as_tensors(next(PairBatches([reader], BatchConfig(batch=48))(Position())))
 
     def update(bf16: bool) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):

@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lapa_clips import ClipSplit, use_threads
-from benchmarks.lapa_simulated import CameraFrames, cache_folder, clips_of, datasets
-from benchmarks.measure import print_table, result
+from benchmarks.lapa_simulated import CameraFrames, data_of, datasets
+from benchmarks.measure import cache_folder, print_table, result
 from lapa.evaluation.probe_tables import probe_tables
 from lapa.evaluation.retrieval import same_direction_share
 from lapa.fitting.batches import BatchConfig
-from lapa.fitting.clips import Clip
-from lapa.fitting.fit import LapaFitConfig, fit_clips, load_model
+from lapa.fitting.clips import Clip, ClipConfig
+from lapa.fitting.fit import LapaFitConfig
+from lapa.fitting.fit import fit as run_fit
 from lapa.fitting.health import measure
 from lapa.labelling.encode_clip import encode_clip
 from lapa.labelling.label_config import STARTER, model_folder
+from lapa.labelling.saved_model import load_lapa
 from lapa.network.losses import LossConfig
 from lapa.network.model import LatentActionModel
 
@@ -58,10 +60,9 @@ PROBE_BARS = {"latent": {"at_least": 0.7}, "codes": {"at_least": 0.55}, "shuffle
 def run(quick: bool) -> dict[str, Any]:
     use_threads(2)
     opened = datasets(quick=quick, seed=2 if quick else 1)
-    model = load_model(model_folder(STARTER)).model
-    size_px = (model.config.height_px, model.config.width_px)
-    clips = ClipSplit(*clips_of(opened, 0.4 if quick else 0.2, size_px))
-    figures, bars = measured(model, clips, CameraFrames(opened))
+    model = load_lapa(model_folder(STARTER))
+    clips = ClipSplit.of(data_of(opened, 0.4 if quick else 0.2), model.size_px, ClipConfig())
+    figures, bars = measured(model.network, clips, CameraFrames(opened))
     print(f"starter weights on held-out clips of {', '.join(dataset.name for dataset in opened)}")
     print_table(figures, bars)
     return result(figures, bars)
@@ -135,14 +136,8 @@ def fit(steps: int = STEPS) -> None:
         weights=WEIGHTS, labelled_share=LABELLED_SHARE, label_batch=LABEL_BATCH, label_parts=LABEL_PARTS
     )
     config = replace(config, batches=batches, loss=LossConfig(label=LABEL_WEIGHT))
-    clips = ClipSplit(*clips_of(opened, 0.2, (config.model.height_px, config.model.width_px)))
-    about = {
-        "datasets": [dataset.name for dataset in opened],
-        "held_out": sorted({clip.episode.episode_id for clip in clips.held_out}),
-        "command": f"python -m benchmarks.lapa_starter fit {steps}",
-    }
     folder = cache_folder() / "lapa-starter"
-    fitted = fit_clips(clips.training, clips.held_out, config, folder, data=about)
+    fitted = run_fit(data_of(opened, 0.2), config, folder)
     print(fitted.health, fitted.failures or "every gate holds", sep="\n")
     model_folder(STARTER).mkdir(exist_ok=True)
     for name in ("model.safetensors", "card.json"):

@@ -8,6 +8,7 @@ import os
 import platform
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -101,3 +102,8 @@ def commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def cache_folder() -> Path:
+    """Where generated clips and fits of benchmarks are kept; `PYRAMID_BENCHMARK_CACHE` says otherwise."""
+    return Path(os.environ.get("PYRAMID_BENCHMARK_CACHE", Path(tempfile.gettempdir()) / "pyramid-benchmarks"))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.lapa_simulated import cache_folder
+from benchmarks.measure import cache_folder
 from benchmarks.neural_clips import CAMERA, SHAPE, TRAINING_SEED, background_of, every_frame
 from benchmarks.neural_vae import Z, as_video, fit_vae, sharpen_decoder, small_vae
 from generators.neural.clip_shape import cut_clip

@@ -5,7 +5,10 @@
 The same by the command line:
 
     pyramid data import CLIPS --output OUTPUT --layer human
-    pyramid label lapa OUTPUT --model starter
+    pyramid label lapa OUTPUT --model starter --force
+
+The starter saw robots. Clips that it does not understand are refused; `force` labels them all the same, flagged. For
+labels that are worth something fit a model to video like yours: `pyramid fit lapa`.
 """
 
 import sys
@@ -21,7 +24,7 @@ from workflows.steps.label import LabelStep
 def main(clips: Path, output: Path) -> None:
     context = RunContext(root=output)
     print(STEPS["import"].run(context, ImportStep(name="clips", path=str(clips), layer="human")))
-    print(STEPS["label"].run(context, LabelStep(kind="lapa", model="starter")))
+    print(STEPS["label"].run(context, LabelStep(kind="lapa", model="starter", settings={"force": True})))
     labelled = Dataset.open(output, labels=("lapa",))
     for episode in labelled.episodes():
         latent, valid = episode.arrays["action/latent"], episode.arrays["label/valid/latent"]

@@ -51,3 +51,13 @@ def _ended(batches: SharedBatches) -> Iterator[Batch]:
     """`batches`, whose workers end with the iteration."""
     with batches:
         yield from batches
+
+
+def numbered_batches(batch_of: Callable[[int], Batch], *, first: int, workers: int = 0) -> Iterator[Batch]:
+    """The endless stream `batch_of(first)`, `batch_of(first + 1)`, ...; with `workers` made by that many processes
+    ahead of time, in the same order, each valid until the next but one is taken."""
+
+    def make(number: int, zeros: Zeros = np.zeros) -> Batch:
+        return batch_of(number)
+
+    return _ended(SharedBatches(make, workers=workers, first=first)) if workers else _counted(batch_of, first)

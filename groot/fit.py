@@ -22,6 +22,7 @@ from accelerate import Accelerator
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
+from groot.device import device_of, has_bf16
 from groot.fit_config import (
     Batch,
     BatchSource,
@@ -109,7 +110,9 @@ class _Run:
         self.config = config
         self.config_id = content_id(_identity(config), identity) if identity else content_id(_identity(config))
         self.folder = folder
+        device = device_of(config.device)
         self.accelerator = Accelerator(
+            cpu=device.type == "cpu",
             gradient_accumulation_steps=config.accumulate,
             log_with="tensorboard" if tensorboard and folder else None,
             project_dir=str(folder) if folder else None,
@@ -120,7 +123,9 @@ class _Run:
         optimizer = torch.optim.AdamW(
             _groups(model, config), lr=config.learning_rate, betas=config.betas, eps=config.epsilon
         )
-        objective = _Objective(model, loss, bf16=config.precision == "bf16")
+        objective = _Objective(
+            model, loss, bf16=config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
+        )
         self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
         self.forward = torch.compile(self.objective) if config.compile else self.objective
         self.average = WeightAverage(model, config.average_decay) if config.average_decay else None
@@ -278,7 +283,7 @@ def _groups(model: nn.Module, config: FitConfig) -> list[dict[str, Any]]:
 
 def _identity(config: FitConfig) -> dict[str, Any]:
     """What must be equal for a run to be continued: all but how often it reports, saves and validates."""
-    quiet = {"log_every", "validate_every", "save_every", "inspect_batches", "compile"}
+    quiet = {"log_every", "validate_every", "save_every", "inspect_batches", "compile", "device"}
     return {name: value for name, value in asdict(config).items() if name not in quiet}
 
 

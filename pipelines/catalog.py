@@ -33,20 +33,22 @@ CATALOG: dict[str, Stage] = {
     ),
     "idm_label": Stage(
         call="idm.labelling.label:LabelActions",
-        config="idm.labelling.label_config:LabelConfig",
+        config="idm.labelling.label_config:IdmLabelConfig",
         reads=frozenset({"video"}),
         writes=frozenset(
             {"action/{}", "label/valid/{}", "label/confidence/{}", "label/interval/{}", "label/flags/{}", "provenance"}
         ),
+        version=2,
         process="torch",
         at_once=1,
         resources=Resources(gpu_memory_gb=4.0, memory_gb=2.0),
     ),
     "lapa_label": Stage(
-        call="lapa.labelling.label:LapaLabel",
+        call="lapa.labelling.label:LabelLatents",
         config="lapa.labelling.label_config:LapaLabelConfig",
         reads=frozenset({"video"}),
-        writes=frozenset({"action/latent", "label/codes", "label/valid/latent", "label/flags/latent"}),
+        writes=frozenset({"action/latent", "label/codes", "label/valid/latent", "label/flags/latent", "provenance"}),
+        version=2,
         process="torch",
         at_once=1,
         resources=Resources(gpu_memory_gb=4.0, memory_gb=3.0),

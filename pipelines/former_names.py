@@ -3,10 +3,12 @@
 FORMER_NAMES = {
     "generators.simulation.attempts:next_attempts": "generators.simulation.plan_attempts:next_attempts",
     "idm.label:LabelActions": "idm.labelling.label:LabelActions",
-    "idm.label_config:LabelConfig": "idm.labelling.label_config:LabelConfig",
-    "lapa.label:LapaLabel": "lapa.labelling.label:LapaLabel",
+    "idm.label_config:LabelConfig": "idm.labelling.label_config:IdmLabelConfig",
+    "lapa.label:LapaLabel": "lapa.labelling.label:LabelLatents",
     "lapa.label_config:LapaLabelConfig": "lapa.labelling.label_config:LapaLabelConfig",
     "pipelines.plan_rounds:numbered_items": "pipelines.planning.plan_rounds:numbered_items",
+    "idm.labelling.label_config:LabelConfig": "idm.labelling.label_config:IdmLabelConfig",
+    "lapa.labelling.label:LapaLabel": "lapa.labelling.label:LabelLatents",
     "pipelines.top_up:numbered_items": "pipelines.planning.plan_rounds:numbered_items",
 }
 

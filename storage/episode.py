@@ -53,7 +53,9 @@ class Episode:
 
     def _check_array(self, name: str, array: NDArray[Any]) -> None:
         row = field_of(name)
-        if array.dtype != row.dtype:
+        # Flags used to be narrower; shards convert them (`storage.labels.current_flags`), foreign files keep them.
+        older = name.startswith("label/flags/") and array.dtype == np.uint8
+        if array.dtype != row.dtype and not older:
             raise self._wrong(f"{name} must be {row.dtype}; got {array.dtype}")
         if array.ndim != row.shape.count(",") + (not row.shape.endswith(",)")) or len(array) != self.length:
             raise self._wrong(f"{name} must have shape {row.shape} with F = {self.length}; got {array.shape}")
@@ -70,9 +72,20 @@ class Episode:
         width = expected.get(name, 0)
         if width and array.shape[1] != width:
             raise self._wrong(f"{name} of {self.embodiment!r} has {width} numbers; got {array.shape[1]}")
-        if name != "action/latent" and not np.isfinite(array).all():
-            step = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+        finite = np.isfinite(array)
+        if finite.all():
+            return
+        broken = ~finite.all(axis=1) & self._labelled(name)
+        if broken.any():
+            step = int(np.flatnonzero(broken)[0])
             raise self._wrong(f"{name} holds NaN or infinity, first at step {step}; mend or drop the episode")
+
+    def _labelled(self, name: str) -> NDArray[np.bool_]:
+        """Steps (T,) whose vector `name` must be finite: all but those that a labeller gave no label."""
+        if name == "action/latent":
+            return np.zeros(self.length, bool)
+        valid = self.arrays.get(f"label/valid/{name.removeprefix('action/')}")
+        return np.ones(self.length, bool) if valid is None else valid
 
     def _wrong(self, text: str) -> SchemaError:
         return SchemaError(f"episode {self.episode_id!r}: {text}")

@@ -11,6 +11,8 @@ from storage.errors import ConfigError, UnknownNameError
 
 RGB = NDArray[np.uint8]
 """An image of shape (H, W, 3)."""
+Image = NDArray[Any]
+"""An image of shape (H, W, 3), or a plane (H, W)."""
 
 Fit = Literal["stretch", "pad", "crop"]
 
@@ -50,18 +52,25 @@ class Resize:
         height, width = self.size_of(*image.shape[:2])
         if image.shape[:2] == (height, width):
             return image
-        inner = _scaled(image, *self.scaled_size(*image.shape[:2]))
+        inner = scaled(image, self.scaled_size(*image.shape[:2]))
         if inner.shape[:2] == (height, width):
             return inner
         return _padded(inner, height, width) if self.fit == "pad" else _cropped(inner, height, width)
 
 
-def _scaled(image: RGB, height: int, width: int) -> RGB:
-    if image.shape[:2] == (height, width):
+def scaled(image: Image, size_px: tuple[int, int], *, out: Image | None = None, nearest: bool = False) -> Image:
+    """`image` (H, W) or (H, W, 3) at `size_px` (height, width), by area averaging where it gets smaller and bilinear
+    where it grows; `nearest` for masks and depths, between which there is nothing to average. Into `out`, if given.
+
+    Importing, training and labelling all resize by this one function, so a model labels what it was trained on.
+    """
+    if image.shape[:2] == tuple(size_px) and out is None:
         return image
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    scaled: Any = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return scaled  # type: ignore[no-any-return]
+    shrinks = size_px[0] * size_px[1] < image.shape[0] * image.shape[1]
+    smooth = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    way = cv2.INTER_NEAREST if nearest else smooth
+    found: Image = cv2.resize(np.ascontiguousarray(image), (size_px[1], size_px[0]), dst=out, interpolation=way)
+    return found
 
 
 def _padded(image: RGB, height: int, width: int) -> RGB:

@@ -1,6 +1,7 @@
 """Writing a data set in a foreign format."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ from storage.formats.groot.exporter import GrootExport, export_groot
 from storage.formats.groot.versions import GrootVersion
 from storage.formats.lerobot.exporter import LeRobotExport, export_lerobot
 from storage.formats.robomimic.exporter import export_robomimic
+from storage.labelled_runs import LeftOut, labelled_runs
 
 ExportFormat = Literal["lerobot", "lerobot-v3", "robomimic", "groot-n1.5", "groot-n1.6", "groot-n1.7"]
 
@@ -27,13 +29,20 @@ def export_dataset(
     tag: str = "",
 ) -> ExportReport:
     """Export the data set in `root` with its sidecars `labels` joined; `embodiment` and `selection` choose episodes
-    ("": all). `tag` is the embodiment tag of an export for GR00T."""
+    ("": all). `tag` is the embodiment tag of an export for GR00T. Steps without a label are left out: an episode with
+    such steps becomes its labelled runs, and the report counts what is missing."""
     if kind not in get_args(ExportFormat):
         raise UnknownNameError.among("format", kind, get_args(ExportFormat))
     if tag and not kind.startswith("groot-"):
         raise InputError(f"an embodiment tag belongs to the formats groot-n1.5, groot-n1.6 and groot-n1.7; got {kind}")
     dataset = Dataset.open(root, labels=labels, selection=selection, checked=True)
-    episodes = _chosen(dataset, embodiment)
+    left_out = LeftOut()
+    episodes = (run for episode in _chosen(dataset, embodiment) for run in labelled_runs(episode, left_out))
+    report = _written(episodes, output, kind, tag)
+    return replace(report, left_out={**report.left_out, **left_out.lines()})
+
+
+def _written(episodes: Iterator[Episode], output: Path, kind: ExportFormat, tag: str) -> ExportReport:
     if kind == "robomimic":
         return export_robomimic(episodes, output)
     if kind in ("lerobot", "lerobot-v3"):

@@ -12,6 +12,7 @@ from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.errors import InputError
 from workflows.read_yaml import read_yaml
+from workflows.training_data import training_data
 
 if TYPE_CHECKING:
     from idm.evaluation.evaluate import Replay
@@ -44,32 +45,52 @@ def fit_idm(
     steps: int,
     settings: Mapping[str, Any],
     selection: str = "",
+    held_out: str = "",
+    action: str = "action/ground_truth",
+    head: str = "",
 ) -> str:
-    """Fit an inverse dynamics model to every (selected) episode with recorded actions, and save it in `output`."""
+    """Fit an inverse dynamics model to every (selected) episode that has `action`, and save it in `output`."""
     from idm.fitting.fit import IdmFitConfig, fit
-    from idm.fitting.windows import TrainingData
     from idm.presets import preset as idm_preset
 
     config = IdmFitConfig(model=idm_preset(preset))
     config = merged(replace(config, fit=replace(config.fit, steps=steps)) if steps else config, settings)
-    data = [TrainingData(dataset=Dataset.open(path, selection=selection)) for path in datasets]
+    data = training_data(datasets, selection=selection, held_out=held_out, action=action, head=head)
     model = fit(data, config, output, folder=output / "training")
     return f"fitted {config.model.preset} to {', '.join(model.targets)} in {output}"
 
 
-def fit_lapa(datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any]) -> str:
-    """Fit a latent action model to every episode with video, and save it in `output`."""
-    from lapa.fitting.fit import LapaFitConfig
-    from lapa.fitting.fit import fit_lapa as fit
+def fit_lapa(
+    datasets: Sequence[Path],
+    output: Path,
+    *,
+    preset: str,
+    steps: int,
+    settings: Mapping[str, Any],
+    selection: str = "",
+    held_out: str = "",
+) -> str:
+    """Fit a latent action model to every (selected) episode with video, and save it in `output`."""
+    from lapa.fitting.fit import LapaFitConfig, fit
 
-    fitted = fit(datasets, merged(LapaFitConfig.of_preset(preset, steps=steps), settings), output)
+    data = training_data(datasets, selection=selection, held_out=held_out, action="")
+    fitted = fit(data, merged(LapaFitConfig.of_preset(preset, steps=steps), settings), output)
     verdict = "passes its gates" if not fitted.failures else f"FAILS its gates: {'; '.join(fitted.failures)}"
     return f"fitted {preset} in {output}; it {verdict}"
 
 
-def evaluate_idm(dataset: Path, model_folder: Path, *, output: Path) -> str:
-    """Measure a model on the episodes of a data set that it knows the actions of, body by body, and write figures and
-    a page; where the episodes were simulated, also by playing the labels from the true initial state.
+def evaluate_idm(
+    dataset: Path,
+    model_folder: Path,
+    *,
+    output: Path,
+    action: str = "action/ground_truth",
+    head: str = "",
+    embodiments: Sequence[str] = (),
+) -> str:
+    """Measure a model on the episodes of a data set whose actions are known, embodiment by embodiment, and write
+    figures and a page. What is measured are the labels that `pyramid label` writes, with their calibration and masks;
+    where the episodes were simulated, also by playing the labels from the true initial state.
 
     Of a data set that the model was fitted to only the held-out episodes count. The gain and offset of this source
     are written for each body as `<output>-<body>-adjustment.json`, which labelling takes as its `adjustment`.
@@ -78,10 +99,14 @@ def evaluate_idm(dataset: Path, model_folder: Path, *, output: Path) -> str:
     from idm.evaluation.report import write_page
     from idm.labelling.saved_model import load_idm
 
-    model, opened, config = load_idm(model_folder), Dataset.open(dataset), EvaluateConfig()
-    bodies = set(opened.index.table["embodiment"].unique().to_pylist()) & set(model.targets)
+    model, opened, config = load_idm(model_folder), Dataset.open(dataset), EvaluateConfig(action=action)
+    there = set(opened.index.table["embodiment"].unique().to_pylist()) & set(embodiments or opened.embodiments)
+    bodies = there if head else there & set(model.targets)
     if not bodies:
-        raise InputError(f"{model_folder} knows {', '.join(model.targets)}; {dataset} has none of these bodies")
+        raise InputError(
+            f"{model_folder} knows {', '.join(model.targets)}; {dataset} has none of these embodiments;"
+            " --head names the one to label as"
+        )
     trained_on = _trained_on(model.card.data if model.card else {}, opened)
     figures = {}
     for body in sorted(bodies):
@@ -90,7 +115,9 @@ def evaluate_idm(dataset: Path, model_folder: Path, *, output: Path) -> str:
             for episode in opened.episodes()
             if episode.embodiment == body and config.action in episode.arrays and episode.episode_id not in trained_on
         ]
-        figures[body] = evaluate(model, body, episodes, config, replay=_replay_of(episodes))
+        if not episodes:
+            raise InputError(f"{dataset} has no episode of {body!r} with {action} that the model was not fitted to")
+        figures[body] = evaluate(model, head or body, episodes, config, replay=_replay_of(episodes))
         adjustment = {name: figures[body]["adjustment"][name] for name in ("gain", "offset")}
         write_whole(output.with_name(f"{output.stem}-{body}-adjustment.json"), json_bytes(adjustment))
     write_whole(output, json_bytes(figures))

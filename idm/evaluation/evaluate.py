@@ -24,13 +24,14 @@ from idm.evaluation.metrics import (
     step_f1,
 )
 from idm.fitting.calibrate import Clip, calibrated, clips_of, without_each_fold
-from idm.fitting.targets import BodyTargets
+from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.gain_offset import fit_adjustment
 from idm.labelling.label import ClipLabels, Labeller
 from idm.labelling.saved_model import IdmModel
 from idm.labelling.uncertainty import MEASURES, auroc, ratio_of_least_sure
 from storage.episode import Episode
 from storage.errors import ConfigError
+from storage.labels import step_shares
 
 Array = NDArray[Any]
 _FOLDS = 6
@@ -50,12 +51,13 @@ class ReplayResult:
 class EvaluateConfig:
     """`change_steps` is the interval over which absolute numbers are compared; `least_rotation` the length of a true
     rotation command from which on a step counts as turning, in the units of the action. `crosswise` calibrates fold
-    by fold on the other episodes; without it the model's own calibration is used."""
+    by fold on the other episodes, for a model whose own calibration comes from these; without it the labels are what
+    labelling writes."""
 
     action: str = "action/ground_truth"
     change_steps: int = 16
     least_rotation: float = 0.05
-    crosswise: bool = True
+    crosswise: bool = False
     replays: int = 20
     drift_steps: int = 16
 
@@ -85,7 +87,8 @@ def evaluate(
         labelled = label_as_it_is(model, head, episodes, action=config.action)
     body = model.targets[head]
     figures: dict[str, Any] = {"episodes": len(episodes), "steps": int(sum(each.rows.sum() for each in labelled))}
-    figures |= {"valid_share": float(np.mean([each.labels.valid.mean() for each in labelled]))}
+    figures |= {"valid_share": float(np.mean(np.concatenate([each.labels.valid for each in labelled])))}
+    figures["masked"] = step_shares(np.concatenate([each.labels.flags for each in labelled]))
     figures |= group_scores(labelled, body, config)
     figures |= confidence_scores(labelled, body, change_steps=config.change_steps)
     figures["adjustment"] = adjustment_scores(labelled, body)
@@ -99,7 +102,7 @@ def label_as_it_is(model: IdmModel, head: str, episodes: Sequence[Episode], *, a
     labeller = Labeller(model)
     calibration = model.calibration(head)
     return [
-        LabelledClip(clip=clip, labels=labeller.labels_of(clip.episode, head, clip.opinion, calibration))
+        LabelledClip(clip=clip, labels=labeller.labels_of(clip.episode, head, clip.prediction, calibration))
         for clip in clips_of(labeller, head, episodes, action=action)
     ]
 
@@ -110,12 +113,12 @@ def label_crosswise(model: IdmModel, head: str, episodes: Sequence[Episode], *, 
     clips = clips_of(labeller, head, episodes, action=action)
     ways = [calibrated(model, head, others) for others in without_each_fold(clips, most=_FOLDS)]
     return [
-        LabelledClip(clip=clip, labels=labeller.labels_of(clip.episode, head, clip.opinion, ways[place % len(ways)]))
+        LabelledClip(clip=clip, labels=labeller.labels_of(clip.episode, head, clip.prediction, ways[place % len(ways)]))
         for place, clip in enumerate(clips)
     ]
 
 
-def group_scores(labelled: Sequence[LabelledClip], body: BodyTargets, config: EvaluateConfig) -> dict[str, Any]:
+def group_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets, config: EvaluateConfig) -> dict[str, Any]:
     """R2 and normalised error by kind of number; for absolute numbers also of their change over `change_steps`; for
     switches the F1 of their changes."""
     labels = np.concatenate([each.labels.action[each.rows] for each in labelled])
@@ -140,7 +143,7 @@ def group_scores(labelled: Sequence[LabelledClip], body: BodyTargets, config: Ev
     return found
 
 
-def change_scores(labelled: Sequence[LabelledClip], body: BodyTargets, steps: int) -> dict[str, Any]:
+def change_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets, steps: int) -> dict[str, Any]:
     """R2 of how far absolute numbers move in `steps` steps."""
     moved, true = [], []
     for each in labelled:
@@ -154,32 +157,36 @@ def change_scores(labelled: Sequence[LabelledClip], body: BodyTargets, steps: in
     return found
 
 
-def confidence_scores(labelled: Sequence[LabelledClip], body: BodyTargets, *, change_steps: int) -> dict[str, Any]:
+def confidence_scores(
+    labelled: Sequence[LabelledClip], body: EmbodimentTargets, *, change_steps: int
+) -> dict[str, Any]:
     """Coverage of the intervals; error of the least sure steps against the rest, by the confidence of each part, by
-    width of the interval ("mixture") and by each measure of doubt. Confidence in absolute numbers is about how far they
-    move, so it is held against the error of their change over `change_steps`."""
+    width of the interval ("mixture") and by each measure of uncertainty. Confidence in absolute numbers is about how
+    far they move, so it is held against the error of their change over `change_steps`."""
     regressed = np.flatnonzero(body.regressed)
     errors = np.concatenate([(each.labels.action - each.clip.truth)[each.rows] for each in labelled])
     interval = np.concatenate([each.labels.interval[each.rows] for each in labelled])
     inside = coverage(errors, interval)
     unit = np.maximum(errors.std(axis=0), 1e-9)
     size = (np.abs(errors) / unit)[:, regressed].mean(axis=1)
-    doubt = {"mixture": (interval / unit)[:, regressed].mean(axis=1)}
+    uncertainty = {"mixture": (interval / unit)[:, regressed].mean(axis=1)}
     for name in MEASURES:
         measure = np.concatenate([getattr(each.labels.combined, name)[each.rows] for each in labelled])
         scale = np.maximum(measure.mean(axis=0), 1e-12)
-        doubt[name] = (measure / scale)[:, regressed].mean(axis=1)
-    doubt["distance"] = np.concatenate([each.labels.distance[each.rows] for each in labelled])
+        uncertainty[name] = (measure / scale)[:, regressed].mean(axis=1)
+    uncertainty["distance"] = np.concatenate([each.labels.distance[each.rows] for each in labelled])
     return {
         "coverage": float(inside[regressed].mean()),
         "coverage_by_dimension": inside.tolist(),
         **_ratios_by_confidence(labelled, body, change_steps),
-        **{f"least_sure_ratio/{name}": ratio_of_least_sure(size, values) for name, values in doubt.items()},
-        "curve": calibration_curve(size, doubt["mixture"], np.linspace(0.1, 0.95, 18).tolist()),
+        **{f"least_sure_ratio/{name}": ratio_of_least_sure(size, values) for name, values in uncertainty.items()},
+        "curve": calibration_curve(size, uncertainty["mixture"], np.linspace(0.1, 0.95, 18).tolist()),
     }
 
 
-def _ratios_by_confidence(labelled: Sequence[LabelledClip], body: BodyTargets, change_steps: int) -> dict[str, float]:
+def _ratios_by_confidence(
+    labelled: Sequence[LabelledClip], body: EmbodimentTargets, change_steps: int
+) -> dict[str, float]:
     """Error of the fifth with the least confidence over that of the rest, part by part."""
     errors, sure = [], []
     for each in labelled:
@@ -200,7 +207,7 @@ def _ratios_by_confidence(labelled: Sequence[LabelledClip], body: BodyTargets, c
     }
 
 
-def adjustment_scores(labelled: Sequence[LabelledClip], body: BodyTargets) -> dict[str, Any]:
+def adjustment_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets) -> dict[str, Any]:
     """Gain and offset fitted on the first clips, and what they do to the error of the rest."""
     few = labelled[: max(len(labelled) // 4, 1)]
     rest = labelled[len(few) :]
@@ -226,7 +233,7 @@ def strangeness(model: IdmModel, head: str, episodes: Sequence[Episode]) -> Arra
     labeller = Labeller(model)
     familiar = model.familiar[head]
     return np.asarray(
-        [float(familiar.distance(labeller.opinion(episode, head).said.pooled).mean()) for episode in episodes]
+        [float(familiar.distance(labeller.predict(episode, head).said.pooled).mean()) for episode in episodes]
     )
 
 
@@ -239,7 +246,7 @@ def shift_scores(
 
 
 def replay_scores(
-    labelled: Sequence[LabelledClip], body: BodyTargets, config: EvaluateConfig, replay: Replay
+    labelled: Sequence[LabelledClip], body: EmbodimentTargets, config: EvaluateConfig, replay: Replay
 ) -> dict[str, float]:
     """Success when labels are played in the simulator from the true initial state, beside the true actions and
     shuffled labels; and how far the end effector drifts from the true path over `drift_steps` steps, as a share of
@@ -264,7 +271,7 @@ def replay_scores(
     }
 
 
-def _whole(each: LabelledClip, body: BodyTargets) -> Array:
+def _whole(each: LabelledClip, body: EmbodimentTargets) -> Array:
     """Labels for every step: where there is none, switches and absolute numbers stay and nothing else moves."""
     actions = each.labels.action.copy()
     stays = body.switch | body.absolute

@@ -94,15 +94,15 @@ def coverage(errors: Array, interval: Array) -> Array:
     return inside
 
 
-def calibration_curve(errors: Array, doubt: Array, shares: Sequence[float]) -> Mapping[str, list[float]]:
-    """For a calibration plot: the factor on the doubt that covers each share on these steps, and error against doubt in
-    ten equally filled bins."""
-    ratio = np.abs(errors) / np.maximum(doubt, 1e-12)
-    order = np.argsort(doubt)
+def calibration_curve(errors: Array, uncertainty: Array, shares: Sequence[float]) -> Mapping[str, list[float]]:
+    """For a calibration plot: the factor on the uncertainty that covers each share on these steps, and error against
+    uncertainty in ten equally filled bins."""
+    ratio = np.abs(errors) / np.maximum(uncertainty, 1e-12)
+    order = np.argsort(uncertainty)
     bins = np.array_split(order, 10)
     return {
         "shares": [float(share) for share in shares],
         "factors": [float(np.quantile(ratio, share)) for share in shares],
-        "doubt": [float(doubt[rows].mean()) for rows in bins if len(rows)],
+        "uncertainty": [float(uncertainty[rows].mean()) for rows in bins if len(rows)],
         "error": [float(np.abs(errors)[rows].mean()) for rows in bins if len(rows)],
     }

@@ -1,5 +1,5 @@
-"""One page about a model's labels: scores, the calibration plot, error against doubt. Self-contained HTML with drawn
-SVG."""
+"""One page about a model's labels: scores, the calibration plot, error against uncertainty. Self-contained HTML with
+drawn SVG."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -41,15 +41,15 @@ def _plots(scores: Mapping[str, Any]) -> str:
     covered = scores.get("coverage", float("nan"))
     calibration = _figure(
         _points(curve["shares"], curve["factors"]),
-        "Factor on the stated doubt that covers each share of the held-out steps."
+        "Factor on the stated uncertainty that covers each share of the held-out steps."
         f" The 90 % intervals cover {covered:.1%}.",
         across="share covered",
         up="factor",
     )
     error = _figure(
-        _points(curve["doubt"], curve["error"]),
-        "Mean error against stated doubt, ten groups of equally many steps. A straight line is perfect.",
-        across="doubt",
+        _points(curve["uncertainty"], curve["error"]),
+        "Mean error against stated uncertainty, ten groups of equally many steps. A straight line is perfect.",
+        across="uncertainty",
         up="error",
     )
     return calibration + error

@@ -33,7 +33,7 @@ class CleanWindows:
         return (as_tensors(next(stream)) for _ in range(self.count))
 
 
-def settle(network: Idm, windows: CleanWindows) -> None:
+def measure_statistics(network: Idm, windows: CleanWindows) -> None:
     """Measure the statistics of all norms on `windows`, with the weights as they are; nothing else changes."""
     norms = norms_of(network)
     if not norms:
@@ -54,10 +54,10 @@ def settle(network: Idm, windows: CleanWindows) -> None:
 
 
 @contextmanager
-def settled(network: Idm, windows: CleanWindows) -> Iterator[None]:
+def statistics_of(network: Idm, windows: CleanWindows) -> Iterator[None]:
     """Statistics measured on `windows` for a while; then those that training keeps are back."""
     own = [{name: value.clone() for name, value in norm.named_buffers()} for norm in norms_of(network)]
-    settle(network, windows)
+    measure_statistics(network, windows)
     try:
         yield
     finally:

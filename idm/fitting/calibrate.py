@@ -1,4 +1,4 @@
-"""Fitting what turns opinions into labels with known error: combination, doubt, intervals, familiar features.
+"""Fitting what turns predictions into labels with known error: combination, uncertainty, intervals, familiar features.
 
 Everything here uses held-out clips: errors on training clips are too small to calibrate with.
 """
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idm.evaluation.metrics import motion_errors
-from idm.fitting.targets import BodyTargets
+from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.aggregate_windows import Combination, Combined, WindowLabels, combine
-from idm.labelling.label import Labeller, at_trained_rate, window_labels
+from idm.labelling.label import Labeller, at_trained_rate, moving_camera, window_labels
 from idm.labelling.linear_filter import LinearFilter, filter_inputs, fit_filter
-from idm.labelling.predict_clip import ClipOpinion
+from idm.labelling.predict_clip import ClipPrediction
 from idm.labelling.saved_model import IdmModel
-from idm.labelling.uncertainty import MEASURES, Calibration, Doubt, Familiarity, conformal_factor
+from idm.labelling.scene import SceneFamiliarity, thumbnails_of
+from idm.labelling.uncertainty import MEASURES, Calibration, Familiarity, Uncertainty, conformal_factor
 from storage.episode import Episode
 from storage.errors import SchemaError
 
@@ -33,16 +34,16 @@ _DRIFTS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 0.3)
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A clip with its true actions (T, D) and what the network said of it."""
+    """A clip with its true actions (T, D) and what the network predicted for it."""
 
     episode: Episode
-    opinion: ClipOpinion
+    prediction: ClipPrediction
     truth: Array
     valid: NDArray[np.bool_]
 
 
 def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, action: str) -> list[Clip]:
-    """Opinions on labelled episodes; raises SchemaError where one lacks `action`."""
+    """Predictions on labelled episodes; raises SchemaError where one lacks `action`."""
     found = []
     for episode in episodes:
         if action not in episode.arrays:
@@ -51,7 +52,7 @@ def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, acti
         found.append(
             Clip(
                 episode=episode,
-                opinion=labeller.opinion(episode, head),
+                prediction=labeller.predict(episode, head),
                 truth=np.asarray(episode.arrays[action], np.float64),
                 valid=np.asarray(valid),
             )
@@ -59,13 +60,17 @@ def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, acti
     return found
 
 
-def familiarity(labeller: Labeller, head: str, episodes: Sequence[Episode]) -> Familiarity:
-    """What training clips look like to the network."""
-    pooled = [labeller.opinion(episode, head).said.pooled for episode in episodes]
-    pooled = [part for part in pooled if part.ndim == 2]
+def familiarity(
+    labeller: Labeller, head: str, episodes: Sequence[Episode]
+) -> tuple[Familiarity, SceneFamiliarity | None]:
+    """What training clips look like to the network, and as pictures."""
+    predictions = [labeller.predict(episode, head) for episode in episodes]
+    pooled = [each.said.pooled for each in predictions if each.said.pooled.ndim == 2]
     if not pooled:
         raise SchemaError("no clip is long enough for a window; familiarity cannot be measured")
-    return Familiarity.of(np.concatenate(pooled))
+    thumbnails = [thumbnails_of(each.checks) for each in predictions]
+    scene = SceneFamiliarity.fitted(np.concatenate([part for part, _ in thumbnails]), thumbnails[0][1])
+    return Familiarity.of(np.concatenate(pooled)), scene
 
 
 def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration:
@@ -77,8 +82,8 @@ def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration
         (part, _as_labels(clip.truth, body), part.covered & clip.valid) for part, clip in zip(parts, clips, strict=True)
     ]
     errors = np.concatenate([(part.action - truth)[rows] for part, truth, rows in labels])
-    error = Doubt.fitted(errors, _measures([(part, rows) for part, _, rows in labels]))
-    motion = motion_doubt(labels, body.absolute, steps=model.config.chunk_steps - 1, other=error)
+    error = Uncertainty.fitted(errors, _measures([(part, rows) for part, _, rows in labels]))
+    motion = motion_uncertainty(labels, body.absolute, steps=model.config.chunk_steps - 1, other=error)
     unit = _unit(clips, body)
     relative = np.concatenate([motion.of(part)[rows] for part, _, rows in labels]) / unit
     typical = [float(np.median(relative[:, list(group)].mean(axis=1))) for group in body.groups.values()]
@@ -91,6 +96,7 @@ def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration
         typical=np.asarray(typical),
         familiar=_familiar(model, head, clips),
         covered_logit=_covered_logit(clips),
+        camera_moves=float(np.mean(np.concatenate([moving_camera(clip.prediction) for clip in clips]))),
     )
 
 
@@ -109,30 +115,32 @@ def _cross_fitted(model: IdmModel, head: str, clips: Sequence[Clip]) -> list[Com
     return [_combined(model, head, clip, ways[place % len(ways)]) for place, clip in enumerate(clips)]
 
 
-def motion_doubt(labels: Sequence[Labels], absolute: NDArray[np.bool_], *, steps: int, other: Doubt) -> Doubt:
-    """Doubt about how far `absolute` (D,) numbers move in `steps` steps, and `other` for the rest. Where an absolute
-    number stands is a matter of anchors, whose error no measure of motion tells."""
+def motion_uncertainty(
+    labels: Sequence[Labels], absolute: NDArray[np.bool_], *, steps: int, other: Uncertainty
+) -> Uncertainty:
+    """Uncertainty about how far `absolute` (D,) numbers move in `steps` steps, and `other` for the rest. Where an
+    absolute number stands is a matter of anchors, whose error no measure of motion tells."""
     if not absolute.any():
         return other
     moved = [motion_errors(part.action, truth, rows, steps=steps) for part, truth, rows in labels]
     both = [(part, rows) for (part, _, _), (_, rows) in zip(labels, moved, strict=True)]
-    motion = Doubt.fitted(np.concatenate([errors[rows] for errors, rows in moved]), _measures(both))
-    return Doubt(np.where(absolute, motion.mixture, other.mixture), np.where(absolute, motion.floor, other.floor))
+    motion = Uncertainty.fitted(np.concatenate([errors[rows] for errors, rows in moved]), _measures(both))
+    return Uncertainty(np.where(absolute, motion.mixture, other.mixture), np.where(absolute, motion.floor, other.floor))
 
 
 def _measures(parts: Sequence[tuple[Combined, NDArray[np.bool_]]]) -> list[Array]:
     return [np.concatenate([getattr(part, name)[rows] for part, rows in parts]) for name in MEASURES]
 
 
-def _as_labels(truth: Array, body: BodyTargets) -> Array:
+def _as_labels(truth: Array, body: EmbodimentTargets) -> Array:
     """True actions in the form of combined labels: switches as 0 and 1."""
     span = np.where(body.switch, body.high - body.low, 1.0)
     labels: Array = np.where(body.switch, ((truth - body.low) / span > 0.5).astype(float), truth)
     return labels
 
 
-def _unit(clips: Sequence[Clip], body: BodyTargets) -> Array:
-    """Typical size of each number, for adding up doubts of a group: its deviation, 1 for switches."""
+def _unit(clips: Sequence[Clip], body: EmbodimentTargets) -> Array:
+    """Typical size of each number, for adding up uncertainties of a group: its deviation, 1 for switches."""
     rows = np.concatenate([clip.truth[clip.valid] for clip in clips])
     unit = np.where(body.switch, 1.0, rows.std(axis=0))
     floor = 0.05 * max(float(unit.max()), 1e-9)
@@ -152,13 +160,13 @@ def _combined(model: IdmModel, head: str, clip: Clip, how: Combination) -> Combi
 
 
 def _windows(model: IdmModel, head: str, clip: Clip) -> WindowLabels:
-    if not at_trained_rate(model, clip.opinion, clip.episode.rate_hz):
+    if not at_trained_rate(model, clip.prediction, clip.episode.rate_hz):
         raise SchemaError(
             f"calibrate on clips at the rate that the model was trained at; {clip.episode.episode_id!r} is at"
             f" {clip.episode.rate_hz} Hz"
         )
-    everything = np.ones(len(clip.opinion.windows), bool)
-    return window_labels(model, head, clip.opinion, everything, rate_hz=clip.episode.rate_hz)
+    everything = np.ones(len(clip.prediction.windows), bool)
+    return window_labels(model, head, clip.prediction, everything, rate_hz=clip.episode.rate_hz)
 
 
 def _combination(model: IdmModel, head: str, clips: Sequence[Clip]) -> Combination:
@@ -168,20 +176,20 @@ def _combination(model: IdmModel, head: str, clips: Sequence[Clip]) -> Combinati
     for clip in clips:
         said = _windows(model, head, clip)
         truth = _as_labels(clip.truth, body)
-        opinion = np.where(body.switch, said.switch, said.motion.mean(axis=0))
+        prediction = np.where(body.switch, said.switch, said.motion.mean(axis=0))
         for place in range(steps):
             at = said.start + place
             rows = at < clip.episode.length
             true = truth[at[rows]] - np.where(body.absolute, truth[said.start[rows]], 0.0)
-            error = opinion[rows, place] - true
+            error = prediction[rows, place] - true
             if place and body.absolute.any():
-                before = opinion[rows, place - 1] - (truth[at[rows] - 1] - truth[said.start[rows]])
+                before = prediction[rows, place - 1] - (truth[at[rows] - 1] - truth[said.start[rows]])
                 error = np.where(body.absolute, error - before, error)
             squares[place] += (error**2).sum(axis=0)
             count[place] += len(error)
     variance = squares / np.maximum(count, 1)
     weights = 1 / np.maximum(variance, 1e-3 * variance.max(axis=0, keepdims=True) + 1e-12)
-    if body.absolute.any():  # opinion k of a path's motion is the step from k to k + 1
+    if body.absolute.any():  # prediction k of a path's motion is the step from k to k + 1
         weights = np.where(body.absolute, np.roll(weights, -1, axis=0), weights)
     weights = weights / weights.max(axis=0, keepdims=True)
     how = Combination(weights=weights, drift=Combination.plain(steps, body.size).drift)
@@ -223,13 +231,13 @@ def _familiar(model: IdmModel, head: str, clips: Sequence[Clip]) -> tuple[float,
     known = model.familiar.get(head)
     if known is None:
         return 0.0, float("inf")
-    distance = np.concatenate([known.distance(clip.opinion.said.pooled) for clip in clips])
+    distance = np.concatenate([known.distance(clip.prediction.said.pooled) for clip in clips])
     return float(np.median(distance)), float(np.quantile(distance, 0.99))
 
 
 def _covered_logit(clips: Sequence[Clip]) -> float:
     """Clean windows stay below it, 99 of 100; never below the network's own even odds."""
-    logits = np.concatenate([clip.opinion.said.hidden for clip in clips])
+    logits = np.concatenate([clip.prediction.said.hidden for clip in clips])
     return float(max(np.quantile(logits, 0.99), 0.0))
 
 
@@ -242,12 +250,17 @@ def with_calibration(
 ) -> IdmModel:
     """`model` with familiarity from training clips and calibration from held-out clips, head by head."""
     labeller = Labeller(model)
-    familiar = {head: familiarity(labeller, head, episodes) for head, episodes in training.items() if episodes}
-    model = replace(model, familiar={**model.familiar, **familiar})
-    found = {}
+    known = {head: familiarity(labeller, head, episodes) for head, episodes in training.items() if episodes}
+    model = replace(model, familiar={**model.familiar, **{head: features for head, (features, _) in known.items()}})
+    found, scenes = {}, dict(model.scenes)
     for head, episodes in held_out.items():
         if not episodes:
             log.warning("%s has no held-out episodes: its labels come without calibrated confidence", head)
             continue
-        found[head] = calibrated(model, head, clips_of(labeller, head, episodes, action=action))
-    return replace(model, calibrations={**model.calibrations, **found})
+        clips = clips_of(labeller, head, episodes, action=action)
+        found[head] = calibrated(model, head, clips)
+        scene = known[head][1] if head in known else None
+        if scene is not None:
+            held_out_pictures = [thumbnails_of(clip.prediction.checks)[0] for clip in clips]
+            scenes[head] = scene.calibrated(np.concatenate(held_out_pictures))
+    return replace(model, calibrations={**model.calibrations, **found}, scenes=scenes)

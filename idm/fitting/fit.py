@@ -11,22 +11,25 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from groot.checkpoint import ModelCard
+from groot.checkpoint import ModelCard, put_tensors
 from groot.data_loader import window_batches
 from groot.fit import Batch, FitConfig, FitResult
 from groot.fit import fit as run_fit
 from groot.target_checks import target_findings
 from idm.evaluation.evaluate import EvaluateConfig, evaluate
-from idm.fitting.batch_norm_statistics import CleanWindows, predict_windows, settle, settled
+from idm.fitting.batch_norm_statistics import CleanWindows, measure_statistics, predict_windows, statistics_of
 from idm.fitting.calibrate import with_calibration
-from idm.fitting.targets import BodyTargets
-from idm.fitting.windows import Prepare, TrainingData, body_targets
-from idm.labelling.saved_model import KIND, IdmModel, save_idm
+from idm.fitting.targets import EmbodimentTargets
+from idm.fitting.windows import Prepare, embodiment_targets
+from idm.labelling.label_config import model_folder
+from idm.labelling.saved_model import KIND, IdmModel, load_idm, save_idm
 from idm.network.losses import IdmLoss, LossConfig
 from idm.network.model import Idm, IdmConfig
 from storage.episode import Episode
+from storage.errors import ConfigError
 from storage.ids import content_id
 from storage.training_reader.config import WindowConfig
+from storage.training_reader.training_data import TrainingData
 from storage.training_reader.windows import Windows
 
 log = logging.getLogger(__name__)
@@ -35,8 +38,10 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class IdmFitConfig:
     """`model.action_sizes` is filled in from the data. `cameras` maps each view of the model to the cameras that may
-    fill it, the view's own name by default. After the `fit` come `settle_share` times as many steps at a fifth of its
-    rate with batch norms that hold still (see `idm.fitting.batch_norm_statistics`)."""
+    fill it, the view's own name by default. After the `fit` come `fixed_norms_share` times as many steps at a fifth of
+    its rate with batch norms that hold still (see `idm.fitting.batch_norm_statistics`). `start_from` is the folder of a
+    model of the same sizes and embodiments, whose weights and normalisation the fit starts with; "" starts from random
+    weights. `familiar_episodes` of the training episodes tell what looks familiar."""
 
     model: IdmConfig = field(default_factory=IdmConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -46,8 +51,9 @@ class IdmFitConfig:
     cameras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     batch_size: int = 48
     workers: int = 0
-    settle_share: float = 0.2
+    fixed_norms_share: float = 0.2
     familiar_episodes: int = 40
+    start_from: str = ""
 
     def windows(self, *, images: bool) -> WindowConfig:
         """The windows of the training reader; frames beyond a clip's end are no windows."""
@@ -83,11 +89,11 @@ def fit(
     model = IdmModel(network=network, config=shape, targets=targets, cameras=cameras)
     evaluation = evaluation or EvaluateConfig()
     held_out = {head: episodes_of(data, head, held_out=True) for head in targets}
-    training = {head: episodes_of(data, head, held_out=False)[: config.familiar_episodes] for head in targets}
+    training = {head: episodes_of(data, head, held_out=False, most=config.familiar_episodes) for head in targets}
     action = data[0].action
     model = with_calibration(model, held_out, training, action=action)
     metrics = {
-        head: evaluate(model, head, episodes, replace(evaluation, action=action))
+        head: evaluate(model, head, episodes, replace(evaluation, action=action, crosswise=True))
         for head, episodes in held_out.items()
         if len(episodes) >= 2
     }
@@ -108,9 +114,11 @@ def with_known_cameras(data: Sequence[TrainingData], config: IdmFitConfig) -> Id
 
 def fit_network(
     data: Sequence[TrainingData], config: IdmFitConfig, *, folder: Path | None = None, stop_at: int = 0
-) -> tuple[Idm, IdmConfig, dict[str, BodyTargets], FitResult]:
+) -> tuple[Idm, IdmConfig, dict[str, EmbodimentTargets], FitResult]:
     """Train the network alone; with a `folder` the run can be resumed from there."""
-    targets = body_targets(data, config.windows(images=False))
+    targets = embodiment_targets(data, config.windows(images=False))
+    start = _start(config, targets)
+    targets = dict(start.targets) if start else targets
     bodies = targets.values()
     shape = replace(
         config.model,
@@ -123,10 +131,12 @@ def fit_network(
     validation = Windows(held_out, config.windows(images=True)) if held_out else None
     torch.manual_seed(config.fit.seed)
     network = Idm(shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start:
+        put_tensors(network, start.network.state_dict(), source=config.start_from)
     prepare = Prepare(shape, train.embodiments, targets)
     clean = CleanWindows(train, prepare, batch_size=config.batch_size, seed=config.fit.seed)
 
-    last = _settling(config)
+    last = _last_stretch(config)
 
     def run(stage: FitConfig, loss: LossConfig, folder: Path | None, stop_at: int = 0) -> FitResult:
         return run_fit(
@@ -139,22 +149,39 @@ def fit_network(
             validate=Validate(validation, shape, targets, clean) if validation else None,
             inspect=Inspect(targets),
             folder=folder,
-            identity=(shape, loss, config.batch_size, [sorted(ids) for _, ids, _ in splits]),
+            identity=(shape, loss, config.batch_size, [sorted(ids) for _, ids, _ in splits], *_identity(start)),
             stop_at=stop_at,
         )
 
     result = run(config.fit, config.loss, folder, stop_at)
     if result.steps == config.fit.steps:
-        settle(network, clean)
+        measure_statistics(network, clean)
         network.holds_norms = True
         if last:
             result = _both(result, run(last, _with_clean_windows(config.loss), folder / "settled" if folder else None))
     return network.eval(), shape, targets, result
 
 
-def _settling(config: IdmFitConfig) -> FitConfig | None:
+def _start(config: IdmFitConfig, targets: Mapping[str, EmbodimentTargets]) -> IdmModel | None:
+    """The model that the fit starts from, None for random weights. Raises ConfigError where its bodies are others."""
+    if not config.start_from:
+        return None
+    start = load_idm(model_folder(config.start_from))
+    if set(start.targets) != set(targets):
+        raise ConfigError(
+            f"a fit that starts from {config.start_from} takes data of the bodies {', '.join(start.targets)};"
+            f" got {', '.join(targets)}. Leave out `start_from` to fit other bodies"
+        )
+    return start
+
+
+def _identity(start: IdmModel | None) -> tuple[str, ...]:
+    return (start.content_hash,) if start else ()
+
+
+def _last_stretch(config: IdmFitConfig) -> FitConfig | None:
     """The stretch of training with norms that hold still, on windows in another order."""
-    steps = round(config.fit.steps * config.settle_share)
+    steps = round(config.fit.steps * config.fixed_norms_share)
     if not steps:
         return None
     return replace(config.fit, steps=steps, learning_rate=config.fit.learning_rate / 5, seed=config.fit.seed + 1)
@@ -176,17 +203,13 @@ def _both(first: FitResult, second: FitResult) -> FitResult:
     )
 
 
-def episodes_of(data: Sequence[TrainingData], head: str, *, held_out: bool) -> list[Episode]:
-    """Training or held-out episodes of a head, in the order of their ids."""
-    found = []
-    for each in data:
-        ids = each.episodes()[held_out]
-        for episode_id in sorted(ids):
-            episode = each.dataset.episode(episode_id)
-            wanted = not each.embodiments or episode.embodiment in each.embodiments
-            if wanted and (each.head or episode.embodiment) == head and each.action in episode.arrays:
-                found.append(episode)
-    return found
+def episodes_of(data: Sequence[TrainingData], head: str, *, held_out: bool, most: int = 0) -> list[Episode]:
+    """Training or held-out episodes of a head, in the order of their ids; at most `most` of them, evenly spread over
+    all data sets (0: all)."""
+    names = [(each, episode_id) for each in data for episode_id in each.ids_of(head, held_out=held_out)]
+    if most and len(names) > most:
+        names = [names[place] for place in np.linspace(0, len(names) - 1, most).round().astype(int)]
+    return [each.dataset.episode(episode_id) for each, episode_id in names]
 
 
 class Validate:
@@ -197,7 +220,7 @@ class Validate:
         self,
         windows: Windows,
         config: IdmConfig,
-        targets: Mapping[str, BodyTargets],
+        targets: Mapping[str, EmbodimentTargets],
         clean: CleanWindows,
         *,
         limit: int = 1024,
@@ -211,7 +234,7 @@ class Validate:
         assert isinstance(model, Idm)
         if model.holds_norms:
             return self._scores(model)
-        with settled(model, self.clean):
+        with statistics_of(model, self.clean):
             return self._scores(model)
 
     def _scores(self, model: Idm) -> dict[str, float]:
@@ -236,7 +259,7 @@ def _r2(
     target: NDArray[Any],
     mask: NDArray[np.bool_],
     slot: NDArray[Any],
-    targets: Mapping[str, BodyTargets],
+    targets: Mapping[str, EmbodimentTargets],
 ) -> dict[str, float]:
     figures = {}
     for number, (head, body) in enumerate(targets.items()):
@@ -255,7 +278,7 @@ def _r2(
 class Inspect:
     """Findings about the first batches, body by body."""
 
-    def __init__(self, targets: Mapping[str, BodyTargets]) -> None:
+    def __init__(self, targets: Mapping[str, EmbodimentTargets]) -> None:
         self.targets = targets
 
     def __call__(self, batch: Batch) -> list[str]:

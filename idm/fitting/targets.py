@@ -40,7 +40,7 @@ def moved_of(states: Array) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BodyTargets:
+class EmbodimentTargets:
     """How one body's actions become targets. `absolute`, `switch`, `constant` are (D,) booleans; `low` and `high` (D,)
     are the two values of a switch; `motion` normalises chunks (K, D), `anchor` normalises vectors (D,)."""
 
@@ -80,7 +80,7 @@ class BodyTargets:
         return dimension_groups(self.body.action)
 
     @classmethod
-    def fitted(cls, body: Embodiment, chunks: Array, states: Array | None = None) -> "BodyTargets":
+    def fitted(cls, body: Embodiment, chunks: Array, states: Array | None = None) -> "EmbodimentTargets":
         """From training chunks (N, K, D) of absolute or delta actions, and the states (N, 2, P) at the windows'
         frames where they are known; raises SchemaError for NaN or wrong width."""
         if chunks.ndim != 3 or chunks.shape[-1] != body.action.size:
@@ -139,7 +139,7 @@ class BodyTargets:
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "BodyTargets":
+    def from_json(cls, record: Mapping[str, Any]) -> "EmbodimentTargets":
         return cls(
             body=Embodiment.from_json(record["body"]),
             absolute=np.asarray(record["absolute"], bool),

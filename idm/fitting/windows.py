@@ -1,70 +1,27 @@
 """Windows for training: which episodes, which frames, and what the network is asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groot.fit import Batch
-from idm.fitting.targets import BodyTargets, moved_of
+from idm.fitting.targets import EmbodimentTargets, moved_of
 from idm.network.model import IdmConfig
-from storage.datasets.dataset import Dataset
 from storage.embodiment import Embodiment, embodiment
 from storage.errors import ConfigError
-from storage.ids import content_id
-from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.config import WindowConfig
+from storage.training_reader.training_data import TrainingData
 from storage.training_reader.windows import Windows
 
 _WINDOWS_FOR_TARGETS = 20_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """One data set to learn from. `held_out_share` of its episodes, chosen by their ids, are kept for calibration and
-    scores, unless `held_out` names them. `cameras` says, view by view, which cameras may fill it; () means the view's
-    own name."""
-
-    dataset: Dataset
-    action: str = "action/ground_truth"
-    weight: float | None = None
-    embodiments: tuple[str, ...] = ()
-    held_out_share: float = 0.15
-    held_out: frozenset[str] = frozenset()
-    head: str = ""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.held_out_share < 1:
-            raise ConfigError(f"TrainingData.held_out_share must be in 0..1; got {self.held_out_share}")
-
-    def episodes(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Ids of the training and of the held-out episodes; the same on every machine."""
-        ids = [str(name) for name in self.dataset.index.table["episode_id"].to_pylist()]
-        if self.held_out:
-            unknown = self.held_out - set(ids)
-            if unknown:
-                raise ConfigError(f"{self.dataset.name} has no episodes {sorted(unknown)[:3]} to hold out")
-            return frozenset(ids) - self.held_out, self.held_out
-        ranked = sorted(ids, key=lambda name: content_id("held out", name))
-        count = round(len(ids) * self.held_out_share)
-        return frozenset(ranked[count:]), frozenset(ranked[:count])
-
-    def source(self, ids: frozenset[str]) -> Source:
-        return Source(
-            dataset=self.dataset,
-            action=self.action,
-            weight=self.weight,
-            embodiments=self.embodiments,
-            episodes=ids,
-            head=self.head,
-        )
-
-
 class Prepare:
     """Windows of `storage` to batches of `IdmLoss`. Plain data only, so that loader processes can have it."""
 
-    def __init__(self, config: IdmConfig, heads: Sequence[str], targets: Mapping[str, BodyTargets]) -> None:
+    def __init__(self, config: IdmConfig, heads: Sequence[str], targets: Mapping[str, EmbodimentTargets]) -> None:
         self.views, self.size, self.state_size = config.views, config.action_size, config.state_size
         self.targets = [targets[head] for head in heads]
         self.slots = [list(targets).index(head) for head in heads]
@@ -111,7 +68,7 @@ class Prepare:
         return batch
 
 
-def body_targets(data: Sequence[TrainingData], config: WindowConfig) -> dict[str, BodyTargets]:
+def embodiment_targets(data: Sequence[TrainingData], config: WindowConfig) -> dict[str, EmbodimentTargets]:
     """The targets of every body in the training episodes, by head; reads actions only."""
     windows = Windows([each.source(ids) for each in data if (ids := each.episodes()[0])], config)
     numbers = np.arange(len(windows))
@@ -124,7 +81,7 @@ def body_targets(data: Sequence[TrainingData], config: WindowConfig) -> dict[str
         if not rows.any():
             raise ConfigError(f"no training window of {name!r} has all of its {config.horizon_steps} steps")
         body = embodiment(_body_of(name, data))
-        found[name] = BodyTargets.fitted(
+        found[name] = EmbodimentTargets.fitted(
             body, batch["action"][rows][..., : body.action.size], _states(batch, rows, body)
         )
     return found

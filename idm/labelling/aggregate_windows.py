@@ -72,7 +72,7 @@ class Combination:
 @dataclass(frozen=True, kw_only=True)
 class Combined:
     """Labels of one clip: `action` (T, D), `covered` (T,) which steps any window speaks of, and three measures of
-    doubt (T, D): the expected error that the network states, the spread of the ensemble, the disagreement of
+    uncertainty (T, D): the expected error that the network states, the spread of the ensemble, the disagreement of
     overlapping windows."""
 
     action: Array
@@ -111,9 +111,9 @@ def combine(
     """One label a step from everything that the windows say of it. Switches come as probabilities."""
     members, count, reach, size = windows.motion.shape
     mean = windows.motion.mean(axis=0)
-    opinions = np.where(switch, windows.switch, mean)
+    predictions = np.where(switch, windows.switch, mean)
     weights = np.broadcast_to(how.weights[:reach], (count, reach, size))
-    action, overlap, covered = _averaged(opinions, windows.start, weights, steps)
+    action, overlap, covered = _averaged(predictions, windows.start, weights, steps)
     if absolute.any():
         path, spread = _paths(mean, windows, steps=steps, how=how)
         action, overlap = np.where(absolute, path, action), np.where(absolute, spread, overlap)
@@ -123,12 +123,12 @@ def combine(
     if how.filter and count:
         filtered = how.filter.apply(mean, windows.moved, windows.start, steps)
         action = np.where(how.filter.used, filtered, action)
-    doubt = np.sqrt(np.clip(action * (1 - action), 0, None))
+    uncertainty = np.sqrt(np.clip(action * (1 - action), 0, None))
     return Combined(
         action=action,
         covered=covered,
-        stated=np.where(switch, doubt, stated),
-        members=np.where(switch, doubt, between),
+        stated=np.where(switch, uncertainty, stated),
+        members=np.where(switch, uncertainty, between),
         overlap=overlap,
     )
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.episode import Episode
 from storage.errors import ConfigError, SchemaError
+from storage.resizing import scaled
 
 Image = NDArray[np.uint8]
 QUARTERS = ("top_left", "top_right", "bottom_left", "bottom_right")
@@ -49,7 +49,7 @@ class ViewFinder:
             if images.dtype != np.uint8 or images.ndim != 4:
                 raise SchemaError(f"camera {camera!r} holds {images.dtype} planes; a model wants colour pictures")
             for row, image in enumerate(images):
-                out[row, place] = resized(quarter_of(image, quarter) if quarter else image, self.size_px)
+                out[row, place] = scaled(quarter_of(image, quarter) if quarter else image, self.size_px)
         return out
 
 
@@ -60,13 +60,3 @@ def quarter_of(image: NDArray[Any], quarter: str) -> NDArray[Any]:
     rows = slice(0, half[0]) if vertical == "top" else slice(half[0], 2 * half[0])
     columns = slice(0, half[1]) if horizontal == "left" else slice(half[1], 2 * half[1])
     return image[rows, columns]
-
-
-def resized(image: NDArray[Any], size_px: tuple[int, int]) -> NDArray[Any]:
-    """An image (H, W, 3) at `size_px` (height, width), as the training reader resizes it."""
-    if image.shape[:2] == size_px:
-        return image
-    shrinks = size_px[0] * size_px[1] < image.shape[0] * image.shape[1]
-    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    made: NDArray[Any] = cv2.resize(np.ascontiguousarray(image), (size_px[1], size_px[0]), interpolation=way)
-    return made

@@ -2,7 +2,7 @@
 
 Writes `action/predicted` (or another kind), `label/valid/<kind>`, `label/confidence/<kind>` (T, G) by part of the
 action, `label/interval/<kind>` (T, D) half widths of 90 % intervals, and `label/flags/<kind>`
-(see `idm.labelling.frame_flags`).
+(see `storage.labels`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,54 +11,62 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from groot.device import device_of
 from idm.labelling.aggregate_windows import Combination, Combined, WindowLabels, combine, label_grid, regrid
 from idm.labelling.camera_views import ViewFinder
 from idm.labelling.clip_windows import clip_windows
-from idm.labelling.frame_flags import COVERED, DARK, FROZEN, STRETCHED, UNFAMILIAR, UNSEEN, frozen_frames, masked_shares
 from idm.labelling.gain_offset import Adjustment
-from idm.labelling.label_config import LabelConfig, model_folder
-from idm.labelling.predict_clip import ClipOpinion, Network, Reading, TorchNetwork, clip_opinion, slot_of, to_device
+from idm.labelling.label_config import IdmLabelConfig, model_folder
+from idm.labelling.predict_clip import ClipPrediction, Network, TorchNetwork, predict_clip, slot_of
 from idm.labelling.saved_model import IdmModel, load_idm
+from idm.labelling.scene import thumbnails_of
 from idm.labelling.uncertainty import Calibration
 from storage.episode import Episode
 from storage.errors import UnknownNameError
 from storage.ids import Randomness
+from storage.labels import FLAGS_DTYPE, DropReason, LabelFlag, flag_shares, step_shares, without_label
 from storage.outcomes import Dropped, Kept, Outcome
+from storage.read_ahead import Reading
 
 Array = NDArray[Any]
+_MOST_CAMERA_MOTION = 0.02
+"""Where more of the held-out windows show a moving camera (one at a wrist), it is no reason for doubt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipLabels:
-    """Labels of one clip: `action` (T, D) float32 (zero where not valid), `valid` (T,), `confidence` (T, G),
-    `interval` (T, D), `flags` (T,) uint8, and the distance (T,) of its features from the familiar."""
+    """Labels of one clip: `action` and `interval` (T, D), NaN where not valid, `valid` (T,), `confidence` (T, G),
+    `flags` (T,) of `storage.labels.LabelFlag`, the distance (T,) of its features from the familiar, and how strange the
+    clip looks (T,): above 1 is beyond what held-out clips show."""
 
     action: Array
     valid: NDArray[np.bool_]
     confidence: Array
     interval: Array
-    flags: NDArray[np.uint8]
+    flags: NDArray[np.uint16]
     distance: Array
+    strangeness: Array
     combined: Combined
 
 
 class LabelActions:
     """The stage `idm_label`."""
 
-    def __init__(self, config: LabelConfig) -> None:
+    def __init__(self, config: IdmLabelConfig) -> None:
         self.config = config
         self.model = with_cameras(load_idm(model_folder(config.model)), config.cameras)
         if config.head:
             self.model.head_of(config.head)
-        device = to_device(config.device)
+        device = device_of(config.device)
         self.labeller = Labeller(
             self.model,
             network=torch_network(self.model, device=device, bf16=config.bf16),
             reading=Reading(block=config.block, threads=config.threads),
             freeze_s=config.freeze_s,
-            covered_unlabels=config.covered == "unlabel",
+            unlabels=_unlabels(config),
         )
         self.adjustment = Adjustment.read(Path(config.adjustment)) if config.adjustment else None
 
@@ -73,7 +81,7 @@ class LabelActions:
             there = ", ".join(sorted(episode.cameras)) or "none"
             return Dropped(
                 episode_id=episode.episode_id,
-                reason="missing_camera",
+                reason=DropReason.MISSING_CAMERA,
                 detail={
                     "views": missing,
                     "cameras": there,
@@ -84,12 +92,12 @@ class LabelActions:
         share = float(labels.valid.mean())
         if share == 0 or share < self.config.least_valid_share:
             shorter = (episode.length - 1) / episode.rate_hz < self.model.config.interval_s - 1e-9
-            reason = "shorter_than_a_window" if shorter else "too_little_seen"
+            reason = DropReason.TOO_SHORT if shorter else DropReason.NOTHING_LABELLED
             return Dropped(
                 episode_id=episode.episode_id,
                 reason=reason,
                 score=share,
-                detail={"masked": masked_shares(labels.flags)},
+                detail={"masked": step_shares(labels.flags)},
             )
         return Kept(self._labelled(episode, head, labels))
 
@@ -113,7 +121,8 @@ class LabelActions:
                     "preset": self.model.config.preset,
                     "head": head,
                     "groups": list(body.groups),
-                    "masked": masked_shares(labels.flags),
+                    "masked": step_shares(labels.flags),
+                    "flagged": flag_shares(labels.flags),
                     "config": {**asdict(self.config), "model": Path(self.config.model).name, "device": ""},
                 }
             },
@@ -130,29 +139,32 @@ class Labeller:
         network: Network | None = None,
         reading: Reading | None = None,
         freeze_s: float = 0.5,
-        covered_unlabels: bool = True,
+        unlabels: LabelFlag = LabelFlag.COVERED | LabelFlag.UNFAMILIAR | LabelFlag.CAMERA_MOTION,
     ) -> None:
-        self.model, self.freeze_s, self.covered_unlabels = model, freeze_s, covered_unlabels
+        self.model, self.freeze_s = model, freeze_s
+        self.unlabels = LabelFlag.DARK | LabelFlag.FROZEN | LabelFlag.CUT | LabelFlag.CORRUPT | unlabels
         self.network = network or torch_network(model)
         self.reading = reading or Reading()
         self.finder = ViewFinder(model.cameras, model.config.image_px)
 
-    def opinion(self, episode: Episode, head: str) -> ClipOpinion:
-        """What the network says of a clip, before anything is combined."""
+    def predict(self, episode: Episode, head: str) -> ClipPrediction:
+        """What the network predicts for a clip, before anything is combined."""
         windows = clip_windows(episode.timestamps(), frame_offsets_s=self.model.config.frame_offsets_s)
         slot = slot_of(head, self.model.targets)
-        return clip_opinion(self.network, episode, windows, finder=self.finder, slot=slot, reading=self.reading)
+        return predict_clip(self.network, episode, windows, finder=self.finder, slot=slot, reading=self.reading)
 
     def label(self, episode: Episode, head: str) -> ClipLabels:
         """The labels of a clip as `head`."""
-        return self.labels_of(episode, head, self.opinion(episode, head), self.model.calibration(head))
+        return self.labels_of(episode, head, self.predict(episode, head), self.model.calibration(head))
 
-    def labels_of(self, episode: Episode, head: str, opinion: ClipOpinion, calibration: Calibration) -> ClipLabels:
-        """Labels from an opinion; steps that no visible window covers are not valid."""
+    def labels_of(
+        self, episode: Episode, head: str, prediction: ClipPrediction, calibration: Calibration
+    ) -> ClipLabels:
+        """Labels from an prediction; steps that no visible window covers are not valid."""
         body = self.model.targets[head]
-        flags = self._frame_flags(episode, opinion, calibration)
-        usable = self._usable(opinion, flags)
-        windows = window_labels(self.model, head, opinion, usable, rate_hz=_rate(episode))
+        strangeness, distance = self._strangeness(head, episode.length, prediction, calibration)
+        flags = self._flags(episode, prediction, calibration, strangeness)
+        windows = window_labels(self.model, head, prediction, self._usable(prediction, flags), rate_hz=_rate(episode))
         combined = combine(
             windows,
             steps=episode.length,
@@ -161,57 +173,98 @@ class Labeller:
             how=fitting(
                 calibration.combination,
                 windows.scale.shape[1],
-                trained_rate=at_trained_rate(self.model, opinion, _rate(episode)),
+                trained_rate=at_trained_rate(self.model, prediction, _rate(episode)),
             ),
         )
-        valid = combined.covered & ((flags & (DARK | FROZEN)) == 0)
-        flags[~valid] |= UNSEEN
-        distance = self._distance(head, episode.length, opinion)
-        if calibration.familiar[1] < np.inf:
-            flags[distance > calibration.familiar[1]] |= UNFAMILIAR
-        groups = list(body.groups.values())
-        confidence = calibration.confidence(combined, groups, distance)
+        # The other reasons spoil windows; a step may still lie in the chunk of a good one.
+        spoilt = LabelFlag.DARK | LabelFlag.FROZEN | LabelFlag.CORRUPT | (self.unlabels & LabelFlag.UNFAMILIAR)
+        valid = combined.covered & ((flags & FLAGS_DTYPE(spoilt)) == 0)
+        flags[~valid] |= FLAGS_DTYPE(LabelFlag.UNLABELLED)
+        confidence = calibration.confidence(combined, list(body.groups.values()), strangeness)
         action = np.where(body.switch, np.where(combined.action > 0.5, body.high, body.low), combined.action)
         interval = np.where(body.constant, 0.0, calibration.interval(combined))
-        seen = valid[:, None]
         return ClipLabels(
-            action=np.where(seen, action, 0.0),
+            action=without_label(action, valid),
             valid=valid,
-            confidence=np.where(seen, confidence, 0.0),
-            interval=np.where(seen, interval, 0.0),
+            confidence=np.where(valid[:, None], confidence, 0.0),
+            interval=without_label(interval, valid),
             flags=flags,
             distance=distance,
+            strangeness=strangeness,
             combined=combined,
         )
 
-    def _frame_flags(self, episode: Episode, opinion: ClipOpinion, calibration: Calibration) -> NDArray[np.uint8]:
-        flags = np.zeros(episode.length, np.uint8)
-        flags[opinion.dark] |= DARK
+    def _flags(
+        self, episode: Episode, prediction: ClipPrediction, calibration: Calibration, strangeness: Array
+    ) -> NDArray[np.uint16]:
+        """Flags (T,) of the steps, before it is known which of them get a label."""
+        flags, windows = np.zeros(episode.length, FLAGS_DTYPE), prediction.windows
+
+        def mark(steps: NDArray[Any], flag: LabelFlag) -> None:
+            flags[steps] |= FLAGS_DTYPE(flag)
+
         least = max(round(self.freeze_s * episode.rate_hz), 2)
-        flags[frozen_frames(opinion.same, least=least)] |= FROZEN
-        if len(opinion.windows):
-            hidden = opinion.said.hidden > calibration.covered_logit
-            flags[opinion.windows.now[hidden]] |= COVERED
-            if abs(opinion.windows.stretch - 1) > 0.02:
-                flags |= STRETCHED
+        checks = prediction.checks
+        mark(np.logical_or.reduce([check.dark for check in checks]), LabelFlag.DARK)
+        mark(np.logical_and.reduce([check.frozen(least=least) for check in checks]), LabelFlag.FROZEN)
+        mark(strangeness > 1, LabelFlag.UNFAMILIAR)
+        if "valid" in episode.arrays:
+            mark(~np.asarray(episode.arrays["valid"]), LabelFlag.CORRUPT)
+        if len(windows):
+            mark(windows.now[prediction.said.hidden > calibration.covered_logit], LabelFlag.COVERED)
+            cuts = [check.across_cut(windows.now, windows.later) for check in checks]
+            mark(windows.now[np.logical_or.reduce(cuts)], LabelFlag.CUT)
+            if calibration.camera_moves < _MOST_CAMERA_MOTION:
+                mark(windows.now[moving_camera(prediction)], LabelFlag.CAMERA_MOTION)
+            if abs(windows.stretch - 1) > 0.02:
+                mark(np.arange(len(flags)), LabelFlag.STRETCHED)
         return flags
 
-    def _usable(self, opinion: ClipOpinion, flags: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Windows both of whose frames can be seen."""
-        bad = (flags & (DARK | FROZEN)) > 0
-        usable = ~(bad[opinion.windows.now] | bad[opinion.windows.later])
-        if self.covered_unlabels:
-            usable &= (flags[opinion.windows.now] & COVERED) == 0
+    def _usable(self, prediction: ClipPrediction, flags: NDArray[np.uint16]) -> NDArray[np.bool_]:
+        """Windows both of whose frames can be seen, and that speak of the body."""
+        frames = LabelFlag.DARK | LabelFlag.FROZEN | LabelFlag.CORRUPT
+        bad = (flags & FLAGS_DTYPE(frames)) > 0
+        usable: NDArray[np.bool_] = ~(bad[prediction.windows.now] | bad[prediction.windows.later])
+        usable &= (flags[prediction.windows.now] & FLAGS_DTYPE(self.unlabels)) == 0
         return usable
 
-    def _distance(self, head: str, steps: int, opinion: ClipOpinion) -> Array:
-        """Distance (T,) of each step's window; steps that start none take the nearest one's."""
+    def _strangeness(
+        self, head: str, steps: int, prediction: ClipPrediction, calibration: Calibration
+    ) -> tuple[Array, Array]:
+        """How strange each step (T,) looks, above 1 beyond what held-out clips show; and the distance (T,) of its
+        window's features. Steps that start no window take the nearest one's."""
+        strange = np.zeros(steps)
+        scene = self.model.scenes.get(head)
+        if scene is not None:
+            strange = scene.strangeness(thumbnails_of(prediction.checks)[0])
         familiar = self.model.familiar.get(head)
-        if familiar is None or not len(opinion.windows):
-            return np.zeros(steps)
-        distance = familiar.distance(opinion.said.pooled)
-        nearest = np.clip(np.searchsorted(opinion.windows.start, np.arange(steps)), 0, len(distance) - 1)
-        return np.asarray(distance[nearest])
+        if familiar is None or not len(prediction.windows):
+            return strange, np.zeros(steps)
+        distance = familiar.distance(prediction.said.pooled)
+        nearest = np.clip(np.searchsorted(prediction.windows.start, np.arange(steps)), 0, len(distance) - 1)
+        return np.maximum(strange, distance[nearest] / calibration.familiar[1]), np.asarray(distance[nearest])
+
+
+def moving_camera(prediction: ClipPrediction) -> NDArray[np.bool_]:
+    """Windows (N,) in which the camera moves and hardly anything else does, in every view."""
+    windows = prediction.windows
+    moves: NDArray[np.bool_] = np.logical_and.reduce(
+        [check.camera_moves(windows.now, windows.later) for check in prediction.checks]
+    )
+    return moves
+
+
+def _unlabels(config: IdmLabelConfig) -> LabelFlag:
+    """Flags whose steps get no label, beside those of frames that show nothing."""
+    chosen = {
+        LabelFlag.COVERED: config.covered,
+        LabelFlag.UNFAMILIAR: config.unfamiliar,
+        LabelFlag.CAMERA_MOTION: config.camera_motion,
+    }
+    flags = LabelFlag(0)
+    for flag, what in chosen.items():
+        flags |= flag if what == "unlabel" else LabelFlag(0)
+    return flags
 
 
 def with_cameras(model: IdmModel, cameras: Mapping[str, Sequence[str]]) -> IdmModel:
@@ -222,24 +275,24 @@ def with_cameras(model: IdmModel, cameras: Mapping[str, Sequence[str]]) -> IdmMo
     return replace(model, cameras={**model.cameras, **{view: tuple(names) for view, names in cameras.items()}})
 
 
-def torch_network(model: IdmModel, *, device: str = "cpu", bf16: bool = False) -> TorchNetwork:
+def torch_network(model: IdmModel, *, device: str | torch.device = "cpu", bf16: bool = False) -> TorchNetwork:
     """The model's network, ready to label."""
     return TorchNetwork(model.network, device=device, bf16=bf16)
 
 
 def window_labels(
-    model: IdmModel, head: str, opinion: ClipOpinion, usable: NDArray[np.bool_], *, rate_hz: float
+    model: IdmModel, head: str, prediction: ClipPrediction, usable: NDArray[np.bool_], *, rate_hz: float
 ) -> WindowLabels:
     """What the `usable` windows say, in the units of the action and on the grid of the clip."""
-    body, config, said = model.targets[head], model.config, opinion.said
-    step_s = config.chunk_s / config.chunk_steps * opinion.windows.stretch
+    body, config, said = model.targets[head], model.config, prediction.said
+    step_s = config.chunk_s / config.chunk_steps * prediction.windows.stretch
     grid = label_grid(chunk_steps=config.chunk_steps, step_s=step_s, rate_hz=rate_hz, layout=body.body.action)
     d = body.size
-    if not len(opinion.windows):
+    if not len(prediction.windows):
         reach = config.chunk_steps if grid is None else len(grid.needs)
         empty = np.empty((0, reach, d))
         return WindowLabels(
-            start=opinion.windows.start,
+            start=prediction.windows.start,
             motion=empty[None],
             scale=empty,
             switch=empty,
@@ -248,7 +301,7 @@ def window_labels(
         )
     motion = body.motion_of(said.motion[:, usable, :, :d])
     return WindowLabels(
-        start=opinion.windows.start[usable],
+        start=prediction.windows.start[usable],
         motion=regrid(motion, grid),
         scale=np.abs(regrid(said.scale[usable, :, :d] * body.motion.scale, grid)),
         switch=regrid(said.switch[usable, :, :d], grid),
@@ -266,9 +319,9 @@ def fitting(how: Combination, reach: int, *, trained_rate: bool) -> Combination:
     return Combination(weights=how.weights[at], drift=how.drift)
 
 
-def at_trained_rate(model: IdmModel, opinion: ClipOpinion, rate_hz: float) -> bool:
+def at_trained_rate(model: IdmModel, prediction: ClipPrediction, rate_hz: float) -> bool:
     """Whether the steps of a clip are the steps of the model's chunks."""
-    step_s = model.config.chunk_s / model.config.chunk_steps * opinion.windows.stretch
+    step_s = model.config.chunk_s / model.config.chunk_steps * prediction.windows.stretch
     return abs(step_s * rate_hz - 1) < 1e-3
 
 

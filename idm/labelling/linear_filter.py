@@ -28,9 +28,9 @@ class LinearFilter:
     scale: Array
     used: NDArray[np.bool_]
 
-    def apply(self, opinions: Array, moved: Array, start: NDArray[np.int64], steps: int) -> Array:
+    def apply(self, predictions: Array, moved: Array, start: NDArray[np.int64], steps: int) -> Array:
         """Filtered numbers (T, D) from what windows that begin at `start` (N,) say: (N, K, D) and (N, P)."""
-        inputs = filter_inputs(opinions, moved, start, steps=steps, reach=self.reach)
+        inputs = filter_inputs(predictions, moved, start, steps=steps, reach=self.reach)
         filtered: Array = (inputs / self.scale) @ self.weights[:-1] + self.weights[-1]
         return filtered
 
@@ -52,10 +52,10 @@ class LinearFilter:
         )
 
 
-def filter_inputs(opinions: Array, moved: Array, start: NDArray[np.int64], *, steps: int, reach: int) -> Array:
-    """Inputs (T, Q) of the filter: the opinions and the motion of the windows that begin `reach` steps before each
+def filter_inputs(predictions: Array, moved: Array, start: NDArray[np.int64], *, steps: int, reach: int) -> Array:
+    """Inputs (T, Q) of the filter: the predictions and the motion of the windows that begin `reach` steps before each
     step to `reach` steps behind it; where there is none, of the nearest one."""
-    rows = np.concatenate([opinions.reshape(len(opinions), -1), moved], axis=1)
+    rows = np.concatenate([predictions.reshape(len(predictions), -1), moved], axis=1)
     at = np.arange(steps)[:, None] + np.arange(-reach, reach + 1)
     right = np.clip(np.searchsorted(start, at), 0, len(start) - 1)
     left = np.clip(right - 1, 0, len(start) - 1)

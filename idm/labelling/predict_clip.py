@@ -6,8 +6,7 @@ which they finish. Features are kept only as long as a window still needs them, 
 N windows, V views, M members, K steps, D numbers, C channels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -16,18 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from groot.device import on_device
 from idm.labelling.camera_views import ViewFinder
 from idm.labelling.clip_windows import ClipWindows
-from idm.labelling.frame_flags import dark_frames, repeats
 from idm.network.encoder import Features, folded
 from idm.network.model import Idm
 from storage.episode import Episode
+from storage.frame_checks import ClipCheck, FrameScan
+from storage.read_ahead import Reading, blocks
 
 Array = NDArray[Any]
 
 
-class Opinion(NamedTuple):
-    """What a network says of N windows, normalised: `motion` (M, N, K, D), `scale` (N, K, D), `switch` (N, K, D)
+class WindowPredictions(NamedTuple):
+    """What a network predicts for N windows, normalised: `motion` (M, N, K, D), `scale` (N, K, D), `switch` (N, K, D)
     probabilities, `moved` (N, P) the change of the state, `anchor` (N, D), `pose` (N, P) the state at the present
     frame, `pooled` (N, C), `hidden` (N,) logits that the view is covered."""
 
@@ -47,35 +48,37 @@ class Network(Protocol):
     def encode(self, images: NDArray[np.uint8]) -> Features:
         """Features of frames (N, V, H, W, 3); every feature map leads with N x V."""
 
-    def opinion(self, now: Features, later: Features, *, slot: int, views: int) -> Opinion:
-        """What it says of windows whose frames have these features."""
+    def predict(self, now: Features, later: Features, *, slot: int, views: int) -> WindowPredictions:
+        """What it predicts for windows whose frames have these features."""
 
 
 class TorchNetwork:
     """An `Idm` on a device, without gradients, folded for speed. `at_once` frames go through it together, on a CPU few,
     so that they stay in its caches; of windows, whose maps are small, four times as many."""
 
-    def __init__(self, model: Idm, *, device: str = "cpu", bf16: bool = False, at_once: int = 0) -> None:
-        self.model: Any = folded(model).to(device)
+    def __init__(self, model: Idm, *, device: str | torch.device = "cpu", bf16: bool = False, at_once: int = 0) -> None:
         self.device, self.bf16 = torch.device(device), bf16
+        # Weights in bf16 from the start: autocast alone would cast them anew at every call.
+        self.model: Any = folded(model).to(self.device, torch.bfloat16 if bf16 else torch.float32)
         self.at_once = at_once or (16 if self.device.type == "cpu" else 256)
 
     def encode(self, images: NDArray[np.uint8]) -> Features:
         flat = torch.from_numpy(images).flatten(0, 1)
         with torch.inference_mode(), self._precision():
-            parts = [self.model.encode(part.to(self.device)) for part in torch.split(flat, self.at_once)]
+            parts = [self.model.encode(on_device(part, self.device)) for part in torch.split(flat, self.at_once)]
         return parts[0] if len(parts) == 1 else tuple(torch.cat(maps) for maps in zip(*parts, strict=True))
 
-    def opinion(self, now: Features, later: Features, *, slot: int, views: int) -> Opinion:
+    def predict(self, now: Features, later: Features, *, slot: int, views: int) -> WindowPredictions:
         size = 4 * self.at_once * views
         pairs = zip(
             zip(*(torch.split(part, size) for part in now), strict=True),
             zip(*(torch.split(part, size) for part in later), strict=True),
             strict=True,
         )
-        return joined_opinions([self._opinion(*pair, slot=slot, views=views) for pair in pairs])
+        found = [self._predict(*pair, slot=slot, views=views) for pair in pairs]
+        return found[0] if len(found) == 1 else joined_predictions(found)
 
-    def _opinion(self, now: Features, later: Features, *, slot: int, views: int) -> Opinion:
+    def _predict(self, now: Features, later: Features, *, slot: int, views: int) -> WindowPredictions:
         with torch.inference_mode(), self._precision():
             count = len(now[0]) // views
             slots = torch.full((count,), slot, device=self.device)
@@ -83,15 +86,16 @@ class TorchNetwork:
             said = self.model.predict(tokens.reshape(count, views, *tokens.shape[1:]), slots)
             size = said.motion.shape[-1]
             where = self.model.anchor(now, slots, views=views)
-        return Opinion(
-            motion=_numpy(said.motion),
-            scale=_numpy(said.scale),
-            switch=_numpy(said.switch.float().sigmoid()),
-            moved=_numpy(said.moved),
-            anchor=_numpy(where[:, :size]),
-            pose=_numpy(where[:, size:]),
-            pooled=_numpy(said.pooled),
-            hidden=_numpy(said.hidden),
+        # Still on the device: fetching numbers here would make a GPU wait for every block.
+        return WindowPredictions(
+            motion=said.motion,
+            scale=said.scale,
+            switch=said.switch.float().sigmoid(),
+            moved=said.moved,
+            anchor=where[:, :size],
+            pose=where[:, size:],
+            pooled=said.pooled,
+            hidden=said.hidden,
         )
 
     def _precision(self) -> Any:
@@ -99,86 +103,39 @@ class TorchNetwork:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipOpinion:
-    """A network's opinion of all windows of a clip, and what the frames themselves tell: `dark` and `same` (T,)."""
+class ClipPrediction:
+    """A network's predictions for all windows of a clip, and by view what the frames themselves tell."""
 
     windows: ClipWindows
-    said: Opinion
-    dark: NDArray[np.bool_]
-    same: NDArray[np.bool_]
+    said: WindowPredictions
+    checks: tuple[ClipCheck, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How a clip is read: windows at a time, decoding threads, and how many blocks are decoded ahead."""
-
-    block: int = 128
-    threads: int = 2
-    ahead: int = 2
-
-
-def clip_opinion(
+def predict_clip(
     network: Network, episode: Episode, windows: ClipWindows, *, finder: ViewFinder, slot: int, reading: Reading
-) -> ClipOpinion:
+) -> ClipPrediction:
     """Run `network` over all windows of a clip; frames that no window needs are only looked at."""
     views = len(finder.cameras)
-    dark, same = np.zeros(episode.length, bool), np.zeros(episode.length, bool)
-    said: list[Opinion] = []
+    scans = [FrameScan(episode.length) for _ in range(views)]
+    said: list[WindowPredictions] = []
     cache: Features = ()
-    first, last_image = 0, None
-    done = 0
-    for begin, images in _decoded(episode, finder, reading):
-        span = slice(begin, begin + len(images))
-        dark[span] = np.logical_or.reduce([dark_frames(images[:, view]) for view in range(views)])
-        same[span] = _all_repeat(images, last_image)
-        last_image = images[-1]
+    first = done = 0
+    for begin, parts in blocks(episode.length, lambda steps: finder.decode(episode, steps), reading):
+        images = np.concatenate(parts)
+        for view, scan in enumerate(scans):
+            scan.add(images[:, view])
         cache = _joined(cache, network.encode(images))
         # Windows whose later frame is here now; they come in the order of the clip.
         ready = int(np.searchsorted(windows.later, begin + len(images)))
         if ready > done:
             now, later = windows.now[done:ready] - first, windows.later[done:ready] - first
-            said.append(network.opinion(_rows(cache, now, views), _rows(cache, later, views), slot=slot, views=views))
+            said.append(network.predict(_rows(cache, now, views), _rows(cache, later, views), slot=slot, views=views))
             done = ready
         keep_from = int(windows.now[done]) if done < len(windows) else begin + len(images)
         keep_from = min(keep_from, begin + len(images))
         cache = tuple(part[(keep_from - first) * views :] for part in cache)
         first = keep_from
-    return ClipOpinion(windows=windows, said=joined_opinions(said), dark=dark, same=same)
-
-
-def _decoded(episode: Episode, finder: ViewFinder, reading: Reading) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Blocks of frames in order, decoded ahead by threads."""
-    begins = range(0, episode.length, reading.block)
-    with ThreadPoolExecutor(max_workers=reading.threads) as pool:
-        waiting: list[tuple[int, list[Future[NDArray[np.uint8]]]]] = []
-        for begin in begins:
-            numbers = range(begin, min(begin + reading.block, episode.length))
-            waiting.append((begin, _submitted(pool, episode, finder, numbers, reading.threads)))
-            if len(waiting) > reading.ahead:
-                yield _taken(waiting.pop(0))
-        while waiting:
-            yield _taken(waiting.pop(0))
-
-
-def _submitted(
-    pool: ThreadPoolExecutor, episode: Episode, finder: ViewFinder, numbers: range, parts: int
-) -> list[Future[NDArray[np.uint8]]]:
-    share = max(-(-len(numbers) // parts), 1)
-    return [
-        pool.submit(finder.decode, episode, numbers[place : place + share]) for place in range(0, len(numbers), share)
-    ]
-
-
-def _taken(block: tuple[int, list[Future[NDArray[np.uint8]]]]) -> tuple[int, NDArray[np.uint8]]:
-    begin, parts = block
-    return begin, np.concatenate([part.result() for part in parts])
-
-
-def _all_repeat(images: NDArray[np.uint8], last: NDArray[np.uint8] | None) -> NDArray[np.bool_]:
-    """Frames that repeat the one before in every view."""
-    every = [repeats(images[:, view], None if last is None else last[view]) for view in range(images.shape[1])]
-    both: NDArray[np.bool_] = np.logical_and.reduce(every)
-    return both
+    return ClipPrediction(windows=windows, said=joined_predictions(said), checks=tuple(scan.check() for scan in scans))
 
 
 def _rows(features: Features, frames: NDArray[np.int64], views: int) -> Features:
@@ -195,26 +152,21 @@ def _joined(cache: Features, new: Features) -> Features:
     return tuple(torch.cat([old, part]) for old, part in zip(cache, new, strict=True))
 
 
-def joined_opinions(said: Sequence[Opinion]) -> Opinion:
-    """Opinions of windows one after another."""
+def joined_predictions(said: Sequence[WindowPredictions]) -> WindowPredictions:
+    """Predictions for windows one after another, from wherever they were computed."""
     if not said:
         empty = np.empty((0,))
-        return Opinion(empty[None], *([empty] * 7))
-    motion = np.concatenate([opinion.motion for opinion in said], axis=1)
-    rest = [np.concatenate(parts) for parts in zip(*(opinion[1:] for opinion in said), strict=True)]
-    return Opinion(motion, *rest)
+        return WindowPredictions(empty[None], *([empty] * 7))
+    motion = np.concatenate([_numpy(each.motion) for each in said], axis=1)
+    rest = [
+        np.concatenate([_numpy(part) for part in parts]) for parts in zip(*(each[1:] for each in said), strict=True)
+    ]
+    return WindowPredictions(motion, *rest)
 
 
-def _numpy(tensor: Tensor) -> Array:
-    array: Array = tensor.float().cpu().numpy()
+def _numpy(values: Any) -> Array:
+    array: Array = values.float().cpu().numpy() if isinstance(values, Tensor) else values
     return array
-
-
-def to_device(name: str) -> str:
-    """ "auto" is the first GPU where there is one."""
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def slot_of(head: str, heads: Mapping[str, Any]) -> int:

@@ -12,27 +12,29 @@ import torch
 from groot.checkpoint import WEIGHTS_FILE, ModelCard, load_card, load_tensors, put_tensors, save_model
 from groot.flow_matching import FlowConfig
 from groot.presets import BackboneConfig
-from idm.fitting.targets import BodyTargets
+from idm.fitting.targets import EmbodimentTargets
+from idm.labelling.scene import SceneFamiliarity
 from idm.labelling.uncertainty import Calibration, Familiarity
 from idm.network.encoder import EncoderConfig
 from idm.network.model import Idm, IdmConfig
 from storage.errors import CorruptFileError, UnknownNameError
 
 KIND = "idm"
-_FAMILIAR = "familiarity"
+_FAMILIAR, _SCENE = "familiarity", "scene"
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdmModel:
-    """Everything that labelling takes. `targets`, `calibrations` and `familiar` are by head, in the order of slots;
-    `cameras` says which cameras may fill each view."""
+    """Everything that labelling takes. `targets`, `calibrations`, `familiar` and `scenes` are by head, in the order of
+    slots; `cameras` says which cameras may fill each view."""
 
     network: Idm
     config: IdmConfig
-    targets: Mapping[str, BodyTargets]
+    targets: Mapping[str, EmbodimentTargets]
     cameras: Mapping[str, tuple[str, ...]]
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     familiar: Mapping[str, Familiarity] = field(default_factory=dict)
+    scenes: Mapping[str, SceneFamiliarity] = field(default_factory=dict)
     card: ModelCard | None = None
 
     @property
@@ -61,6 +63,9 @@ def save_idm(folder: Path, model: IdmModel, card: ModelCard) -> IdmModel:
     for head, familiar in model.familiar.items():
         tensors[f"{_FAMILIAR}/{head}/mean"] = torch.from_numpy(familiar.mean.astype(np.float32))
         tensors[f"{_FAMILIAR}/{head}/whitening"] = torch.from_numpy(familiar.whitening.astype(np.float32))
+    for head, scene in model.scenes.items():
+        arrays = scene.arrays().items()
+        tensors |= {f"{_SCENE}/{head}/{name}": torch.from_numpy(values.astype(np.float32)) for name, values in arrays}
     inputs = {
         **card.inputs,
         "cameras": {view: list(names) for view, names in model.cameras.items()},
@@ -78,11 +83,11 @@ def load_idm(folder: Path, *, preset: str = "") -> IdmModel:
     config = config_from_json(card.config)
     tensors = load_tensors(folder / WEIGHTS_FILE)
     network = Idm(config)
-    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{_FAMILIAR}/")}
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith((f"{_FAMILIAR}/", f"{_SCENE}/"))}
     put_tensors(network, own, source=str(folder))
     try:
         heads = card.inputs["heads"]
-        targets = {head: BodyTargets.from_json(card.inputs["targets"][head]) for head in heads}
+        targets = {head: EmbodimentTargets.from_json(card.inputs["targets"][head]) for head in heads}
         cameras = {view: tuple(card.inputs["cameras"][view]) for view in config.views}
         found = card.inputs["calibrations"]
         calibrations = {head: Calibration.from_json(found[head]) for head in heads if head in found}
@@ -96,6 +101,7 @@ def load_idm(folder: Path, *, preset: str = "") -> IdmModel:
         for head in heads
         if f"{_FAMILIAR}/{head}/mean" in tensors
     }
+    scenes = {head: _scene(tensors, head) for head in heads if f"{_SCENE}/{head}/mean" in tensors}
     return IdmModel(
         network=network.eval(),
         config=config,
@@ -103,8 +109,16 @@ def load_idm(folder: Path, *, preset: str = "") -> IdmModel:
         cameras=cameras,
         calibrations=calibrations,
         familiar=familiar,
+        scenes=scenes,
         card=card,
     )
+
+
+def _scene(tensors: Mapping[str, torch.Tensor], head: str) -> SceneFamiliarity:
+    """What the scenes of a head look like."""
+    prefix = f"{_SCENE}/{head}/"
+    named = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return SceneFamiliarity.of_arrays({name: tensor.double().numpy() for name, tensor in named.items()})
 
 
 def config_from_json(record: Mapping[str, Any]) -> IdmConfig:

@@ -1,9 +1,9 @@
-"""How sure a label is: measured doubt, calibrated on held-out clips.
+"""How sure a label is: measured uncertainty, calibrated on held-out clips.
 
-Three measures of doubt come free with a label: the error that the network expects, the spread of its ensemble, the
-disagreement of overlapping windows. Their mixture is fitted to the errors on held-out clips; a conformal factor makes
-its intervals cover 90 % of held-out steps (split conformal prediction, Papadopoulos et al. 2002; Lei et al., arXiv
-1604.04173). Whether a scene is familiar at all is told by the Mahalanobis distance of its features (Lee et al., arXiv
+Three measures of uncertainty come free with a label: the error that the network expects, the spread of its ensemble,
+the disagreement of overlapping windows. Their mixture is fitted to the errors on held-out clips; a conformal factor
+makes its intervals cover 90 % of held-out steps (split conformal prediction, Papadopoulos et al. 2002; Lei et al.,
+arXiv 1604.04173). Whether a window is familiar is told by the Mahalanobis distance of its features (Lee et al., arXiv
 1807.03888). T steps, D numbers of an action, G groups of them, C channels.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
+from sklearn.metrics import roc_auc_score
 
 from idm.labelling.aggregate_windows import Combination, Combined
 from storage.errors import SchemaError
@@ -24,16 +25,16 @@ MEASURES = ("stated", "members", "overlap")
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """An expected absolute error from the measures of doubt: `mixture` (3, D) of them, and `floor` (D,)."""
+class Uncertainty:
+    """An expected absolute error from the measures of uncertainty: `mixture` (3, D) of them, and `floor` (D,)."""
 
     mixture: Array
     floor: Array
 
     @classmethod
-    def fitted(cls, errors: Array, measures: Sequence[Array]) -> "Doubt":
+    def fitted(cls, errors: Array, measures: Sequence[Array]) -> "Uncertainty":
         """What explains `errors` (n, D) best, from the `measures` (3 x (n, D)) on the same steps."""
-        return cls(*mixture_of_doubt(errors, measures))
+        return cls(*mixture_of_uncertainty(errors, measures))
 
     def of(self, combined: Combined) -> Array:
         """Expected absolute error (T, D)."""
@@ -45,32 +46,34 @@ class Doubt:
         return {"mixture": self.mixture.tolist(), "floor": self.floor.tolist()}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Doubt":
+    def from_json(cls, record: Mapping[str, Any]) -> "Uncertainty":
         return cls(np.asarray(record["mixture"], float), np.asarray(record["floor"], float))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Fitted on held-out clips of one body. `error` is the doubt about a number, and `factor` (D,) makes it a 90 %
-    interval. `motion` is the doubt behind the confidence: about how far absolute numbers move, for others the same.
+    """Fitted on held-out clips of one body. `error` is the uncertainty about a number, and `factor` (D,) makes it a
+    90 % interval. `motion` is the uncertainty behind the confidence: about how far absolute numbers move, for others
+    the same.
     `typical` (G,) is its median in a group, over the dimensions' scale `unit` (D,). `familiar` are the median and the
     99 % quantile of the distance of a clean window, `covered_logit` the 99 % quantile of the visibility output on
-    clean clips."""
+    clean clips, `camera_moves` the share of their windows in which the whole picture moves."""
 
     combination: Combination
-    error: Doubt
-    motion: Doubt
+    error: Uncertainty
+    motion: Uncertainty
     factor: Array
     unit: Array
     typical: Array
     familiar: tuple[float, float]
     covered_logit: float
+    camera_moves: float = 0.0
 
     @classmethod
     def none(cls, *, steps: int, size: int, groups: int) -> "Calibration":
         """Of a model that was never calibrated: the network's own statements, taken as they are."""
         ones = np.ones(size)
-        stated = Doubt(np.stack([ones, 0 * ones, 0 * ones]), 1e-6 * ones)
+        stated = Uncertainty(np.stack([ones, 0 * ones, 0 * ones]), 1e-6 * ones)
         return cls(
             combination=Combination.plain(steps, size),
             error=stated,
@@ -86,14 +89,13 @@ class Calibration:
         """Half width (T, D) of the 90 % interval."""
         return self.factor * self.error.of(combined)
 
-    def confidence(self, combined: Combined, groups: Sequence[Sequence[int]], distance: Array) -> Array:
-        """Confidence (T, G) in 0..1: one half for a step of median doubt in a familiar scene, less with more doubt,
-        and less as the features move away (`distance` (T,)) from what was trained on."""
+    def confidence(self, combined: Combined, groups: Sequence[Sequence[int]], strangeness: Array) -> Array:
+        """Confidence (T, G) in 0..1: one half for a step of median uncertainty in a familiar scene, less with more
+        uncertainty, and less the stranger (`strangeness` (T,), 1 at the limit) it looks."""
         relative = self.motion.of(combined) / self.unit
         by_group = np.stack([relative[:, list(group)].mean(axis=1) for group in groups], axis=1)
         sure = 1 / (1 + by_group / np.maximum(self.typical, 1e-12))
-        _, far = self.familiar
-        known = np.minimum(1.0, (far / np.maximum(distance, 1e-12)) ** 2) if np.isfinite(far) else np.ones(len(sure))
+        known = np.minimum(1.0, 1 / np.maximum(strangeness, 1e-12) ** 2)
         result: Array = sure * known[:, None]
         return result
 
@@ -106,23 +108,25 @@ class Calibration:
             "combination": self.combination.to_json(),
             "familiar": [self.familiar[0], far if np.isfinite(far) else None],
             "covered_logit": self.covered_logit,
+            "camera_moves": self.camera_moves,
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Calibration":
         near, far = record["familiar"]
-        error = Doubt.from_json(record)
+        error = Uncertainty.from_json(record)
         return cls(
             combination=Combination.from_json(record["combination"]),
             error=error,
-            motion=Doubt.from_json(record["motion"]) if "motion" in record else error,
+            motion=Uncertainty.from_json(record["motion"]) if "motion" in record else error,
             familiar=(near, float("inf") if far is None else far),
             covered_logit=record["covered_logit"],
+            camera_moves=record.get("camera_moves", 0.0),
             **{name: np.asarray(record[name], float) for name in ("factor", "unit", "typical")},
         )
 
 
-def mixture_of_doubt(errors: Array, measures: Sequence[Array]) -> tuple[Array, Array]:
+def mixture_of_uncertainty(errors: Array, measures: Sequence[Array]) -> tuple[Array, Array]:
     """Weights (3, D) and floor (D,) of the measures (3 x (n, D)) that explain the absolute `errors` (n, D) best, none
     negative."""
     size = errors.shape[1]
@@ -137,13 +141,13 @@ def mixture_of_doubt(errors: Array, measures: Sequence[Array]) -> tuple[Array, A
     return weights, floor
 
 
-def conformal_factor(errors: Array, doubt: Array, *, coverage: float = COVERAGE) -> Array:
-    """Factor (D,) so that |error| <= factor x doubt in a share `coverage` of the held-out steps (n, D)."""
+def conformal_factor(errors: Array, uncertainty: Array, *, coverage: float = COVERAGE) -> Array:
+    """Factor (D,) so that |error| <= factor x uncertainty in a share `coverage` of the held-out steps (n, D)."""
     count = len(errors)
     if count < 20:
         raise SchemaError(f"conformal intervals take at least 20 held-out steps; got {count}")
     rank = min(1.0, np.ceil((count + 1) * coverage) / count)
-    factor: Array = np.quantile(np.abs(errors) / doubt, rank, axis=0)
+    factor: Array = np.quantile(np.abs(errors) / uncertainty, rank, axis=0)
     return np.maximum(factor, 1e-9)
 
 
@@ -177,15 +181,13 @@ class Familiarity:
 
 def auroc(clean: Array, strange: Array) -> float:
     """Probability that a strange clip scores higher than a clean one; ties count half."""
-    clean, strange = np.asarray(clean, float), np.asarray(strange, float)
-    higher = (strange[:, None] > clean[None]).mean()
-    equal = (strange[:, None] == clean[None]).mean()
-    return float(higher + equal / 2)
+    scores = np.concatenate([np.asarray(clean, float), np.asarray(strange, float)])
+    return float(roc_auc_score(np.r_[np.zeros(len(clean)), np.ones(len(strange))], scores))
 
 
-def ratio_of_least_sure(errors: Array, doubt: Array, *, share: float = 0.2) -> float:
+def ratio_of_least_sure(errors: Array, uncertainty: Array, *, share: float = 0.2) -> float:
     """Mean error of the least sure `share` of the steps (n,) over that of the rest."""
-    order = np.argsort(-doubt, kind="stable")
+    order = np.argsort(-uncertainty, kind="stable")
     count = max(int(len(order) * share), 1)
     worst, rest = errors[order[:count]].mean(), errors[order[count:]].mean()
     return float(worst / max(rest, 1e-12))

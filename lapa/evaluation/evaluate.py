@@ -11,15 +11,16 @@ import numpy as np
 
 from lapa.evaluation.probe_tables import Table, probe_tables
 from lapa.fitting.clips import Clip, read_clips
-from lapa.fitting.fit import LoadedModel, load_model, split_episodes
 from lapa.fitting.health import Health, measure, spread_steps
 from lapa.fitting.targets import Motion, motion_of
 from lapa.labelling.encode_clip import Latents, encode_clip
-from lapa.labelling.frame_flags import flag_shares
 from lapa.labelling.label_config import model_folder
+from lapa.labelling.saved_model import LapaModel, load_lapa
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError
+from storage.labels import step_shares
+from storage.training_reader.training_data import held_out_ids
 
 log = logging.getLogger(__name__)
 
@@ -67,20 +68,20 @@ class Evaluation:
         return {**values, "health": self.health.to_json(), "held_out": ids, "failures": list(self.failures)}
 
 
-def evaluate_lapa(datasets: Sequence[Path], config: LapaEvaluateConfig) -> tuple[Evaluation, LoadedModel]:
+def evaluate_lapa(datasets: Sequence[Path], config: LapaEvaluateConfig) -> tuple[Evaluation, LapaModel]:
     """Measure a model on data sets; the model comes back too, for the report. Raises InputError without any pair."""
-    loaded = load_model(model_folder(config.model))
+    loaded = load_lapa(model_folder(config.model))
     training, held_out = _episodes([Dataset.open(path) for path in datasets], loaded, config.held_out_share)
-    size_px = (loaded.model.config.height_px, loaded.model.config.width_px)
+    size_px = loaded.size_px
     clips = [list(read_clips(episodes, size_px, loaded.clips)) for episodes in (training, held_out)]
     return evaluate_clips(loaded, clips[0], clips[1], config), loaded
 
 
 def evaluate_clips(
-    loaded: LoadedModel, training: Sequence[Clip], held_out: Sequence[Clip], config: LapaEvaluateConfig
+    loaded: LapaModel, training: Sequence[Clip], held_out: Sequence[Clip], config: LapaEvaluateConfig
 ) -> Evaluation:
     """Measure a model on clips that were read already."""
-    model = loaded.model
+    model = loaded.network
 
     def motion(clip: Clip, steps: Any) -> Motion | None:
         return motion_of(clip, steps, parts=config.parts.get(clip.episode.embodiment, ()))
@@ -99,34 +100,34 @@ def evaluate_clips(
     )
 
 
-def _probes(loaded: LoadedModel, training: Sequence[Clip], held_out: Sequence[Clip], motion: Any, pairs: int) -> Any:
+def _probes(loaded: LapaModel, training: Sequence[Clip], held_out: Sequence[Clip], motion: Any, pairs: int) -> Any:
     if not training:
         log.warning("no episodes beside the held-out ones: probes are left out")
         return {}
     try:
-        return probe_tables(loaded.model, training, held_out, motion=motion, pairs=2 * pairs)
+        return probe_tables(loaded.network, training, held_out, motion=motion, pairs=2 * pairs)
     except InputError as error:
         log.warning("probes are left out: %s", error)
         return {}
 
 
-def _episodes(datasets: Sequence[Dataset], loaded: LoadedModel, share: float) -> tuple[list[Episode], list[Episode]]:
+def _episodes(datasets: Sequence[Dataset], loaded: LapaModel, share: float) -> tuple[list[Episode], list[Episode]]:
     """Episodes to fit probes on, and to measure on."""
     known = set(loaded.card.data.get("held_out", ()))
     training: list[Episode] = []
     held_out: list[Episode] = []
     for dataset in datasets:
         episodes = list(dataset.episodes())
-        mine = [episode for episode in episodes if episode.episode_id in known]
-        if mine:
-            held_out += mine
+        remembered = [episode for episode in episodes if episode.episode_id in known]
+        if remembered:
+            held_out += remembered
             training += [episode for episode in episodes if episode.episode_id not in known]
         elif len(episodes) < 2:
             held_out += episodes
         else:
-            parts = split_episodes([dataset], share)
-            training += parts[0]
-            held_out += parts[1]
+            mine = held_out_ids([episode.episode_id for episode in episodes], share)
+            training += [episode for episode in episodes if episode.episode_id not in mine]
+            held_out += [episode for episode in episodes if episode.episode_id in mine]
     return training, held_out
 
 
@@ -135,15 +136,15 @@ def _masked(clips: Sequence[Clip]) -> dict[str, dict[str, float]]:
     flags = defaultdict(list)
     for clip in clips:
         flags[clip.source].append(clip.flags)
-    return {source: flag_shares(np.concatenate(each)) for source, each in sorted(flags.items())}
+    return {source: step_shares(np.concatenate(each)) for source, each in sorted(flags.items())}
 
 
-def _code_shares(loaded: LoadedModel, clips: Sequence[Clip], pairs: int) -> dict[str, list[float]]:
+def _code_shares(loaded: LapaModel, clips: Sequence[Clip], pairs: int) -> dict[str, list[float]]:
     """Source -> share of each code."""
-    size = loaded.model.config.quantizer.size
+    size = loaded.network.config.quantizer.size
     found: dict[str, list[Latents]] = defaultdict(list)
     for clip, steps in zip(clips, spread_steps(clips, pairs), strict=True):
-        found[clip.source].append(encode_clip(loaded.model, clip, steps))
+        found[clip.source].append(encode_clip(loaded.network, clip, steps))
     shares = {}
     for source, each in sorted(found.items()):
         counts = np.bincount(np.concatenate([latents.indices for latents in each]).ravel(), minlength=size)

@@ -7,8 +7,8 @@ import jinja2
 
 from lapa.evaluation.evaluate import Evaluation
 from lapa.evaluation.example_strips import Strip, motion_strips, neighbour_strips, transfer_strips
-from lapa.fitting.fit import LoadedModel
 from lapa.fitting.health import Gates, Health
+from lapa.labelling.saved_model import LapaModel
 from storage.atomic_files import write_whole
 
 _FEATURES = {
@@ -20,7 +20,7 @@ _FEATURES = {
 }
 
 
-def write_report(evaluation: Evaluation, loaded: LoadedModel, target: Path, *, pictures: int = 6) -> Path:
+def write_report(evaluation: Evaluation, loaded: LapaModel, target: Path, *, pictures: int = 6) -> Path:
     """Write the page to `target` and return it; `pictures` is the number of examples of each kind."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text())
@@ -29,8 +29,8 @@ def write_report(evaluation: Evaluation, loaded: LoadedModel, target: Path, *, p
     return target
 
 
-def _page(evaluation: Evaluation, loaded: LoadedModel, pictures: int) -> dict[str, Any]:
-    model, clips = loaded.model, evaluation.held_out
+def _page(evaluation: Evaluation, loaded: LapaModel, pictures: int) -> dict[str, Any]:
+    model, clips = loaded.network, evaluation.held_out
     sections: dict[str, list[Strip]] = {}
     if pictures:
         sections = {

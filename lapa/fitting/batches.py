@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groot.data_loader import numbered_batches
 from groot.fit import Position
 from lapa.fitting.clips import Clip
 from lapa.fitting.targets import Motion, motion_of
+from lapa.fitting.windows import PairReader
 from storage.errors import ConfigError, InputError
 from storage.ids import content_id
 
 Batch = dict[str, Any]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,38 +51,44 @@ class BatchConfig:
 class _Pool:
     """Pairs of one source: (clip, step) rows."""
 
-    rows: NDArray[np.int64]
+    rows: Rows
     weight: float
 
 
 class PairBatches:
-    """The endless stream of batches over `clips` (a `groot.fit.BatchSource`).
+    """The endless stream of batches over the pairs of `readers` (a `groot.fit.BatchSource`), read by `workers`
+    processes ahead of whoever computes (0: in this one).
 
     A batch holds "now" and "later" (B, H, W, 3) uint8; "mask" (B, H, W) where masks are known; with labels also
     "label_now", "label_later", and for each embodiment "motion/<name>" (L, A) float32, scaled to unit variance, NaN for
     the other embodiments' rows. Raises InputError when there is nothing to learn from.
     """
 
-    def __init__(self, clips: Sequence[Clip], config: BatchConfig) -> None:
-        self.clips, self.config = list(clips), config
+    def __init__(self, readers: Sequence[PairReader], config: BatchConfig, *, workers: int = 0) -> None:
+        self.readers, self.config, self.workers = tuple(readers), config, workers
+        self.clips = [clip for reader in readers for clip in reader.clips]
+        self._first_clip = np.cumsum([0, *(len(reader.clips) for reader in readers)])
         self.pools = self._pools()
-        self.motions, self.labelled = self._labels() if config.labelled_share else ({}, np.zeros((0, 2), np.int64))
+        nothing = LabelledPairs.none()
+        self.labelled = LabelledPairs.drawn(self.clips, self._rows(), config) if config.labelled_share else nothing
 
     @property
     def label_sizes(self) -> dict[str, int]:
         """Numbers of the motion of each embodiment that labels come from."""
-        sizes = {self.clips[i].episode.embodiment: motion.values.shape[1] for i, motion in self.motions.items()}
-        return dict(sorted(sizes.items()))
+        return {name: motions.shape[1] for name, motions in sorted(self.labelled.motions.items())}
 
     def __call__(self, position: Position) -> Iterator[Batch]:
-        step = position.step
-        while True:
-            seed = int(content_id(self.config.seed, step, position.process)[:15], 16)
-            yield self._batch(np.random.default_rng(seed))
-            step += 1
+        return numbered_batches(_Numbered(self, position.process), first=position.step, workers=self.workers)
+
+    def batch(self, number: int, process: int = 0) -> Batch:
+        """Batch `number` of a process."""
+        return self._batch(np.random.default_rng(int(content_id(self.config.seed, number, process)[:15], 16)))
+
+    def _rows(self) -> Rows:
+        return np.concatenate([pool.rows for pool in self.pools])
 
     def _pools(self) -> list[_Pool]:
-        by_source: dict[str, list[NDArray[np.int64]]] = {}
+        by_source: dict[str, list[Rows]] = {}
         for place, clip in enumerate(self.clips):
             rows = np.stack([np.full(len(clip.pairs), place), clip.pairs], axis=1)
             by_source.setdefault(clip.source, []).append(rows)
@@ -94,66 +103,87 @@ class PairBatches:
             raise InputError(f"{len(self.clips)} clips hold no pair to learn from: every step is flagged or unweighted")
         return pools
 
-    def _labels(self) -> tuple[dict[int, Motion], NDArray[np.int64]]:
-        """Motions of the clips that have state, scaled by embodiment, and the rows whose motion may be seen."""
-        motions: dict[int, Motion] = {}
-        for place, clip in enumerate(self.clips):
-            parts = self.config.label_parts.get(clip.episode.embodiment, ())
-            every = np.where(clip.later >= 0, clip.later, 0)
-            motion = motion_of(clip, np.arange(len(every)), parts=parts) if len(clip.pairs) else None
-            if motion is not None and motion.values.shape[1]:
-                motions[place] = motion
-        if not motions:
-            raise InputError("labelled_share is set and no episode has a state that shows its motion")
-        rows = np.concatenate([pool.rows for pool in self.pools])
-        rows = rows[np.isin(rows[:, 0], list(motions))]
-        random = np.random.default_rng(int(content_id(self.config.seed, "labelled")[:15], 16))
-        count = max(1, round(self.config.labelled_share * len(rows)))
-        chosen = rows[random.choice(len(rows), count, replace=False)]
-        return self._scaled(motions, chosen), chosen
-
-    def _scaled(self, motions: dict[int, Motion], chosen: NDArray[np.int64]) -> dict[int, Motion]:
-        """Unit variance over the labelled pairs of each embodiment; what does not move counts nothing."""
-        scales: dict[str, NDArray[np.float32]] = {}
-        for name in {self.clips[place].episode.embodiment for place in motions}:
-            seen = [motions[i].values[t] for i, t in chosen if self.clips[i].episode.embodiment == name]
-            spread = np.std(seen, axis=0) if len(seen) > 1 else np.zeros(1, np.float32)
-            scales[name] = np.where(spread > 1e-4, 1 / np.maximum(spread, 1e-4), 0.0).astype(np.float32)
-        return {
-            place: Motion(motion.values * scales[self.clips[place].episode.embodiment], motion.groups)
-            for place, motion in motions.items()
-        }
-
     def _batch(self, random: np.random.Generator) -> Batch:
         weights = np.array([pool.weight for pool in self.pools])
         counts = random.multinomial(self.config.batch, weights / weights.sum())
         rows = np.concatenate(
             [pool.rows[random.integers(len(pool.rows), size=n)] for pool, n in zip(self.pools, counts, strict=True)]
         )
-        batch: Batch = dict(zip(("now", "later"), self._frames(rows), strict=True))
-        if any(clip.masks_of for clip in self.clips):
-            batch["mask"] = np.stack([self._mask(int(i), int(t)) for i, t in rows])
-        if len(self.labelled):
-            picked = self.labelled[random.integers(len(self.labelled), size=self.config.label_batch)]
-            batch["label_now"], batch["label_later"] = self._frames(picked)
-            batch |= {f"motion/{name}": self._motion(picked, name, size) for name, size in self.label_sizes.items()}
+        batch = self._read(rows)
+        if len(self.labelled.rows):
+            picked = random.integers(len(self.labelled.rows), size=self.config.label_batch)
+            seen = self._read(self.labelled.rows[picked])
+            batch |= {"label_now": seen["now"], "label_later": seen["later"]}
+            batch |= {f"motion/{name}": motions[picked] for name, motions in self.labelled.motions.items()}
         return batch
 
-    def _frames(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        both = [self.clips[i].frames_of([t, int(self.clips[i].later[t])]) for i, t in rows]
-        return np.stack([pair[0] for pair in both]), np.stack([pair[1] for pair in both])
+    def _read(self, rows: Rows) -> Batch:
+        """The pairs of `rows`, in their order, whichever reader they come from."""
+        reader_of = np.searchsorted(self._first_clip, rows[:, 0], side="right") - 1
+        found: Batch = {}
+        for number in np.unique(reader_of):
+            mine = reader_of == number
+            part = self.readers[number].read(rows[mine] - (self._first_clip[number], 0))
+            for name, values in part.items():
+                if name not in found:
+                    found[name] = np.zeros((len(rows), *values.shape[1:]), values.dtype)
+                found[name][mine] = values
+        return found
 
-    def _mask(self, place: int, step: int) -> NDArray[np.uint8]:
-        clip = self.clips[place]
-        if clip.masks_of is None:
-            return np.zeros(clip.frames_of([step]).shape[1:3], np.uint8)
-        both = clip.masks_of([step, int(clip.later[step])])
-        either: NDArray[np.uint8] = np.maximum(both[0], both[1])
-        return either
 
-    def _motion(self, rows: NDArray[np.int64], name: str, size: int) -> NDArray[np.float32]:
-        wanted = np.full((len(rows), size), np.nan, np.float32)
-        for row, (i, t) in enumerate(rows):
-            if self.clips[i].episode.embodiment == name:
-                wanted[row] = self.motions[i].values[t]
-        return wanted
+class _Numbered:
+    """Batches of one process by number, for loader processes too."""
+
+    def __init__(self, batches: PairBatches, process: int) -> None:
+        self._batches, self._process = batches, process
+
+    def __call__(self, number: int) -> Batch:
+        return self._batches.batch(number, self._process)
+
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """The few pairs whose motion may be seen: `rows` (L, 2) of clip and step, and by embodiment their motion (L, A),
+    scaled by its spread there, NaN for pairs of other embodiments."""
+
+    rows: Rows
+    motions: Mapping[str, NDArray[np.float32]]
+
+    @classmethod
+    def none(cls) -> "LabelledPairs":
+        return cls(np.zeros((0, 2), np.int64), {})
+
+    @classmethod
+    def drawn(cls, clips: Sequence[Clip], rows: Rows, config: BatchConfig) -> "LabelledPairs":
+        """`config.labelled_share` of the `rows` of clips with state; raises InputError when there are none."""
+        known = [place for place, clip in enumerate(clips) if _motion(clip, np.zeros(1, np.int64), config) is not None]
+        if not known:
+            raise InputError("labelled_share is set and no episode has a state that shows its motion")
+        rows = rows[np.isin(rows[:, 0], known)]
+        random = np.random.default_rng(int(content_id(config.seed, "labelled")[:15], 16))
+        count = max(1, round(config.labelled_share * len(rows)))
+        chosen = rows[random.choice(len(rows), count, replace=False)]
+        return cls(chosen, _scaled_motions(clips, chosen, config))
+
+
+def _scaled_motions(clips: Sequence[Clip], rows: Rows, config: BatchConfig) -> dict[str, NDArray[np.float32]]:
+    """Unit variance over the labelled pairs of each embodiment; what does not move counts nothing."""
+    found: dict[str, NDArray[np.float32]] = {}
+    for place in np.unique(rows[:, 0]):
+        clip, mine = clips[place], rows[:, 0] == place
+        motion = _motion(clip, rows[mine, 1], config)
+        assert motion is not None
+        name = clip.episode.embodiment
+        if name not in found:
+            found[name] = np.full((len(rows), motion.values.shape[1]), np.nan, np.float32)
+        found[name][mine] = motion.values
+    for motions in found.values():
+        seen = np.isfinite(motions).all(axis=1)
+        spread = motions[seen].std(axis=0) if seen.sum() > 1 else np.zeros(motions.shape[1], np.float32)
+        motions *= np.where(spread > 1e-4, 1 / np.maximum(spread, 1e-4), 0.0).astype(np.float32)
+    return found
+
+
+def _motion(clip: Clip, steps: NDArray[np.int64], config: BatchConfig) -> Motion | None:
+    motion = motion_of(clip, steps, parts=config.label_parts.get(clip.episode.embodiment, ()))
+    return motion if motion is not None and motion.values.shape[1] else None

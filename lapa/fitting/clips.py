@@ -1,19 +1,24 @@
-"""A clip as the latent action model sees it: frames of one size, good pairs, and why the other steps make none."""
+"""A clip as the latent action model sees it: frames of one size, good pairs, and why the other steps make none.
+
+No frames are kept: what a clip holds of them are the flags of its steps; frames are decoded when they are asked for.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lapa.fitting.frame_pairs import WindowConfig, later_steps
-from lapa.labelling.frame_flags import ClipCheck, CutConfig, check_frames, pair_flags
+from lapa.labelling.frame_flags import pair_flags
 from storage.episode import Episode
-from storage.errors import ConfigError, CorruptFileError, InputError
+from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError
+from storage.frame_checks import ClipCheck, FrameCheckConfig, FrameScan
 from storage.frames import Frames, frame_codec
+from storage.read_ahead import Reading, blocks
+from storage.resizing import scaled
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +30,13 @@ class ClipConfig:
     """How episodes become clips.
 
     `cameras` in order of preference; empty means the first by name. `mask_camera` is a camera of single-plane images
-    that are above 0 where hands and arms are. `keep_decoded` holds the frames of a clip in memory at the model's size
-    once they are decoded; without it they are decoded anew for every batch.
+    that are above 0 where hands and arms are.
     """
 
     cameras: tuple[str, ...] = ()
     mask_camera: str = ""
     windows: WindowConfig = field(default_factory=WindowConfig)
-    cuts: CutConfig = field(default_factory=CutConfig)
-    keep_decoded: bool = True
+    cuts: FrameCheckConfig = field(default_factory=FrameCheckConfig)
 
     def camera_of(self, episode: Episode) -> str:
         """The camera to look through; raises InputError when the episode has none that is wanted."""
@@ -44,22 +47,23 @@ class ClipConfig:
             if name in colour:
                 return name
         if self.cameras:
-            raise InputError(f"episode {episode.episode_id!r} has the cameras {colour}, none of {list(self.cameras)}")
+            raise MissingFileError(
+                f"episode {episode.episode_id!r} has the cameras {colour}, none of {list(self.cameras)}"
+            )
         return colour[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
     """One episode through one camera. `later` (T,) is the other frame of each step's pair or -1; `flags` (T,) says why
-    a step makes no pair (see `lapa.labelling.frame_flags`), 0 where it makes a good one."""
+    a step makes no pair (see `storage.labels.LabelFlag`), 0 where it makes a good one. `frames_of` decodes frames."""
 
     episode: Episode
     camera: str
     window_s: float
     later: NDArray[np.int64]
-    flags: NDArray[np.uint8]
+    flags: NDArray[np.uint16]
     frames_of: Callable[[Sequence[int]], Images]
-    masks_of: Callable[[Sequence[int]], Images] | None = None
 
     @property
     def source(self) -> str:
@@ -76,24 +80,31 @@ def read_clip(episode: Episode, size_px: tuple[int, int], config: ClipConfig) ->
     """`episode` as a clip with frames of `size_px` (height, width). Raises InputError when it cannot make any pair."""
     camera = config.camera_of(episode)
     frames = episode.cameras[camera]
-    images, corrupt = decode_resized(frames, size_px)
-    window_s = config.windows.seconds_of(episode)
-    later = later_steps(episode.timestamps(), window_s, tolerance=config.windows.tolerance)
-    if (later < 0).all():
-        raise InputError(
-            f"episode {episode.episode_id!r}: {len(frames)} frames at {episode.rate_hz:g} Hz hold no two that are"
-            f" {window_s:g} s apart"
-        )
-    check = check_frames(images, corrupt=corrupt, config=config.cuts)
+    window_s, later = window_of(episode, config)
+    scan = FrameScan(len(frames), config.cuts)
+    for _, parts in blocks(len(frames), lambda steps: decode_resized(frames, size_px, steps), Reading(threads=1)):
+        for images, corrupt in parts:
+            scan.add(images, corrupt)
     return Clip(
         episode=episode,
         camera=camera,
         window_s=window_s,
         later=later,
-        flags=pair_flags(_without_recorded_faults(check, episode), later),
-        frames_of=_kept(images) if config.keep_decoded else _decoding(frames, size_px),
-        masks_of=_masks(episode, size_px, config),
+        flags=pair_flags(with_recorded_faults(scan.check(), episode), later),
+        frames_of=lambda steps: decode_resized(frames, size_px, steps)[0],
     )
+
+
+def window_of(episode: Episode, config: ClipConfig) -> tuple[float, NDArray[np.int64]]:
+    """The window of `episode` in seconds, and the later step of each step (T,); raises InputError without any."""
+    window_s = config.windows.seconds_of(episode)
+    later = later_steps(episode.timestamps(), window_s, tolerance=config.windows.tolerance)
+    if (later < 0).all():
+        raise InputError(
+            f"episode {episode.episode_id!r}: {episode.length} frames at {episode.rate_hz:g} Hz hold no two that are"
+            f" {window_s:g} s apart"
+        )
+    return window_s, later
 
 
 def read_clips(episodes: Iterable[Episode], size_px: tuple[int, int], config: ClipConfig) -> Iterator[Clip]:
@@ -107,64 +118,24 @@ def read_clips(episodes: Iterable[Episode], size_px: tuple[int, int], config: Cl
             log.warning("left out: %s", error)
 
 
-def decode_resized(frames: Frames, size_px: tuple[int, int]) -> tuple[Images, NDArray[np.bool_]]:
-    """All frames at `size_px`, (T, h, w, 3), and which of them do not decode (T,); those are black.
+def decode_resized(frames: Frames, size_px: tuple[int, int], steps: Sequence[int]) -> tuple[Images, NDArray[np.bool_]]:
+    """The frames of `steps` at `size_px`, (N, h, w, 3), and which of them do not decode (N,); those are black.
 
     The picture is stretched to the size: what matters is that both frames of a pair are treated alike.
     """
-    images = np.zeros((len(frames), *size_px, 3), np.uint8)
-    corrupt = np.zeros(len(frames), bool)
-    for step in range(len(frames)):
+    images = np.zeros((len(steps), *size_px, 3), np.uint8)
+    corrupt = np.zeros(len(steps), bool)
+    for place, step in enumerate(steps):
         try:
-            images[step] = resized(frames.decode([step])[0], size_px)
+            images[place] = scaled(frames.decode([int(step)])[0], size_px)
         except CorruptFileError:
-            corrupt[step] = True
+            corrupt[place] = True
     return images, corrupt
 
 
-def resized(image: NDArray[np.uint8] | NDArray[np.uint16], size_px: tuple[int, int]) -> Images:
-    """`image` at `size_px` (height, width), by area."""
-    if image.shape[:2] == tuple(size_px):
-        return image.astype(np.uint8, copy=False)
-    smaller = image.shape[0] > size_px[0]
-    scaled: Images = cv2.resize(image, size_px[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    return scaled
-
-
-def _without_recorded_faults(check: ClipCheck, episode: Episode) -> ClipCheck:
+def with_recorded_faults(check: ClipCheck, episode: Episode) -> ClipCheck:
     """Steps that the source itself marks invalid spoil pairs as undecodable frames do."""
     valid = episode.arrays.get("valid")
     if valid is None:
         return check
-    return ClipCheck(cut=check.cut, black=check.black, still=check.still, corrupt=check.corrupt | ~valid)
-
-
-def _kept(images: Images) -> Callable[[Sequence[int]], Images]:
-    def frames_of(steps: Sequence[int]) -> Images:
-        taken: Images = images[np.asarray(steps, np.int64)]
-        return taken
-
-    return frames_of
-
-
-def _decoding(frames: Frames, size_px: tuple[int, int]) -> Callable[[Sequence[int]], Images]:
-    def frames_of(steps: Sequence[int]) -> Images:
-        return np.stack([resized(frames.decode([int(step)])[0], size_px) for step in steps])
-
-    return frames_of
-
-
-def _masks(episode: Episode, size_px: tuple[int, int], config: ClipConfig) -> Callable[[Sequence[int]], Images] | None:
-    """The masks of steps, (N, h, w) uint8 of 0 and 1, if the episode has any."""
-    frames = episode.cameras.get(config.mask_camera) if config.mask_camera else None
-    if frames is None:
-        return None
-
-    def masks_of(steps: Sequence[int]) -> Images:
-        planes = (frames.decode([int(step)])[0] for step in steps)
-        found = [
-            cv2.resize((plane > 0).astype(np.uint8), size_px[::-1], interpolation=cv2.INTER_AREA) for plane in planes
-        ]
-        return np.stack(found)
-
-    return masks_of
+    return replace(check, corrupt=check.corrupt | ~valid)

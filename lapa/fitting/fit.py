@@ -4,7 +4,7 @@ The saved card states the health on held-out episodes and what fails the gates; 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from groot.checkpoint import ModelCard, load_card, load_weights, save_model
-from groot.fit import FitConfig, FitResult, fit
+from groot.checkpoint import ModelCard, put_tensors
+from groot.fit import FitConfig, FitResult
+from groot.fit import fit as run_fit
 from lapa.fitting.batches import Batch, BatchConfig, PairBatches
 from lapa.fitting.clips import Clip, ClipConfig, read_clips
-from lapa.fitting.frame_pairs import WindowConfig
 from lapa.fitting.health import CollapseRule, Gates, Health, measure
-from lapa.labelling.frame_flags import CutConfig, flag_shares
+from lapa.fitting.windows import clip_config, episodes_of, pair_reader
+from lapa.labelling.label_config import model_folder
+from lapa.labelling.saved_model import KIND, LapaModel, build_model, load_lapa, save_lapa
 from lapa.network.augment import AugmentConfig, augment_pair
-from lapa.network.frozen_backbones import load_tower
 from lapa.network.losses import LossConfig, label_error, pixel_weights, squared_errors, swap_contrast
 from lapa.network.model import LapaConfig, LatentActionModel
 from lapa.presets import PRESETS
-from storage.datasets.dataset import Dataset
-from storage.episode import Episode
-from storage.errors import ConfigError, InputError, UnknownNameError
-from storage.ids import content_id
+from storage.errors import InputError, UnknownNameError
+from storage.labels import step_shares
+from storage.training_reader.training_data import TrainingData
 
 log = logging.getLogger(__name__)
 
-KIND = "lapa"
 WATCH_PAIRS, HEALTH_PAIRS = 512, 2048
 """Held-out pairs that health is measured on while a model trains, and at its end."""
 
@@ -45,7 +44,7 @@ def _training() -> FitConfig:
         weight_decay=1e-2,
         validate_every=250,
         save_every=250,
-        precision="bf16",
+        precision="auto",
         average_decay=0.0,
     )
 
@@ -54,7 +53,8 @@ def _training() -> FitConfig:
 class LapaFitConfig:
     """Everything that a fit is made of; what is left out is right for the starter size.
 
-    `held_out_share` of the episodes (at least one a data set, chosen by their ids) is never trained on.
+    `workers` processes read pairs ahead of training (0: none; right on a few cores). `start_from` is the folder of a
+    model of the same sizes whose weights the fit starts with; "" starts from random weights.
     """
 
     preset: str = "starter"
@@ -66,11 +66,8 @@ class LapaFitConfig:
     training: FitConfig = field(default_factory=_training)
     gates: Gates = field(default_factory=Gates)
     collapse: CollapseRule = field(default_factory=CollapseRule)
-    held_out_share: float = 0.2
-
-    def __post_init__(self) -> None:
-        if not 0 < self.held_out_share < 1:
-            raise ConfigError(f"held_out_share lies between 0 and 1; got {self.held_out_share}")
+    workers: int = 0
+    start_from: str = ""
 
     @classmethod
     def of_preset(cls, name: str, *, steps: int = 0, **changes: Any) -> "LapaFitConfig":
@@ -83,88 +80,102 @@ class LapaFitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LapaFit:
-    """What came of a fit: the model, its card as saved, its health and how the training went."""
+    """What came of a fit: the model as saved, its health and how the training went."""
 
-    model: LatentActionModel
-    card: ModelCard
+    model: LapaModel
     health: Health
     failures: tuple[str, ...]
     result: FitResult
 
 
-def fit_lapa(datasets: Sequence[Path], config: LapaFitConfig, folder: Path) -> LapaFit:
-    """Fit to the episodes of `datasets` and save model and card in `folder`; training resumes from `folder`/training.
+def fit(data: Sequence[TrainingData], config: LapaFitConfig, output: Path, *, folder: Path | None = None) -> LapaFit:
+    """Fit a model, measure its health on the held-out episodes, and write it to `output`.
 
-    Raises InputError when nothing makes a pair.
+    `folder` keeps the state of training (`output`/training by default), so that a run which was stopped goes on. Memory
+    does not grow with the video: frames are read when a batch needs them. Raises InputError when nothing makes a pair
+    or nothing is held out.
     """
-    opened = [Dataset.open(path) for path in datasets]
-    training, held_out = split_episodes(opened, config.held_out_share)
     size_px = (config.model.height_px, config.model.width_px)
-    clips = [list(read_clips(episodes, size_px, config.clips)) for episodes in (training, held_out)]
-    data = {"datasets": [dataset.name for dataset in opened], "held_out": sorted(e.episode_id for e in held_out)}
-    return fit_clips(clips[0], clips[1], config, folder, data=data)
-
-
-def split_episodes(datasets: Iterable[Dataset], share: float) -> tuple[list[Episode], list[Episode]]:
-    """Episodes to train on and to hold out, by the hash of their ids, `share` of each data set and at least one."""
-    training: list[Episode] = []
-    held_out: list[Episode] = []
-    for dataset in datasets:
-        episodes = sorted(dataset.episodes(), key=lambda episode: content_id("held out", episode.episode_id))
-        if len(episodes) < 2:
-            raise InputError(f"{dataset.root} holds {len(episodes)} episodes; at least 2 are needed, one to hold out")
-        count = max(1, round(share * len(episodes)))
-        held_out += episodes[:count]
-        training += episodes[count:]
-    return training, held_out
-
-
-def fit_clips(
-    training: Sequence[Clip], held_out: Sequence[Clip], config: LapaFitConfig, folder: Path, *, data: Mapping[str, Any]
-) -> LapaFit:
-    """Fit to clips that were read already; `data` is what the card says of them."""
-    batches = PairBatches(training, config.batches)
+    splits = [(each, *each.episodes()) for each in data]
+    readers = [pair_reader(each, ids, size_px, config.clips) for each, ids, _ in splits if ids]
+    held_out = [clip for each, _, ids in splits for clip in clips_of(each, ids, size_px, config.clips)]
+    if not held_out:
+        raise InputError(
+            f"{', '.join(str(each.dataset.root) for each in data)}: no episode with a good pair is held out, so health"
+            " cannot be measured; at least 2 episodes are needed, and a held-out share above 0"
+        )
+    batches = PairBatches(readers, config.batches, workers=config.workers)
     torch.manual_seed(config.training.seed)
-    model_config = replace(config.model, labels=batches.label_sizes)
-    model = build_model(model_config)
-
-    def validate(module: nn.Module) -> dict[str, float]:
-        assert isinstance(module, LatentActionModel)
-        return measure(module, held_out, pairs=WATCH_PAIRS).figures()
-
-    result = fit(
-        model,
+    network = build_model(replace(config.model, labels=batches.label_sizes))
+    started = _start(network, config)
+    result = run_fit(
+        network,
         config.training,
         loss=training_loss(config.loss, config.augment),
         batches=batches,
-        validate=validate,
+        validate=lambda module: measure(_as_model(module), held_out, pairs=WATCH_PAIRS).figures(),
         stop_when=config.collapse,
-        folder=folder / "training",
+        folder=folder or output / "training",
+        identity=(network.config, config.loss, config.batches, config.augment, started, _names(splits)),
     )
-    health = measure(model.eval(), held_out, pairs=HEALTH_PAIRS)
+    health = measure(network.eval(), held_out, pairs=HEALTH_PAIRS)
     failures = health.failures(config.gates) + ((result.stopped,) if result.stopped else ())
     for failure in failures:
         log.warning("gate failed: %s", failure)
-    card = ModelCard(
+    card = _card(data, config, result, health, failures, [*batches.clips, *held_out])
+    return LapaFit(
+        model=save_lapa(output, network, config.clips, card), health=health, failures=failures, result=result
+    )
+
+
+def clips_of(data: TrainingData, ids: frozenset[str], size_px: tuple[int, int], config: ClipConfig) -> list[Clip]:
+    """The clips of the episodes `ids` that make pairs."""
+    clips = read_clips(episodes_of(data, ids), size_px, clip_config(data, config))
+    return [clip for clip in clips if len(clip.pairs)]
+
+
+def _as_model(module: nn.Module) -> LatentActionModel:
+    assert isinstance(module, LatentActionModel)
+    return module
+
+
+def _start(network: LatentActionModel, config: LapaFitConfig) -> str:
+    """Take over the weights of the model that the fit starts from; its content hash, "" for random weights."""
+    if not config.start_from:
+        return ""
+    start = load_lapa(model_folder(config.start_from))
+    own = {name: value for name, value in network.state_dict().items() if name.startswith("heads.")}
+    known = {name: value for name, value in start.network.state_dict().items() if not name.startswith("heads.")}
+    put_tensors(network, {**own, **known}, source=config.start_from)
+    return start.content_hash
+
+
+def _names(splits: Sequence[tuple[TrainingData, frozenset[str], frozenset[str]]]) -> list[list[str]]:
+    """The training episodes of each data set: what makes a run another run."""
+    return [sorted(ids) for _, ids, _ in splits]
+
+
+def _card(
+    data: Sequence[TrainingData],
+    config: LapaFitConfig,
+    result: FitResult,
+    health: Health,
+    failures: Sequence[str],
+    clips: Sequence[Clip],
+) -> ModelCard:
+    return ModelCard(
         kind=KIND,
         preset=config.preset,
-        config=model_config.to_json(),
-        inputs={
-            "windows": asdict(config.clips.windows),
-            "cuts": asdict(config.clips.cuts),
-            "cameras": config.clips.cameras,
+        config={},
+        data={
+            "datasets": sorted({each.dataset.name for each in data}),
+            "held_out": sorted({name for each in data for name in each.episodes()[1]}),
+            "training_episodes": sum(len(each.episodes()[0]) for each in data),
+            "masked_steps": masked_shares(clips),
         },
-        data={**data, "training_episodes": len(training), "masked_steps": masked_shares([*training, *held_out])},
         training={**asdict(config), "model": None, "steps_done": result.steps, "wall_s": round(result.wall_s, 1)},
         metrics={"health": health.to_json(), "gates": asdict(config.gates), "failures": list(failures)},
     )
-    return LapaFit(model=model, card=save_model(folder, model, card), health=health, failures=failures, result=result)
-
-
-def build_model(config: LapaConfig) -> LatentActionModel:
-    """A new model of `config`, its frozen tower loaded if it names one."""
-    tower = load_tower(config.tower, (config.height_px, config.width_px)) if config.tower else None
-    return LatentActionModel(config, tower=tower)
 
 
 def training_loss(loss: LossConfig, augment: AugmentConfig) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
@@ -203,37 +214,4 @@ def _label_loss(model: LatentActionModel, batch: Batch, augment: AugmentConfig) 
 
 def masked_shares(clips: Sequence[Clip]) -> dict[str, float]:
     """Which share of all steps carries no latent, flag by flag."""
-    return flag_shares(np.concatenate([clip.flags for clip in clips])) if clips else {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """A model from disk, in eval mode, and how its clips are to be read."""
-
-    model: LatentActionModel
-    card: ModelCard
-    clips: ClipConfig
-
-    @property
-    def gates(self) -> Gates:
-        """What it was judged by."""
-        return Gates(**self.card.metrics.get("gates", {}))
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """The gates that it failed when it was fitted."""
-        return tuple(self.card.metrics.get("failures", ("it was never measured",)))
-
-
-def load_model(folder: Path) -> LoadedModel:
-    """The latent action model in `folder`; raises the errors of `groot.checkpoint`."""
-    card = load_card(folder, kind=KIND)
-    config = LapaConfig.from_json(card.config)
-    model = build_model(config)
-    load_weights(folder, model)
-    clips = ClipConfig(
-        cameras=tuple(card.inputs["cameras"]),
-        windows=WindowConfig(**card.inputs["windows"]),
-        cuts=CutConfig(**card.inputs["cuts"]),
-    )
-    return LoadedModel(model=model.eval(), card=card, clips=clips)
+    return step_shares(np.concatenate([clip.flags for clip in clips])) if clips else {}

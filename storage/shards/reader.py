@@ -20,6 +20,7 @@ from storage.atomic_files import read_json
 from storage.episode import Episode
 from storage.errors import CorruptFileError, MissingFileError, SchemaVersionError, UnknownNameError, WorldError
 from storage.frames import Frames, frame_codec
+from storage.labels import current_flags
 from storage.shards.sidecar import Sidecar
 from storage.shards.writer import ENDS, RECORDS
 from storage.shards.zarr_documents import GROUP_KEY, INDEX_CRC_BYTES, SHARD_VERSION, ArrayMetadata, parse_array
@@ -96,7 +97,9 @@ class Shard:
         stop = start + record["length"]
         record.pop("invalid_steps", None)
         sources = [self, *self.sidecars_of(record["episode_id"])]
-        arrays = {name: shard.array(name)[start:stop] for shard in sources for name in shard.about["arrays"]}
+        arrays = {
+            name: _current(name, shard.array(name)[start:stop]) for shard in sources for name in shard.about["arrays"]
+        }
         cameras = {name: shard.video(name).frames(start, stop) for shard in sources for name in shard.about["cameras"]}
         verdicts = tuple(record.pop("verdicts"))
         episode = Episode(**record, arrays=arrays, cameras=cameras, verdicts=verdicts)
@@ -175,6 +178,10 @@ class Shard:
         folder = self.path / "video" / camera
         metadata = parse_array(read_json(folder / "zarr.json"), str(folder))
         return Video(folder / metadata.chunk_file, metadata)
+
+
+def _current(name: str, stored: NDArray[Any]) -> NDArray[Any]:
+    return current_flags(name, stored) if name.startswith("label/flags/") else stored
 
 
 class Video(Sequence[memoryview]):

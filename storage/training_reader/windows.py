@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import ConfigError, CorruptFileError
 from storage.frames import frame_codec
 from storage.instructions import instruction_runs, text_at
+from storage.resizing import scaled
 from storage.shards.reader import Shard, Video
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.window_layout import Camera, Recipe
@@ -52,6 +52,7 @@ class Windows:
         self.table = window_table(self.sources, config)
         recipes = self.table.recipe_of_unit
         self.embodiments: tuple[str, ...] = tuple(dict.fromkeys(recipe.head for recipe in recipes))
+        _refuse_mixed_heads(self.sources, recipes)
         self._number_of_head = {head: number for number, head in enumerate(self.embodiments)}
         self.state_size = max(recipe.state_size for recipe in recipes)
         self.action_size = max(recipe.action_size for recipe in recipes)
@@ -260,16 +261,24 @@ class _OpenShard:
             raise CorruptFileError(f"{video.path}, frame {row}: {error}; `pyramid data verify` finds more") from error
         if fits:
             return
-        shrinks = out.shape[0] * out.shape[1] < scratch.shape[0] * scratch.shape[1]
-        smooth = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        # Between two masks or depths there is nothing to interpolate: the nearest one it is.
-        way = smooth if codec.channels else cv2.INTER_NEAREST
-        cv2.resize(scratch, (out.shape[1], out.shape[0]), dst=out, interpolation=way)
+        scaled(scratch, (out.shape[0], out.shape[1]), out=out, nearest=not codec.channels)
 
     def _scratch_for(self, camera: Camera) -> NDArray[Any]:
         if camera.frame_shape not in self._scratch:
             self._scratch[camera.frame_shape] = np.empty(camera.frame_shape, dtype=frame_codec(camera.codec).dtype)
         return self._scratch[camera.frame_shape]
+
+
+def _refuse_mixed_heads(sources: Sequence[Source], recipes: Sequence[Recipe]) -> None:
+    """A head is a body's commands or latent actions, never both: they are other numbers, under one normalisation."""
+    latent = {recipe.head for recipe in recipes if recipe.action == "action/latent"}
+    others = {recipe.head for recipe in recipes if recipe.action not in ("", "action/latent")}
+    if mixed := latent & others:
+        titles = sorted({sources[recipe.source].title for recipe in recipes if recipe.head in mixed})
+        raise ConfigError(
+            f"the sources {titles} put latent actions and commands under one head, {sorted(mixed)[0]!r};"
+            ' give the latent ones a head of their own, such as Source(..., head="lapa")'
+        )
 
 
 def as_it_is(batch: Batch) -> Batch:

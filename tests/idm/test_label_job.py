@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from groot.checkpoint import ModelCard
-from idm.fitting.targets import BodyTargets
-from idm.fitting.windows import TrainingData
+from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.saved_model import IdmModel, save_idm
 from idm.network.model import Idm
 from idm.presets import preset
@@ -18,6 +17,7 @@ from pipelines.read_unit import fields_of, label_units
 from pipelines.run_job import run_job
 from storage.datasets.dataset import Dataset
 from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.training_data import TrainingData
 from storage.training_reader.windows import Windows
 
 
@@ -27,7 +27,7 @@ def written_model(folder: Path) -> IdmModel:
     random = np.random.default_rng(0)
     chunks = random.normal(size=(50, 2, 3)).astype(np.float32)
     chunks[..., 2] = np.sign(chunks[..., 2])
-    targets = {PUSHED.name: BodyTargets.fitted(PUSHED, chunks)}
+    targets = {PUSHED.name: EmbodimentTargets.fitted(PUSHED, chunks)}
     model = IdmModel(network=Idm(config), config=config, targets=targets, cameras={"front": ("front",)})
     return save_idm(folder, model, ModelCard(kind="idm", preset="tiny", config={}))
 

@@ -8,6 +8,7 @@ from idm.labelling.label import Labeller
 from idm.labelling.label_config import STARTER, model_folder
 from idm.labelling.saved_model import load_idm
 from storage.embodiment import PANDA
+from storage.labels import LabelFlag
 from storage.testing import tiny_episode
 
 
@@ -25,9 +26,11 @@ def test_the_starter_is_small_and_its_card_says_what_it_was_made_from() -> None:
 def test_the_starter_labels_a_clip_and_finds_what_is_no_panda_strange() -> None:
     model = load_idm(model_folder(STARTER))
     clip = replace(tiny_episode(0, length=30, cameras=("agentview",), size_px=(128, 128)), rate_hz=20.0)
-    labels = Labeller(model).label(clip, PANDA.name)
+    assert not Labeller(model).label(clip, PANDA.name).valid.any()
+    labels = Labeller(model, unlabels=LabelFlag(0)).label(clip, PANDA.name)
+    assert (labels.flags & LabelFlag.UNFAMILIAR).all()
     assert labels.action.shape == (30, PANDA.action.size)
     assert labels.confidence.shape == (30, len(model.targets[PANDA.name].groups))
-    assert np.isfinite(labels.interval).all()
+    assert np.isfinite(labels.interval[labels.valid]).all()
     usual = model.calibration(PANDA.name).familiar[1]
     assert (labels.distance > usual).all()

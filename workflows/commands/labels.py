@@ -22,6 +22,11 @@ Settings = Annotated[Path | None, typer.Option("--config", help="YAML file with 
 Model = Annotated[str, typer.Option(help='Folder of the model, or "starter" for the one that ships.')]
 LabelName = Annotated[str, typer.Option(help="Name of the sidecar; the labeller's by default.")]
 Chosen = Annotated[str, typer.Option("--selection", help="Only the episodes of this selection.")]
+HeldOut = Annotated[
+    str, typer.Option(help="Episodes never trained on: a share such as 0.2, ids with commas between, or @FILE of ids.")
+]
+ActionArray = Annotated[str, typer.Option("--action", help="Array of actions to learn from or to compare with.")]
+Head = Annotated[str, typer.Option(help="Embodiment of the model to label as; each episode's own by default.")]
 EmbodimentNames = Annotated[
     list[str] | None, typer.Option("--embodiment", help="Only units of this embodiment; repeat.")
 ]
@@ -46,26 +51,35 @@ def fit_idm(
     preset: Preset = "starter",
     steps: Steps = 0,
     selection: Chosen = "",
+    held_out: HeldOut = "",
+    action: ActionArray = "action/ground_truth",
+    head: Annotated[str, typer.Option(help="Name to learn the actions under; the embodiment's by default.")] = "",
     config: Settings = None,
 ) -> None:
     """Fit an inverse dynamics model. A fit that was stopped goes on from OUTPUT/training."""
     from workflows import fit_and_evaluate
 
+    chosen: dict[str, Any] = {"selection": selection, "held_out": held_out, "action": action, "head": head}
     settings = fit_and_evaluate.settings_from(config)
-    print(
-        fit_and_evaluate.fit_idm(datasets, output, preset=preset, steps=steps, settings=settings, selection=selection)
-    )
+    print(fit_and_evaluate.fit_idm(datasets, output, preset=preset, steps=steps, settings=settings, **chosen))
 
 
 @fit.command("lapa")
 def fit_lapa(
-    datasets: Datasets, output: ModelOutput, preset: Preset = "starter", steps: Steps = 0, config: Settings = None
+    datasets: Datasets,
+    output: ModelOutput,
+    preset: Preset = "starter",
+    steps: Steps = 0,
+    selection: Chosen = "",
+    held_out: HeldOut = "",
+    config: Settings = None,
 ) -> None:
     """Fit a latent action model; its health is watched, a collapsed run stops early."""
     from workflows import fit_and_evaluate
 
     settings = fit_and_evaluate.settings_from(config)
-    print(fit_and_evaluate.fit_lapa(datasets, output, preset=preset, steps=steps, settings=settings))
+    chosen = {"selection": selection, "held_out": held_out}
+    print(fit_and_evaluate.fit_lapa(datasets, output, preset=preset, steps=steps, settings=settings, **chosen))
 
 
 def run_label(
@@ -95,13 +109,15 @@ def label_idm(
     options: EngineOptions,
     model: Model = "starter",
     name: LabelName = "idm",
+    head: Head = "",
     embodiment: EmbodimentNames = None,
     config: Settings = None,
     dry_run: DryRun = False,
 ) -> None:
     """Add predicted actions with a confidence, an interval and flags for every step."""
     chosen: dict[str, Any] = {"model": model, "name": name, "embodiments": tuple(embodiment or ())}
-    run_label(dataset, options, kind="idm", config=config, dry_run=dry_run, **chosen)
+    settings = {"head": head} if head else {}
+    run_label(dataset, options, kind="idm", config=config, dry_run=dry_run, settings=settings, **chosen)
 
 
 @label.command("lapa")
@@ -126,12 +142,16 @@ def evaluate_idm(
     dataset: Folder,
     model: Model = "starter",
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the figures.")] = Path("idm.json"),
+    action: ActionArray = "action/ground_truth",
+    head: Head = "",
+    embodiment: EmbodimentNames = None,
 ) -> None:
     """Figures by part of the action, calibration, error against confidence."""
     from idm.labelling.label_config import model_folder
     from workflows import fit_and_evaluate
 
-    print(fit_and_evaluate.evaluate_idm(dataset, model_folder(model), output=output))
+    chosen: dict[str, Any] = {"action": action, "head": head, "embodiments": tuple(embodiment or ())}
+    print(fit_and_evaluate.evaluate_idm(dataset, model_folder(model), output=output, **chosen))
 
 
 @evaluate.command("lapa")

@@ -231,7 +231,7 @@ def _listed(texts: Iterable[str]) -> str:
 def _masked(notes: Sequence[Mapping[str, Any]]) -> str:
     """Mean share of the steps of an episode that have no label, by reason."""
     shares = [note["masked"] for note in notes if "masked" in note]
-    reasons = sorted({reason for each in shares for reason in each} - {"valid"})
+    reasons = sorted({reason for each in shares for reason in each} - {"valid", "labelled"})
     means = {reason: sum(each.get(reason, 0.0) for each in shares) / len(shares) for reason in reasons}
     return ", ".join(f"{reason} {100 * mean:.1f} %" for reason, mean in means.items() if mean > 0)
 

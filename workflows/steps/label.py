@@ -8,12 +8,18 @@ from pipelines.job import Job
 from pipelines.read_unit import fields_of, label_units
 from pipelines.run_job import JobResult
 from storage.datasets.dataset import Dataset
-from storage.errors import ConfigError
+from storage.errors import ConfigError, WorkFailedError
 from workflows.run_context import RunContext, from_anywhere
 from workflows.steps.step_kind import JobStep
 
 LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label", "features": "context_features"}
 """Kind of label -> its stage in the catalog."""
+
+
+ADVICE: Mapping[str, str] = {
+    "idm": "fit a model on such video (`pyramid fit idm`), or keep flagged steps by `unfamiliar: flag` in --config",
+    "lapa": "fit a model on video like this (`pyramid fit lapa`), or label all the same with --force",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +68,16 @@ def _wanted(dataset: Dataset, unit: str, step: LabelStep) -> bool:
 
 
 def labelled(step: LabelStep, result: JobResult) -> str:
-    """How many episodes got labels, and where they are."""
-    return f"labelled {result.tally.kept} episodes with {step.model or step.kind} as labels/{step.sidecar}"
+    """How many episodes got labels, where they are, and why others got none. Raises WorkFailedError when none did."""
+    tally = result.tally
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(tally.dropped.items()))
+    without = f"; without labels: {reasons}" if reasons else ""
+    if not tally.kept and tally.dropped:
+        raise WorkFailedError(
+            f"no episode got a label from {step.model or step.kind}{without}."
+            f" labels/{step.sidecar}/manifest says why for each; {ADVICE.get(step.kind, 'look at the drops')}"
+        )
+    return f"labelled {tally.kept} episodes with {step.model or step.kind} as labels/{step.sidecar}{without}"
 
 
 STEP = JobStep(config=LabelStep, job=label_job, summary=labelled, reads_data=True)

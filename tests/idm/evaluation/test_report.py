@@ -11,8 +11,8 @@ from idm.evaluation.report import write_page
 
 def test_the_page_shows_scores_and_plots_and_needs_nothing_else(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    doubt = random.uniform(0.1, 1, 500)
-    curve = calibration_curve(random.normal(size=500) * doubt, doubt, [0.5, 0.9])
+    uncertainty = random.uniform(0.1, 1, 500)
+    curve = calibration_curve(random.normal(size=500) * uncertainty, uncertainty, [0.5, 0.9])
     figures = {"panda": {"r2/position": 0.91234, "coverage": 0.9, "curve": curve, "event_f1/6": 0.97}}
     page = write_page(tmp_path / "idm.html", figures, model="<abc>").read_text()
     assert "0.9123" in page

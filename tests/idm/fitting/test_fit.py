@@ -10,8 +10,7 @@ import torch
 from groot.fit import FitConfig
 from idm.evaluation.evaluate import shift_scores
 from idm.fitting.fit import IdmFitConfig, fit, fit_network
-from idm.fitting.targets import BodyTargets
-from idm.fitting.windows import TrainingData
+from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.label import Labeller
 from idm.labelling.saved_model import load_idm
 from idm.network.augment import AugmentConfig
@@ -21,6 +20,7 @@ from idm.testing import PLACED, PUSHED, world_dataset, world_episode
 from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError, SchemaError
 from storage.ids import content_id
+from storage.training_reader.training_data import TrainingData
 
 CONFIG = IdmFitConfig(
     model=preset("tiny"),
@@ -117,18 +117,18 @@ def test_targets_and_back_are_inverse() -> None:
     random = np.random.default_rng(0)
     chunks = random.normal(size=(200, 2, 3)).astype(np.float32)
     chunks[..., 2] = np.where(chunks[..., 2] > 0, 1, -1)
-    body = BodyTargets.fitted(PUSHED, chunks)
+    body = EmbodimentTargets.fitted(PUSHED, chunks)
     assert body.switch.tolist() == [False, False, True]
     targets = body.of(chunks)
     np.testing.assert_allclose(body.motion_of(targets.motion)[..., :2], chunks[..., :2], atol=1e-5)
     np.testing.assert_array_equal(targets.switch[..., 2], chunks[..., 2] > 0)
-    again = BodyTargets.from_json(body.to_json())
+    again = EmbodimentTargets.from_json(body.to_json())
     np.testing.assert_array_equal(again.of(chunks).motion, targets.motion)
 
 
 def test_paths_are_split_into_anchor_and_motion() -> None:
     chunks = np.random.default_rng(0).normal(size=(200, 4, 2)).astype(np.float32)
-    body = BodyTargets.fitted(PLACED, chunks)
+    body = EmbodimentTargets.fitted(PLACED, chunks)
     targets = body.of(chunks)
     assert not targets.motion[:, 0].any(), "motion is counted from the first step"
     whole = body.anchor_of(targets.anchor)[:, None] + body.motion_of(targets.motion)
@@ -139,9 +139,9 @@ def test_nan_and_wrong_widths_in_training_actions_are_refused() -> None:
     chunks = np.zeros((10, 2, 2), np.float32)
     chunks[3, 1, 0] = np.nan
     with pytest.raises(SchemaError, match="NaN or infinity, first in window 3"):
-        BodyTargets.fitted(PLACED, chunks)
+        EmbodimentTargets.fitted(PLACED, chunks)
     with pytest.raises(SchemaError, match=r"are \(N, K, 2\)"):
-        BodyTargets.fitted(PLACED, np.zeros((10, 2, 5), np.float32))
+        EmbodimentTargets.fitted(PLACED, np.zeros((10, 2, 5), np.float32))
 
 
 def test_the_card_names_data_config_and_hash(fitted: Path) -> None:

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from groot.checkpoint import ModelCard
 from groot.normalise import Normaliser
-from idm.fitting.targets import BodyTargets
-from idm.labelling.frame_flags import COVERED, DARK, FROZEN, STRETCHED, UNSEEN
+from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.label import LabelActions, Labeller
-from idm.labelling.label_config import LabelConfig
-from idm.labelling.predict_clip import Opinion, Reading
+from idm.labelling.label_config import IdmLabelConfig
+from idm.labelling.predict_clip import WindowPredictions
 from idm.labelling.saved_model import IdmModel, load_idm, save_idm
 from idm.network.model import Idm
 from idm.presets import preset
@@ -29,7 +28,9 @@ from storage.episode import Episode
 from storage.errors import ConfigError, InputError, UnknownNameError
 from storage.frames import Frames
 from storage.ids import Randomness
+from storage.labels import DropReason, LabelFlag
 from storage.outcomes import Dropped, Kept
+from storage.read_ahead import Reading
 
 COUNTER = register(
     Embodiment(
@@ -53,8 +54,9 @@ def numbered_episode(steps: int, *, cameras: Sequence[str] = ("front",), episode
     """A clip whose frames carry their number in their pixels, without loss."""
     images = []
     for step in range(steps):
-        image = np.full((32, 32, 3), 128, np.uint8)
-        image[:, step % 2 :: 2] = 90  # every frame differs from the one before: nothing is frozen
+        # Every frame is another patchwork: nothing stands still, and no shift turns one into the other.
+        patches = np.random.default_rng(step).integers(60, 200, (8, 8, 3), dtype=np.uint8)
+        image = patches.repeat(4, axis=0).repeat(4, axis=1)
         image[:4, :4] = (step % 256, step // 256, 7)
         images.append(image)
     return Episode(
@@ -67,10 +69,10 @@ def numbered_episode(steps: int, *, cameras: Sequence[str] = ("front",), episode
     )
 
 
-def opinion_of(chunk: NDArray[Any]) -> Opinion:
-    """An opinion of which only the motion matters."""
+def predictions_of(chunk: NDArray[Any]) -> WindowPredictions:
+    """Predictions of which only the motion matters."""
     zero = np.zeros_like(chunk)
-    return Opinion(
+    return WindowPredictions(
         motion=chunk[None],
         scale=zero + 0.1,
         switch=zero,
@@ -96,20 +98,20 @@ class PerfectNetwork:
         corner = images.reshape(-1, 32, 32, 3)[:, 0, 0].astype(np.int64)
         return (torch.from_numpy(corner[:, 0] + 256 * corner[:, 1])[:, None].double(),)
 
-    def opinion(self, now: Any, later: Any, *, slot: int, views: int) -> Opinion:
+    def predict(self, now: Any, later: Any, *, slot: int, views: int) -> WindowPredictions:
         number = now[0][::views, 0].numpy()
         assert (later[0][::views, 0].numpy() - number == 2).all(), "the later frame is two steps ahead"
         truth = number[:, None, None] + np.arange(self.steps)[None, :, None]
         chunk = np.concatenate([truth, 2 * truth], axis=2)
-        return opinion_of(chunk)
+        return predictions_of(chunk)
 
 
-def plain_targets(body: Embodiment, steps: int, *, switch: Sequence[int] = ()) -> BodyTargets:
+def plain_targets(body: Embodiment, steps: int, *, switch: Sequence[int] = ()) -> EmbodimentTargets:
     size = body.action.size
     none = np.zeros(size, bool)
     switches = none.copy()
     switches[list(switch)] = True
-    return BodyTargets(
+    return EmbodimentTargets(
         body=body,
         absolute=np.array([part.quantity == "joint" for part, span in body.action for _ in range(part.size)]),
         switch=switches,
@@ -142,7 +144,7 @@ def saved(folder: Path, model: IdmModel) -> str:
 
 
 def stage(folder: Path, model: IdmModel, **settings: Any) -> LabelActions:
-    return LabelActions(LabelConfig(model=saved(folder, model), device="cpu", **settings))
+    return LabelActions(IdmLabelConfig(model=saved(folder, model), device="cpu", **settings))
 
 
 def only(stage: LabelActions, episode: Episode) -> Any:
@@ -186,9 +188,9 @@ def test_features_are_let_go_when_no_window_needs_them_any_more() -> None:
     class Watched(PerfectNetwork):
         most = 0
 
-        def opinion(self, now: Any, later: Any, *, slot: int, views: int) -> Opinion:
+        def predict(self, now: Any, later: Any, *, slot: int, views: int) -> WindowPredictions:
             self.most = max(self.most, now[0].untyped_storage().nbytes(), later[0].untyped_storage().nbytes())
-            return super().opinion(now, later, slot=slot, views=views)
+            return super().predict(now, later, slot=slot, views=views)
 
     kept = []
     for steps in (60, 600):
@@ -202,18 +204,18 @@ def test_features_are_let_go_when_no_window_needs_them_any_more() -> None:
 
 def test_steps_behind_a_cover_are_flagged_and_unlabelled_unless_asked_for() -> None:
     class Covered(PerfectNetwork):
-        def opinion(self, now: Any, later: Any, *, slot: int, views: int) -> Opinion:
-            said = super().opinion(now, later, slot=slot, views=views)
+        def predict(self, now: Any, later: Any, *, slot: int, views: int) -> WindowPredictions:
+            said = super().predict(now, later, slot=slot, views=views)
             number = now[0][::views, 0].numpy()
             return said._replace(hidden=np.where((number >= 10) & (number < 20), 9.0, -9.0))
 
     clip = numbered_episode(40)
     labels = Labeller(tiny_idm(COUNTER), network=Covered()).label(clip, COUNTER.name)
-    assert np.flatnonzero(labels.flags & COVERED).tolist() == list(range(10, 20))
+    assert np.flatnonzero(labels.flags & LabelFlag.COVERED).tolist() == list(range(10, 20))
     # Step 10 is also in the chunk of the window that starts at 9, which was seen.
     assert np.flatnonzero(~labels.valid).tolist() == [*range(11, 20), 39]
-    flagged = Labeller(tiny_idm(COUNTER), network=Covered(), covered_unlabels=False).label(clip, COUNTER.name)
-    assert np.flatnonzero(flagged.flags & COVERED).tolist() == list(range(10, 20))
+    flagged = Labeller(tiny_idm(COUNTER), network=Covered(), unlabels=LabelFlag(0)).label(clip, COUNTER.name)
+    assert np.flatnonzero(flagged.flags & LabelFlag.COVERED).tolist() == list(range(10, 20))
     assert np.flatnonzero(~flagged.valid).tolist() == [39]
 
 
@@ -227,8 +229,9 @@ def test_the_stage_adds_labels_with_confidence_interval_and_flags(tmp_path: Path
     assert arrays["label/interval/predicted"].shape == (40, 3)
     valid = arrays["label/valid/predicted"]
     assert valid.sum() == 39
-    assert (arrays["label/flags/predicted"][~valid] & UNSEEN).all()
-    assert not arrays["action/predicted"][~valid].any()
+    assert (arrays["label/flags/predicted"][~valid] & LabelFlag.UNLABELLED).all()
+    assert np.isnan(arrays["action/predicted"][~valid]).all()
+    assert np.isfinite(arrays["action/predicted"][valid]).all()
     assert not arrays["label/confidence/predicted"][~valid].any()
     made = outcome.episode.provenance["idm"]
     assert made["model"] == labeller.model.content_hash
@@ -245,14 +248,14 @@ def test_labelling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_clip_shorter_than_a_window_is_dropped_with_its_reason(tmp_path: Path) -> None:
     outcome = only(stage(tmp_path, tiny_idm(PUSHED)), world_episode(1, PUSHED, length=2))
     assert isinstance(outcome, Dropped)
-    assert outcome.reason == "shorter_than_a_window"
+    assert outcome.reason == DropReason.TOO_SHORT
 
 
 def test_a_missing_camera_is_named(tmp_path: Path) -> None:
     model = tiny_idm(PUSHED, views=("front", "wrist"))
     outcome = only(stage(tmp_path, model), world_episode(1, PUSHED))
     assert isinstance(outcome, Dropped)
-    assert (outcome.reason, outcome.detail["views"]) == ("missing_camera", ["wrist"])
+    assert (outcome.reason, outcome.detail["views"]) == (DropReason.MISSING_CAMERA, ["wrist"])
 
 
 def test_an_unknown_body_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:
@@ -274,7 +277,7 @@ def test_black_frames_get_no_label() -> None:
         return images
 
     labels = Labeller(tiny_idm(PUSHED)).label(with_frames(world_episode(1, PUSHED), blacken), PUSHED.name)
-    assert np.flatnonzero(labels.flags & DARK).tolist() == list(range(10, 20))
+    assert np.flatnonzero(labels.flags & LabelFlag.DARK).tolist() == list(range(10, 20))
     assert not labels.valid[10:20].any()
     assert labels.valid[:8].all()
     assert labels.valid[22:-1].all()
@@ -287,7 +290,7 @@ def test_frozen_frames_get_no_label_and_a_robot_that_pauses_does() -> None:
         return images
 
     labels = Labeller(tiny_idm(PUSHED), freeze_s=0.5).label(with_frames(world_episode(1, PUSHED), freeze), PUSHED.name)
-    assert np.flatnonzero(labels.flags & FROZEN).tolist() == list(range(10, 22))
+    assert np.flatnonzero(labels.flags & LabelFlag.FROZEN).tolist() == list(range(10, 22))
     assert not labels.valid[10:22].any()
     assert labels.valid[28:38].all()
 
@@ -298,7 +301,7 @@ def test_a_clip_without_a_visible_window_is_dropped(tmp_path: Path) -> None:
 
     outcome = only(stage(tmp_path, tiny_idm(PUSHED)), with_frames(world_episode(1, PUSHED), blacken))
     assert isinstance(outcome, Dropped)
-    assert outcome.reason == "too_little_seen"
+    assert outcome.reason == DropReason.NOTHING_LABELLED
     assert outcome.detail["masked"]["dark"] == 1.0
 
 
@@ -312,7 +315,7 @@ def test_why_steps_have_no_label_is_told(tmp_path: Path) -> None:
     assert isinstance(outcome, Kept)
     episode = outcome.episode
     masked = episode.provenance["idm"]["masked"]
-    assert masked["valid"] == episode.arrays["label/valid/predicted"].mean()
+    assert masked["labelled"] == episode.arrays["label/valid/predicted"].mean()
     assert (masked["dark"], masked["frozen"], masked["covered"]) == (4 / 40, 12 / 40, 0.0)
     assert masked["no window"] > 0
     assert sum(masked.values()) == pytest.approx(1)
@@ -331,16 +334,16 @@ def test_a_variable_frame_rate_marks_the_gap() -> None:
 def test_another_rate_is_flagged_and_a_hopeless_one_dropped(tmp_path: Path) -> None:
     model = tiny_idm(PUSHED)
     fast = Labeller(model).label(replace(world_episode(1, PUSHED), rate_hz=13.0), PUSHED.name)
-    assert (fast.flags & STRETCHED).all()
+    assert (fast.flags & LabelFlag.STRETCHED).all()
     outcome = only(stage(tmp_path, model), replace(world_episode(1, PUSHED), rate_hz=1.0))
     assert isinstance(outcome, Dropped)
 
 
 def test_a_twice_as_fast_video_gives_half_of_the_deltas() -> None:
     class Steady(PerfectNetwork):
-        def opinion(self, now: Any, later: Any, *, slot: int, views: int) -> Opinion:
+        def predict(self, now: Any, later: Any, *, slot: int, views: int) -> WindowPredictions:
             count = len(now[0])
-            return opinion_of(np.ones((count, 4, 3)))
+            return predictions_of(np.ones((count, 4, 3)))
 
     model = tiny_idm(MOVER)
     model = replace(
@@ -379,7 +382,7 @@ def test_a_grid_of_four_pictures_is_split_into_views() -> None:
 def test_pickles_and_other_presets_are_refused(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "model.pt")
     with pytest.raises(InputError, match="Pickled checkpoints are refused"):
-        LabelActions(LabelConfig(model=str(tmp_path / "model.pt")))
+        LabelActions(IdmLabelConfig(model=str(tmp_path / "model.pt")))
     saved(tmp_path / "model", tiny_idm(PUSHED))
     with pytest.raises(ConfigError, match="preset 'starter'"):
         load_idm(tmp_path / "model", preset="starter")
@@ -387,9 +390,9 @@ def test_pickles_and_other_presets_are_refused(tmp_path: Path) -> None:
 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError, match="must name the folder"):
-        LabelConfig(model="")
+        IdmLabelConfig(model="")
     with pytest.raises(ConfigError, match="least_valid_share"):
-        LabelConfig(model="m", least_valid_share=2.0)
+        IdmLabelConfig(model="m", least_valid_share=2.0)
 
 
 def test_cameras_may_be_called_otherwise_than_in_training(tmp_path: Path) -> None:

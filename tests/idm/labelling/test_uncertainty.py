@@ -1,20 +1,20 @@
-"""Calibration of doubt: coverage on new data, distances, measures."""
+"""Calibration of uncertainty: coverage on new data, distances, measures."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from idm.fitting.calibrate import motion_doubt
+from idm.fitting.calibrate import motion_uncertainty
 from idm.labelling.aggregate_windows import Combined
 from idm.labelling.uncertainty import (
     MEASURES,
     Calibration,
-    Doubt,
     Familiarity,
+    Uncertainty,
     auroc,
     conformal_factor,
-    mixture_of_doubt,
+    mixture_of_uncertainty,
     ratio_of_least_sure,
 )
 from storage.errors import SchemaError
@@ -41,14 +41,14 @@ def combined(measures: list[np.ndarray]) -> Combined:
 
 def test_intervals_cover_what_they_promise_on_new_steps() -> None:
     errors, measures = world(0)
-    doubt = Doubt.fitted(errors, measures)
+    uncertainty = Uncertainty.fitted(errors, measures)
     plain = Calibration.none(steps=1, size=2, groups=1)
-    factor = conformal_factor(errors, doubt.of(combined(measures)))
+    factor = conformal_factor(errors, uncertainty.of(combined(measures)))
     new_errors, new_measures = world(1)
     calibration = Calibration(
         combination=plain.combination,
-        error=doubt,
-        motion=doubt,
+        error=uncertainty,
+        motion=uncertainty,
         factor=factor,
         unit=np.ones(2),
         typical=np.ones(1),
@@ -63,7 +63,7 @@ def test_intervals_cover_what_they_promise_on_new_steps() -> None:
 
 def test_the_mixture_finds_the_measure_that_tells() -> None:
     errors, measures = world(0)
-    mixture, _ = mixture_of_doubt(errors, measures)
+    mixture, _ = mixture_of_uncertainty(errors, measures)
     assert (mixture[0] > 0.6).all()
     assert (mixture[1:] < 0.2).all()
     assert (mixture >= 0).all()
@@ -76,14 +76,14 @@ def test_confidence_in_absolute_numbers_is_about_their_motion() -> None:
         part = combined(measures)
         # Both numbers are off by one amount for the whole clip; their own errors come on top.
         labels.append((replace(part, action=offset + 0.1 * errors), np.zeros((400, 2)), np.ones(400, bool)))
-    other = Doubt.fitted(
+    other = Uncertainty.fitted(
         np.concatenate([part.action for part, _, _ in labels]),
         [np.concatenate([getattr(part, name) for part, _, _ in labels]) for name in MEASURES],
     )
-    doubt = motion_doubt(labels, np.array([True, False]), steps=1, other=other)
-    assert doubt.mixture[0, 0] > 0.04
-    assert doubt.floor[0] < 0.2
-    assert doubt.floor[1] == other.floor[1] > 1.0
+    uncertainty = motion_uncertainty(labels, np.array([True, False]), steps=1, other=other)
+    assert uncertainty.mixture[0, 0] > 0.04
+    assert uncertainty.floor[0] < 0.2
+    assert uncertainty.floor[1] == other.floor[1] > 1.0
 
 
 def test_the_least_sure_have_the_larger_errors() -> None:
@@ -92,20 +92,20 @@ def test_the_least_sure_have_the_larger_errors() -> None:
     assert ratio_of_least_sure(np.abs(errors[:, 0]), measures[1][:, 0]) == pytest.approx(1.0, abs=0.2)
 
 
-def test_confidence_is_a_half_at_the_median_and_falls_with_doubt_and_distance() -> None:
+def test_confidence_is_a_half_at_the_median_and_falls_with_uncertainty_and_strangeness() -> None:
     steps = np.array([[1.0, 1.0], [3.0, 3.0], [1.0, 1.0]])
     zero = np.zeros_like(steps)
     calibration = Calibration(
         combination=Calibration.none(steps=1, size=2, groups=1).combination,
-        error=Doubt(np.zeros((3, 2)), np.ones(2)),
-        motion=Doubt(np.array([[1.0, 1.0], [0, 0], [0, 0]]), np.zeros(2)),
+        error=Uncertainty(np.zeros((3, 2)), np.ones(2)),
+        motion=Uncertainty(np.array([[1.0, 1.0], [0, 0], [0, 0]]), np.zeros(2)),
         factor=np.ones(2),
         unit=np.ones(2),
         typical=np.ones(1),
         familiar=(1.0, 2.0),
         covered_logit=0.0,
     )
-    sure = calibration.confidence(combined([steps, zero, zero]), [(0, 1)], np.array([1.0, 1.0, 4.0]))
+    sure = calibration.confidence(combined([steps, zero, zero]), [(0, 1)], np.array([0.5, 0.5, 2.0]))
     np.testing.assert_allclose(sure[:, 0], [0.5, 0.25, 0.125])
 
 

@@ -61,7 +61,7 @@ def test_the_network_gives_the_same_opinion_in_portions_of_any_size() -> None:
         network = TorchNetwork(model, at_once=at_once)
         features = network.encode(pictures)
         now, later = tuple(f[:10] for f in features), tuple(f[2:] for f in features)
-        said.append(network.opinion(now, later, slot=0, views=1))
+        said.append(network.predict(now, later, slot=0, views=1))
     for other in said[1:]:
         for a, b in zip(said[0], other, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-4)
@@ -87,7 +87,7 @@ def test_a_pretrained_tower_may_take_the_place_of_our_encoder() -> None:
     config = replace(preset("tiny"), encoder=SMALL, tower=tower, head="flow")
     network = TorchNetwork(Idm(config))
     found = network.encode(images(4).numpy()[:, None])
-    said = network.opinion(tuple(f[:3] for f in found), tuple(f[1:] for f in found), slot=0, views=1)
+    said = network.predict(tuple(f[:3] for f in found), tuple(f[1:] for f in found), slot=0, views=1)
     assert said.motion.shape == (config.samples, 3, config.chunk_steps, 7)
 
 

@@ -11,7 +11,8 @@ import pytest
 from lapa.evaluation.evaluate import LapaEvaluateConfig, evaluate_clips, evaluate_lapa
 from lapa.evaluation.report import write_report
 from lapa.fitting.clips import read_clip
-from lapa.fitting.fit import LapaFit, load_model
+from lapa.fitting.fit import LapaFit
+from lapa.labelling.saved_model import load_lapa
 from lapa.testing import CONFIG, SIZE_PX, moving_clips, moving_dataset, moving_episode
 from storage.errors import InputError
 
@@ -30,11 +31,11 @@ def test_a_data_set_that_the_model_never_saw_is_split_and_measured(
     table = found.probes["simulation/so_arm"]
     assert table["shuffled"]["arm"] < 0.1
     assert table["latent"]["arm"] > table["shuffled"]["arm"]
-    assert json.loads(json.dumps(found.to_json()))["content_hash"] == fitted[0].card.content_hash
+    assert json.loads(json.dumps(found.to_json()))["content_hash"] == fitted[0].model.card.content_hash
 
 
 def test_the_page_stands_alone_and_shows_every_section(fitted: tuple[LapaFit, Path], tmp_path: Path) -> None:
-    loaded = load_model(fitted[1])
+    loaded = load_lapa(fitted[1])
     config = LapaEvaluateConfig(model="<model & co>", pairs=64)
     found = evaluate_clips(loaded, two_bodies(range(8)), two_bodies(range(30, 33)), config)
     page = write_report(found, loaded, tmp_path / "page.html", pictures=2).read_text()
@@ -48,7 +49,7 @@ def test_the_page_stands_alone_and_shows_every_section(fitted: tuple[LapaFit, Pa
 
 
 def test_sources_without_state_have_no_probe(fitted: tuple[LapaFit, Path]) -> None:
-    loaded = load_model(fitted[1])
+    loaded = load_lapa(fitted[1])
     found = evaluate_clips(loaded, two_bodies(range(8)), two_bodies(range(30, 33)), LapaEvaluateConfig(model="m"))
     assert list(found.probes) == ["simulation/so_arm"]
     assert set(found.code_shares) == {"human/human", "simulation/so_arm"}
@@ -57,4 +58,4 @@ def test_sources_without_state_have_no_probe(fitted: tuple[LapaFit, Path]) -> No
 
 def test_data_without_any_pair_is_refused(fitted: tuple[LapaFit, Path]) -> None:
     with pytest.raises(InputError, match="no good pair"):
-        evaluate_clips(load_model(fitted[1]), [], [], LapaEvaluateConfig(model="m"))
+        evaluate_clips(load_lapa(fitted[1]), [], [], LapaEvaluateConfig(model="m"))

@@ -89,7 +89,7 @@ def test_a_figure_that_is_not_a_number_fails() -> None:
 
 
 def test_measuring_is_repeatable_and_leaves_the_model_as_it_was(fitted: tuple[LapaFit, Path]) -> None:
-    model, clips = fitted[0].model, moving_clips(range(200, 203))
+    model, clips = fitted[0].model.network, moving_clips(range(200, 203))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.train()
     one, other = measure(model, clips), measure(model, clips)

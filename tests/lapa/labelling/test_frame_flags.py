@@ -3,17 +3,9 @@
 import numpy as np
 
 from lapa.fitting.frame_pairs import later_steps
-from lapa.labelling.frame_flags import (
-    BEYOND_END,
-    BLACK,
-    CORRUPT,
-    CUT,
-    FROZEN,
-    ClipCheck,
-    check_frames,
-    flag_shares,
-    pair_flags,
-)
+from lapa.labelling.frame_flags import moved_back, pair_flags
+from storage.frame_checks import ClipCheck, FrameScan
+from storage.labels import LabelFlag, step_shares
 from storage.testing import tiny_images
 
 
@@ -33,6 +25,12 @@ def moving(seed: int, steps: int = 20) -> np.ndarray:
     for step in range(steps):
         frames[step, 10 + step : 20 + step, 2 * step : 2 * step + 12] = 255
     return frames
+
+
+def check_frames(frames: np.ndarray, *, corrupt: np.ndarray | None = None) -> ClipCheck:
+    scan = FrameScan(len(frames))
+    scan.add(frames, corrupt)
+    return scan.check()
 
 
 def flags_of(frames: np.ndarray, *, offset: int = 5, corrupt: np.ndarray | None = None) -> np.ndarray:
@@ -58,8 +56,8 @@ def test_two_cuts_close_together_are_both_found() -> None:
 
 def test_exactly_the_pairs_across_a_cut_are_masked() -> None:
     flags = flags_of(np.concatenate([moving(1), moving(2)]))
-    assert np.flatnonzero(flags & CUT).tolist() == [15, 16, 17, 18, 19]
-    assert (flags[35:] == BEYOND_END).all()
+    assert np.flatnonzero(flags & LabelFlag.CUT).tolist() == [15, 16, 17, 18, 19]
+    assert (flags[35:] == LabelFlag.UNLABELLED).all()
     assert (flags[:15] == 0).all()
     assert (flags[20:35] == 0).all()
 
@@ -68,15 +66,15 @@ def test_pairs_that_begin_or_end_in_black_are_masked() -> None:
     frames = moving(1)
     frames[9:11] = 3
     flags = flags_of(frames)
-    assert np.flatnonzero(flags & BLACK).tolist() == [4, 5, 9, 10]
-    assert not (flags & CUT).any()
+    assert np.flatnonzero(flags & LabelFlag.DARK).tolist() == [4, 5, 9, 10]
+    assert not (flags & LabelFlag.CUT).any()
 
 
 def test_video_that_stands_still_is_masked_until_it_moves() -> None:
     frames = moving(1)
     frames[3:14] = frames[3]
     flags = flags_of(frames)
-    assert np.flatnonzero(flags & FROZEN).tolist() == [3, 4, 5, 6, 7, 8]
+    assert np.flatnonzero(flags & LabelFlag.FROZEN).tolist() == [3, 4, 5, 6, 7, 8]
 
 
 def test_a_frame_that_does_not_decode_spoils_the_pairs_that_need_it() -> None:
@@ -84,14 +82,20 @@ def test_a_frame_that_does_not_decode_spoils_the_pairs_that_need_it() -> None:
     corrupt[10] = True
     frames[10] = 0
     flags = flags_of(frames, corrupt=corrupt)
-    assert np.flatnonzero(flags & CORRUPT).tolist() == [5, 10]
-    assert not (flags & (CUT | BLACK)).any()
+    assert np.flatnonzero(flags & LabelFlag.CORRUPT).tolist() == [5, 10]
+    assert not (flags & (LabelFlag.CUT | LabelFlag.DARK)).any()
 
 
-def test_shares_of_flags_say_how_much_is_masked() -> None:
-    still = np.zeros(4, bool)
-    flags = pair_flags(ClipCheck(still, still, still, still), np.array([1, 2, 3, -1]))
-    shares = flag_shares(flags)
-    assert shares["valid"] == 0.75
-    assert shares["beyond the end"] == 0.25
-    assert shares["cut"] == 0.0
+def test_shares_of_flags_count_each_step_once() -> None:
+    frames = moving(1)
+    frames[3:14] = frames[3]
+    frames[10] = 3
+    shares = step_shares(flags_of(frames))
+    assert sum(shares.values()) == 1.0
+    assert shares["no window"] == 5 / 20
+    assert shares["dark"] == 2 / 20
+
+
+def test_steps_at_the_end_take_the_last_pair_that_covers_them() -> None:
+    assert moved_back(np.array([2, 3, 4, -1, -1])).tolist() == [0, 1, 2, 2, 2]
+    assert moved_back(np.array([2, -1, 4, -1, -1, -1])).tolist() == [0, -1, 2, -1, -1, -1]

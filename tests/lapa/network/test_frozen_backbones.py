@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from lapa.fitting.fit import LapaFit, build_model, load_model
+from lapa.fitting.fit import LapaFit
+from lapa.labelling.saved_model import build_model, load_lapa
 from lapa.network.decoder import DecoderConfig
 from lapa.network.encoder import EncoderConfig
 from lapa.network.frozen_backbones import load_tower
@@ -58,12 +59,14 @@ def test_a_model_in_feature_space_trains_and_comes_back_without_the_tower_in_its
 ) -> None:
     config = replace(tiny_fit_config(steps=2), model=feature_config(tower_path), loss=LossConfig(scale=1.0))
     fit: LapaFit = fit_tiny(tmp_path / "model", config)
-    loaded = load_model(tmp_path / "model")
-    assert not any("tower" in name for name in loaded.model.state_dict())
+    loaded = load_lapa(tmp_path / "model")
+    assert not any("tower" in name for name in loaded.network.state_dict())
     images = torch.from_numpy(moving_clips(range(1))[0].frames_of(range(2)))
-    frames = loaded.model.look(images)
+    frames = loaded.network.look(images)
     assert frames.shape == (2, 16, 4, 4)
-    assert torch.allclose(loaded.model(frames, frames.flip(0)).latent, fit.model(frames, frames.flip(0)).latent)
+    assert torch.allclose(
+        loaded.network(frames, frames.flip(0)).latent, fit.model.network(frames, frames.flip(0)).latent
+    )
 
 
 def test_a_tower_that_is_not_there_is_named() -> None:

@@ -63,7 +63,7 @@ def test_everything_that_an_episode_can_hold_survives(tmp_path: Path) -> None:
         "label/valid/latent": np.arange(12) < 10,
         "label/confidence/predicted": random.uniform(size=(12, 2)).astype(np.float32),
         "label/codes": random.integers(0, 8, (12, 4)).astype(np.int32),
-        "label/flags/predicted": np.arange(12).astype(np.uint8),
+        "label/flags/predicted": np.arange(12).astype(np.uint16),
         "foreign/next.reward": random.normal(size=(12, 1)),
         "foreign/timestamp": random.normal(size=(12, 1)),
     }
