@@ -82,7 +82,8 @@ def show(drawn: Drawn, shows: str, rng: np.random.Generator) -> Shown | None:
     elif rests <= leaves or not drawn.succeeded:
         frames = None
     elif shows == "short":
-        frames = sampled(whole, rng, end=int(rng.integers(max(9, leaves), max(10, rests - 2))))
+        earliest = max(9, min(leaves, rests - 3))
+        frames = sampled(whole, rng, end=int(rng.integers(earliest, max(earliest + 1, rests - 2))))
     elif shows == "reversed":
         frames = sampled(whole, rng)[::-1]
     elif shows == "frozen":
