@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from generators.simulation.demonstrations.replay import begin, recording_of
 from generators.simulation.stepping.scene import Scene, Scenes
 from generators.simulation.task.registry import find_task
-from idm.evaluation.evaluate import ReplayResult
+from idm.evaluation.replay_result import ReplayResult
 from storage.episode import Episode
 from storage.errors import BrokenSimulationError
 

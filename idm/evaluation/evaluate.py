@@ -23,6 +23,7 @@ from idm.evaluation.metrics import (
     r2_where_moving,
     step_f1,
 )
+from idm.evaluation.replay_result import ReplayResult
 from idm.fitting.calibrate import Clip, calibrated, clips_of, without_each_fold
 from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.gain_offset import fit_adjustment
@@ -35,16 +36,8 @@ from storage.labels import step_shares
 
 Array = NDArray[Any]
 _FOLDS = 6
-Replay = Callable[[Episode, Array], "ReplayResult"]
+Replay = Callable[[Episode, Array], ReplayResult]
 """Plays actions (T, D) from an episode's true initial state. Handed in: this package knows no simulator."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplayResult:
-    """`succeeded`: whether the task was done. `path` (T + 1, 3 x arms): end-effector positions in metres."""
-
-    succeeded: bool
-    path: Array
 
 
 @dataclass(frozen=True, kw_only=True)

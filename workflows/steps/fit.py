@@ -33,6 +33,7 @@ def fit_policy(
 
 FITTERS: Mapping[str, Callable[..., str]] = {
     "idm": fit_and_evaluate.fit_idm,
+    "lapa": fit_and_evaluate.fit_lapa,
     "groot": fit_policy,
 }
 """Kind of model -> what fits it: (data sets, output folder, preset, steps, settings, selection) -> lines for people."""
