@@ -1,4 +1,4 @@
-"""What became of labels that were played in a simulator; apart from the evaluation, since a simulator imports no torch."""
+"""What became of labels that were played in a simulator; apart, since a simulator imports no torch."""
 
 from dataclasses import dataclass
 from typing import Any
