@@ -17,11 +17,11 @@ import transformers
 from torch import Tensor, nn
 
 from benchmarks import measure
-from groot.embodiment_layers import LinearBank
 from groot.encoders.context_tokens import Tokens
 from groot.features.context_features import ContextFeatures
 from groot.features.feature_config import FeatureConfig
-from groot.model import ActionHead, Groot, groot_loss
+from groot.network.embodiment_layers import LinearBank
+from groot.network.model import ActionHead, Groot, groot_loss
 from groot.presets import BackboneConfig, preset
 from groot.serving.client import GrootClient
 from groot.serving.observation import Observation

@@ -48,7 +48,7 @@ def measured(model: IdmModel, *, episodes: int, seed: int = TEST_SEED) -> dict[s
     # MuJoCo is imported late: the graphics back-end is chosen by the environment.
     from benchmarks.panda_clips import Clips, generate
     from benchmarks.panda_replay import behind_a_patch, from_a_shifted_camera, with_distractors
-    from workflows.replay_actions import Replayer
+    from workflows.models.replay_actions import Replayer
 
     lift, stack = (generate(Clips(episodes=episodes, seed=seed, tasks=(task,))) for task in ("lift", "stack"))
     other = generate(Clips(episodes=max(episodes // 2, 5), seed=seed, tasks=("two_arm_lift",)))

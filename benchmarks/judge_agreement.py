@@ -33,11 +33,11 @@ from benchmarks.judge_lessons import (
 from benchmarks.judge_starter import Eyes, Packer, logits_of
 from judges.vision_language.config import STARTER_FOLDER, ModelConfig
 from judges.vision_language.judge import JudgeByModel
-from storage.datasets.verdicts import Verdict
 from storage.episode import Episode
 from storage.frames import Frames
 from storage.ids import Randomness, content_id
 from storage.outcomes import Kept
+from storage.verdicts.verdicts import Verdict
 
 Array = NDArray[Any]
 BARS = {

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from benchmarks import measure
 from benchmarks.panda_clips import Clips, generate
 from judges.rules.judge import JudgeByRules, RulesConfig
-from storage.datasets.duplicates import DUPLICATE, duplicates
-from storage.datasets.verdicts import Verdict
 from storage.episode import Episode
 from storage.frames import Frames
 from storage.ids import content_id
 from storage.testing import find_real_data
+from storage.verdicts.duplicates import DUPLICATE, duplicates
+from storage.verdicts.verdicts import Verdict
 
 Images = NDArray[np.uint8]
 WINDOW, SIDE_PX = 81, 224

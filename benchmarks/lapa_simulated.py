@@ -115,7 +115,7 @@ class CameraFrames:
 
 def generate(source: Source, seed: int) -> None:
     """Make the data set of `source` (of its `episodes`), and note how its camera stands."""
-    from workflows.run_context import RunContext
+    from workflows.recipes.run_context import RunContext
     from workflows.steps.generate import STEP, GenerateStep
 
     folder = folder_of(source, source.episodes, seed)

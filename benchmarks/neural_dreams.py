@@ -114,7 +114,7 @@ def played(episodes: Sequence[Episode], dreams: Sequence[Clip], truths: Sequence
     from idm.labelling.label import Labeller
     from idm.labelling.label_config import model_folder
     from idm.labelling.saved_model import load_idm
-    from workflows.replay_actions import Replayer
+    from workflows.models.replay_actions import Replayer
 
     labeller, replay = Labeller(load_idm(model_folder("starter"))), Replayer()
     labels = {

@@ -12,7 +12,7 @@ from benchmarks.panda_clips import CAMERA
 from generators.simulation.stepping.render import Pictures, Renderer
 from storage.episode import Episode
 from storage.frames import Frames
-from workflows.replay_actions import Replayer
+from workflows.models.replay_actions import Replayer
 
 Array = NDArray[Any]
 

@@ -16,9 +16,9 @@ from storage.datasets.dataset import Dataset
 from storage.formats.video import source_frames
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.windows import Windows
-from workflows.recipe import load_recipe
-from workflows.run_context import RunContext
-from workflows.run_recipe import run_recipe
+from workflows.recipes.recipe import load_recipe
+from workflows.recipes.run_context import RunContext
+from workflows.recipes.run_recipe import run_recipe
 
 BATCH = 32
 

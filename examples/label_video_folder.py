@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from storage.datasets.dataset import Dataset
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps import STEPS
 from workflows.steps.import_data import ImportStep
 from workflows.steps.label import LabelStep

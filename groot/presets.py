@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from groot.dit import DiTConfig
-from groot.flow_matching import FlowConfig
+from groot.network.dit import DiTConfig
+from groot.network.flow_matching import FlowConfig
 from storage.errors import ConfigError, UnknownNameError
 
 ActionForm = Literal["absolute", "state_relative", "end_effector_relative"]

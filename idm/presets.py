@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from groot.flow_matching import FlowConfig
+from groot.network.flow_matching import FlowConfig
 from groot.presets import BackboneConfig
 from idm.network.encoder import EncoderConfig
 from idm.network.model import IdmConfig

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.datasets.verdicts import Verdict
 from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
+from storage.verdicts.verdicts import Verdict
 
 Array = NDArray[Any]
 

@@ -1,18 +1,18 @@
 """The stage `reviewed_captions`: instructions as people edited them on the review page.
 
 The old text stays in `original_instruction`. What people have written is part of what the labels depend on, so that
-later edits are other labels (see `workflows.selecting`).
+later edits are other labels (see `workflows.datasets.selecting`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from storage.datasets.reviews import decisions_of
 from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
+from storage.verdicts.reviews import decisions_of
 
 
 @dataclass(frozen=True, kw_only=True)

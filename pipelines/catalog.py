@@ -79,7 +79,7 @@ CATALOG: dict[str, Stage] = {
         resources=Resources(gpu_memory_gb=4.0, memory_gb=2.0),
     ),
     "judge_execution": Stage(
-        call="workflows.judge_execution:PlayAndJudge",
+        call="workflows.judging.judge_execution:PlayAndJudge",
         config="judges.execution:ExecutionConfig",
         reads=frozenset({"action/{}"}),
         writes=frozenset({"verdicts"}),

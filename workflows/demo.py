@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.engines.options import EngineOptions
-from workflows.recipe import find_recipe, load_recipe
-from workflows.run_context import RunContext
-from workflows.run_recipe import run_recipe
+from workflows.recipes.recipe import find_recipe, load_recipe
+from workflows.recipes.run_context import RunContext
+from workflows.recipes.run_recipe import run_recipe
 
 
 def run_demo(output: str, options: EngineOptions) -> Iterator[str]:

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groot.dit import SelfAttentionStack
 from groot.encoders.context_tokens import Tokens, as_pixels
+from groot.network.dit import SelfAttentionStack
 from groot.presets import BackboneConfig
 from storage.errors import SchemaError
 

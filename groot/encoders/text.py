@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groot.backbone import text_bytes
 from groot.encoders.keypoint_encoder import word_numbers
+from groot.network.backbone import text_bytes
 
 
 def text_numbers(kind: str, instructions: Sequence[str]) -> NDArray[np.int64] | None:

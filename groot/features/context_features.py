@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from groot.backbone import build_backbone
 from groot.encoders.context_tokens import Tokens
 from groot.features.feature_config import FeatureConfig
+from groot.network.backbone import build_backbone
 from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.ids import Randomness

@@ -11,7 +11,7 @@ import torch
 from groot.checkpoint import ModelCard
 from groot.data_loader import window_batches
 from groot.fit import FitResult, fit
-from groot.model import Groot, groot_loss
+from groot.network.model import Groot, groot_loss
 from groot.presets import PUBLISHED, GrootConfig
 from groot.training.head_statistics import HeadOptions, heads_of
 from groot.training.heads import Head

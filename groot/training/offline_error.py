@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from groot.fit import as_tensors
-from groot.model import Groot
+from groot.network.model import Groot
 from groot.training.heads import Head
 from groot.training.mixture import cells_of
 from groot.training.mixture_config import Mixture, MixtureSource

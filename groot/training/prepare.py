@@ -1,4 +1,4 @@
-"""Windows of the training reader to batches of `groot.model.Groot`: targets by head, masks, weights, text, changes.
+"""Windows of the training reader to batches of the shared model: targets by head, masks, weights, text, changes.
 
 A window carries one kind of action and goes through the slot of its head alone: nothing of one kind reaches another.
 Plain data only, so that loader processes can have it.

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from groot.checkpoint import ModelCard, load_card, load_weights, save_model
-from groot.dit import DiTConfig
-from groot.flow_matching import FlowConfig
-from groot.model import Groot
+from groot.network.dit import DiTConfig
+from groot.network.flow_matching import FlowConfig
+from groot.network.model import Groot
 from groot.presets import BackboneConfig, GrootConfig, HeadConfig
 from groot.training.heads import Head
 from storage.embodiment import Embodiment, register

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from groot.checkpoint import WEIGHTS_FILE, ModelCard, load_card, load_tensors, put_tensors, save_model
-from groot.flow_matching import FlowConfig
+from groot.network.flow_matching import FlowConfig
 from groot.presets import BackboneConfig
 from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.scene import SceneFamiliarity

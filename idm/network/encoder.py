@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from groot.backbone import build_backbone
 from groot.encoders.context_tokens import as_pixels
+from groot.network.backbone import build_backbone
 from groot.presets import BackboneConfig
 from storage.errors import ConfigError
 

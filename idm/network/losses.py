@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groot.encoders.context_tokens import as_pixels
-from groot.flow_matching import flow_loss
+from groot.network.flow_matching import flow_loss
 from idm.network.augment import AugmentConfig, augmented
 from idm.network.model import Idm, as_context
 

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groot.dit import DiTConfig
-from groot.embodiment_layers import LinearBank
 from groot.encoders.context_tokens import Tokens
-from groot.flow_matching import FlowConfig
-from groot.model import ActionHead
+from groot.network.dit import DiTConfig
+from groot.network.embodiment_layers import LinearBank
+from groot.network.flow_matching import FlowConfig
+from groot.network.model import ActionHead
 from groot.presets import BackboneConfig, HeadConfig
 from idm.network.encoder import EncoderConfig, Features, FrameEncoder, PairTrunk, TowerEncoder, TowerTrunk, norms_of
 from storage.errors import ConfigError

@@ -11,8 +11,8 @@ from judges.curation.frame_measures import Measures
 from judges.curation.overlays import OverlayConfig, overlay_share
 from judges.curation.picture_hash import clip_hashes
 from judges.curation.spans import Flags, Span
-from storage.datasets.verdicts import Better, Verdict
 from storage.errors import ConfigError
+from storage.verdicts.verdicts import Better, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)

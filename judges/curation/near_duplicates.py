@@ -12,11 +12,11 @@ from typing import Any
 
 from judges.curation.picture_hash import LOOKS, distance
 from storage.atomic_files import read_json
-from storage.datasets.verdicts import Verdict, effective, verdicts_of
 from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.ids import Randomness
 from storage.outcomes import Kept, Outcome
+from storage.verdicts.verdicts import Verdict, effective, verdicts_of
 
 JUDGE = "near_duplicate"
 TABLE_FILE = "near_duplicates.json"

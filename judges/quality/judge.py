@@ -25,12 +25,12 @@ from judges.quality.measures import (
     saturated_share,
     still_share,
 )
-from storage.datasets.verdicts import Verdict
 from storage.embodiment import Embodiment, embodiment
 from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.ids import Randomness
 from storage.outcomes import Kept, Outcome
+from storage.verdicts.verdicts import Verdict
 
 THRESHOLDS: Mapping[str, float] = {
     "still": 0.6,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storage.atomic_files import write_whole
 from storage.datasets.dataset import Dataset
-from storage.datasets.verdicts import Verdict
+from storage.verdicts.verdicts import Verdict
 
 _HEAD = """<!doctype html><meta charset="utf-8"><title>Quality of {name}</title>
 <style>body{{font:14px/1.4 sans-serif;margin:2em;color:#222}}table{{border-collapse:collapse}}

@@ -10,7 +10,7 @@ from judges.rules.frozen import FROZEN
 from judges.rules.motion import MOTION
 from judges.rules.rule import Rule
 from judges.rules.timing import LENGTH, RATE
-from storage.datasets.duplicates import DUPLICATE
+from storage.verdicts.duplicates import DUPLICATE
 
 RULES: dict[str, Rule] = {
     rule.name: rule for rule in (LENGTH, RATE, FROZEN, MOTION, FLICKER, EXPOSURE, CUT, FIRST_FRAME, WARP, JITTER, BLUR)

@@ -1,5 +1,5 @@
 """Duplicates: a fingerprint of what moves in a clip. Which clips are duplicates of which is decided when a selection is
-made (`storage.datasets.duplicates`), for it is a matter of the whole data set.
+made (`storage.verdicts.duplicates`), for it is a matter of the whole data set.
 
 Clips of one scene share their background, so the mean over the clip is taken away first: what is hashed is the sign of
 the low frequencies of what differs from it, at eight moments (perceptual hash by DCT, over differences in time).
@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from judges.rules.clip import Clip
-from storage.datasets.duplicates import DUPLICATE, FARTHEST_BITS
-from storage.datasets.verdicts import Verdict
+from storage.verdicts.duplicates import DUPLICATE, FARTHEST_BITS
+from storage.verdicts.verdicts import Verdict
 
 MOMENTS, SIDE_PX, FREQUENCIES = 8, 32, 8
 

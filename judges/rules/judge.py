@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from judges.rules.catalog import NAMES, RULES
 from judges.rules.clip import measure
 from judges.rules.fingerprint import duplicate
-from storage.datasets.duplicates import DUPLICATE
-from storage.datasets.verdicts import Verdict
 from storage.episode import Episode
 from storage.errors import CorruptFileError, InputError, UnknownNameError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
+from storage.verdicts.duplicates import DUPLICATE
+from storage.verdicts.verdicts import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)

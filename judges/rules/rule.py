@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from judges.rules.clip import Clip
-from storage.datasets.verdicts import Better, Verdict
+from storage.verdicts.verdicts import Better, Verdict
 
 
 @dataclass(frozen=True)

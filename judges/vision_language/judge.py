@@ -10,11 +10,11 @@ from typing import Any
 from judges.vision_language.asking import Asked, Interviewer, Told
 from judges.vision_language.client import Client
 from judges.vision_language.config import ModelConfig
-from storage.datasets.verdicts import Verdict, effective
 from storage.episode import Episode
 from storage.errors import InputError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
+from storage.verdicts.verdicts import Verdict, effective
 
 UNJUDGED = "unjudged"
 NEEDS_TEXT = ("instruction", "again")

@@ -13,11 +13,11 @@ from judges.vision_language.asking import Interviewer
 from judges.vision_language.client import Client
 from judges.vision_language.config import ModelConfig
 from judges.vision_language.judge import UNJUDGED, verdict_of
-from storage.datasets.verdicts import Verdict, effective
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
+from storage.verdicts.verdicts import Verdict, effective
 
 NOTHING = "nothing is completed"
 

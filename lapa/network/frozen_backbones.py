@@ -18,7 +18,7 @@ class FrozenTower:
         # transformers takes seconds to import, and pixels do not need it.
         from transformers import AutoConfig
 
-        from groot.vision_language import ImageTower
+        from groot.network.vision_language import ImageTower
 
         try:
             settings = AutoConfig.from_pretrained(source)

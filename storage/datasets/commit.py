@@ -23,10 +23,10 @@ from pathlib import Path
 import google_crc32c
 
 from storage.atomic_files import is_temporary, sync_folder
-from storage.datasets.locks import holding
 from storage.datasets.manifest import Manifest, read_manifest, write_manifest
 from storage.datasets.unit_paths import STAGING, Sink, sinks_of
 from storage.errors import CorruptFileError
+from storage.locks import holding
 from storage.shards.reader import Shard
 from storage.shards.record import ShardRecord
 

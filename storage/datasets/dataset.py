@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from storage.atomic_files import is_temporary, read_json, sealed_json_bytes, write_once, write_whole
 from storage.datasets.commit import check_committed
 from storage.datasets.index import Index, load_index, write_index
-from storage.datasets.locks import holding
 from storage.datasets.manifest import Manifest, read_manifest
-from storage.datasets.selection import check_selection, read_selection
 from storage.datasets.sidecars import label_sinks, labelled_rows
 from storage.datasets.unit_paths import STAGING, Sink, sinks_of
 from storage.embodiment import Embodiment, register
@@ -30,9 +28,11 @@ from storage.errors import (
     SchemaVersionError,
     UnknownNameError,
 )
+from storage.locks import holding
 from storage.shards.reader import Shard
 from storage.shards.sidecar import Sidecar
 from storage.shards.streams import disk_errors
+from storage.verdicts.selection import check_selection, read_selection
 
 SCHEMA_VERSION = 1
 FILE = "dataset.json"
@@ -42,7 +42,7 @@ class Dataset:
     """The data set in `root`, opened for reading.
 
     `labels` names the sidecars that are joined: their arrays then appear in every episode that has them. `selection`
-    names the episodes that are read ("": all, see `storage.datasets.selection`); its own labels are joined too. With
+    names the episodes that are read ("": all, see `storage.verdicts.selection`); its own labels are joined too. With
     `checked` every shard is compared with the checksums of its manifest when it is opened (CorruptFileError). Raises
     NotADatasetError, SchemaVersionError, UnknownNameError.
     """

@@ -157,7 +157,8 @@ def test_a_foreign_format_is_a_file_and_three_rows(copy: Path) -> None:
         "Path('mine').mkdir()\n"
         "for n in range(2):\n"
         "    np.savetxt(f'mine/{n}.csv', np.random.default_rng(n).normal(size=(6, 5)), delimiter=',', header='q,a')\n"
-        "from workflows.run_context import RunContext; from workflows.steps.import_data import STEP, ImportStep\n"
+        "from workflows.recipes.run_context import RunContext\n"
+        "from workflows.steps.import_data import STEP, ImportStep\n"
         "print(STEP.run(RunContext(root=Path('data')), ImportStep(path='mine')))\n"
         "from storage.datasets.dataset import Dataset\n"
         "assert [e.arrays['state'].shape for e in Dataset.open(Path('data')).episodes()] == [(6, 3)] * 2",
@@ -190,7 +191,8 @@ def test_a_task_is_a_file_and_a_row(copy: Path) -> None:
         copy,
         "from generators.simulation.task.registry import find_task; from pathlib import Path\n"
         "assert find_task('my_lift').instruction == 'lift the red cube'\n"
-        "from workflows.run_context import RunContext; from workflows.steps.generate import STEP, GenerateStep\n"
+        "from workflows.recipes.run_context import RunContext\n"
+        "from workflows.steps.generate import STEP, GenerateStep\n"
         "step = GenerateStep(task='my_lift', keep=1, size_px=0)\n"
         "print(STEP.run(RunContext(root=Path('data')), step))",
     )

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from groot.checkpoint import on_meta_device, parameter_count
-from groot.dit import DiTConfig
-from groot.model import ActionHead, Groot
+from groot.network.dit import DiTConfig
+from groot.network.model import ActionHead, Groot
 from groot.presets import PRESETS, PUBLISHED, HeadConfig, preset
 from storage.errors import ConfigError, UnknownNameError
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from judges.execution import ExecutionConfig, JudgeExecution, Played, beyond_limits
-from storage.datasets.verdicts import Verdict
 from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept
 from storage.testing import tiny_episode
+from storage.verdicts.verdicts import Verdict
 
 RANDOM = Randomness(0, "judge_execution")
 
@@ -86,7 +86,7 @@ def test_a_clip_without_labels_is_dropped_with_what_helps() -> None:
 def test_true_actions_solve_the_task_from_the_true_state_and_others_do_not(tmp_path: Path) -> None:
     from generators.simulation.multiply import Multiply
     from generators.simulation.multiply_config import MultiplyConfig
-    from workflows.judge_execution import PlayAndJudge
+    from workflows.judging.judge_execution import PlayAndJudge
 
     stage = Multiply(MultiplyConfig(task="lift", size_px=0, sources=2))
     outcomes: list[Any] = [

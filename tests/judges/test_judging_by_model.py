@@ -11,12 +11,12 @@ from judges.vision_language.config import ModelConfig
 from judges.vision_language.judge import JudgeByModel
 from judges.vision_language.prompt import KINDS
 from judges.vision_language.recaption import Recaption, RecaptionConfig
-from storage.datasets.verdicts import Verdict
 from storage.episode import Episode
 from storage.errors import UnknownNameError, WorldError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
 from storage.testing import tiny_episode
+from storage.verdicts.verdicts import Verdict
 
 RANDOM = Randomness(0, "judge_model")
 

@@ -13,14 +13,14 @@ from judges.rules.fingerprint import fingerprint
 from judges.rules.judge import JudgeByRules, RulesConfig
 from pipelines.catalog import CATALOG
 from pipelines.testing.stage_contract import check_stage
-from storage.datasets.duplicates import duplicates
-from storage.datasets.verdicts import Verdict
 from storage.episode import Episode
 from storage.errors import UnknownNameError
 from storage.frames import Frames, Image
 from storage.ids import Randomness
 from storage.outcomes import Dropped
 from storage.testing import tiny_episode, tiny_images
+from storage.verdicts.duplicates import duplicates
+from storage.verdicts.verdicts import Verdict
 
 Images = np.ndarray
 

@@ -18,12 +18,12 @@ from judges.vision_language.client import RefusedError
 from judges.vision_language.config import STARTER_FOLDER, ModelConfig, ServerSettings
 from judges.vision_language.judge import JudgeByModel
 from judges.vision_language.recaption import Recaption, RecaptionConfig
-from storage.datasets.verdicts import Verdict
 from storage.episode import Episode
 from storage.errors import WorldError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept
 from storage.testing import tiny_episode
+from storage.verdicts.verdicts import Verdict
 from tests.judges.faulty_proxy import cut, faulty, garbage, hang, status
 
 pytestmark = pytest.mark.slow  # a server takes its time to start

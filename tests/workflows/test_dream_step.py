@@ -6,7 +6,7 @@ import pytest
 
 from storage.errors import ConfigError, MissingFileError
 from storage.testing import tiny_dataset
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.dream import DreamStep, dream_job
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from storage.datasets.dataset import Dataset
-from storage.datasets.selection import read_selection
 from storage.errors import WorkFailedError
 from storage.formats.human_video.testing import numbered_scene
 from storage.formats.testing import tiny_video
 from storage.testing import assert_sound
+from storage.verdicts.selection import read_selection
 from workflows.cli import app
-from workflows.recipe import load_recipe
+from workflows.recipes.recipe import load_recipe
+from workflows.recipes.run_context import RunContext
+from workflows.recipes.run_recipe import run_recipe
 from workflows.relabel_report.collect import collect
-from workflows.run_context import RunContext
-from workflows.run_recipe import run_recipe
 
 RECIPE = """
 name: small

@@ -11,9 +11,9 @@ from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError
 from storage.testing import assert_sound, same_episode, tiny_dataset
 from workflows.cli import app
-from workflows.recipe import load_recipe
-from workflows.run_context import RunContext
-from workflows.run_recipe import describe_recipe, run_recipe
+from workflows.recipes.recipe import load_recipe
+from workflows.recipes.run_context import RunContext
+from workflows.recipes.run_recipe import describe_recipe, run_recipe
 from workflows.steps.stages import StagesStep, run_stages
 
 OWN_STAGE = """

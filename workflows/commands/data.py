@@ -25,7 +25,7 @@ def info(
 ) -> None:
     """What a data set holds, by layer and embodiment; or one episode with its provenance."""
     from storage.datasets.dataset import Dataset
-    from workflows.dataset_info import dataset_info, episode_info, info_text
+    from workflows.datasets.dataset_info import dataset_info, episode_info, info_text
 
     opened = Dataset.open(dataset, selection=selection)
     found = episode_info(opened, episode) if episode else dataset_info(opened)
@@ -61,7 +61,7 @@ def repair(
 ) -> None:
     """Take out what `verify` finds damaged, and make it again. What is taken out is kept in DATASET/damaged."""
     from storage.errors import CorruptFileError
-    from workflows.repair import repair_and_resume
+    from workflows.datasets.repair import repair_and_resume
 
     done, left = repair_and_resume(dataset, options, again=again)
     print(f"{dataset}: took out {len(done.units)} units, {len(done.files)} small files and indices")
@@ -122,7 +122,7 @@ def stats(dataset: Folder, as_json: AsJson = False) -> None:
     """Merge the statistics of all shards and write them to statistics/merged.json."""
     from storage.datasets.dataset import Dataset
     from storage.datasets.merged_statistics import merged_statistics, write_merged_statistics
-    from workflows.dataset_info import statistics_text
+    from workflows.datasets.dataset_info import statistics_text
 
     opened = Dataset.open(dataset)
     written = write_merged_statistics(opened)
@@ -143,7 +143,7 @@ def export(
     embodiment_tag: Annotated[str, typer.Option(help="GR00T's embodiment tag, where it is not a new one.")] = "",
 ) -> None:
     """Write a data set in a foreign format, under the keys and names of its source."""
-    from workflows.export import export_dataset
+    from workflows.datasets.export import export_dataset
 
     joined = tuple(labels or ())
     chosen = {"embodiment": embodiment, "selection": selection, "tag": embodiment_tag}
@@ -166,8 +166,8 @@ def select(
     as_json: AsJson = False,
 ) -> None:
     """Choose episodes by the verdicts there are: thresholds move, no model runs, nothing is lost."""
-    from storage.datasets.selection import SelectionPolicy
-    from workflows.selecting import select_episodes, selection_info, selection_text, share_of, thresholds_of
+    from storage.verdicts.selection import SelectionPolicy
+    from workflows.datasets.selecting import select_episodes, selection_info, selection_text, share_of, thresholds_of
 
     policy = SelectionPolicy(
         judges=tuple(judge or ()),

@@ -8,7 +8,7 @@ import typer
 
 from pipelines.engines.options import EngineOptions
 from workflows.commands.options import AsJson, DatasetOutput, DryRun, Folder, folder_for, name_of, with_engine
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 
 Source = Annotated[str, typer.Argument(help="A folder or file of recordings; the format is found by looking.")]
 Format = Annotated[
@@ -96,7 +96,7 @@ def inspect(
     """What is in a recording: names, shapes, rates, ranges and first texts; and a guess of what they mean."""
     import json
 
-    from workflows.inspecting import inspect_source, inspection_text, write_mapping
+    from workflows.datasets.inspecting import inspect_source, inspection_text, write_mapping
 
     found = inspect_source(Path(path), format)
     print(json.dumps(found) if as_json else inspection_text(found))
@@ -115,8 +115,8 @@ def quality(
     """Score every episode without a model: stillness, jerk, saturation, outliers, clocks, duplicates; with a page."""
     from pipelines.planning.plan import described
     from pipelines.run_job import run_job
-    from workflows.quality import quality_job, quality_summary
-    from workflows.selecting import thresholds_of
+    from workflows.datasets.quality import quality_job, quality_summary
+    from workflows.datasets.selecting import thresholds_of
 
     job = quality_job(dataset, name, thresholds_of(threshold or []))
     if dry_run:

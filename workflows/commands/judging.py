@@ -7,7 +7,7 @@ import typer
 
 from pipelines.engines.options import EngineOptions
 from workflows.commands.options import Folder, folder_for, with_engine
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 
 Best = Annotated[str, typer.Option(help="At most this share of the clips, such as 10%, the best by the model's score.")]
 
@@ -44,10 +44,10 @@ def filter_(
     seed: Annotated[int, typer.Option(help="Seed of the jobs.")] = 0,
 ) -> None:
     """Judge clips: verdicts, a selection, reasons for the rest, true captions. Running it again goes on."""
-    from storage.datasets.selection import SelectionPolicy
-    from workflows.filtering import FilterConfig, run_filter
-    from workflows.fit_and_evaluate import settings_from
-    from workflows.selecting import share_of, thresholds_of
+    from storage.verdicts.selection import SelectionPolicy
+    from workflows.datasets.selecting import share_of, thresholds_of
+    from workflows.judging.filtering import FilterConfig, run_filter
+    from workflows.models.fit_and_evaluate import settings_from
 
     best = share_of(keep_best)
     policy = SelectionPolicy(
@@ -96,6 +96,6 @@ def evaluate_judge(
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the figures.")] = Path("judge.json"),
 ) -> None:
     """Hold a judge's verdicts against people's decisions or simulated truth: accuracy, AUROC, kappa, calibration."""
-    from workflows.judge_calibration import calibrate_judge
+    from workflows.judging.judge_calibration import calibrate_judge
 
     print(calibrate_judge(dataset, judge=judge, truth=truth, precision=precision, output=output))

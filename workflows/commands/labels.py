@@ -8,7 +8,7 @@ import typer
 
 from pipelines.engines.options import EngineOptions
 from workflows.commands.options import DryRun, Folder, with_engine
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 
 fit = typer.Typer(help="Fit a labeller or a video model to data sets.", no_args_is_help=True)
 label = typer.Typer(help="Add labels to a data set, as a sidecar.", no_args_is_help=True)
@@ -57,7 +57,7 @@ def fit_idm(
     config: Settings = None,
 ) -> None:
     """Fit an inverse dynamics model. A fit that was stopped goes on from OUTPUT/training."""
-    from workflows import fit_and_evaluate
+    from workflows.models import fit_and_evaluate
 
     chosen: dict[str, Any] = {"selection": selection, "held_out": held_out, "action": action, "head": head}
     settings = fit_and_evaluate.settings_from(config)
@@ -75,7 +75,7 @@ def fit_lapa(
     config: Settings = None,
 ) -> None:
     """Fit a latent action model; its health is watched, a collapsed run stops early."""
-    from workflows import fit_and_evaluate
+    from workflows.models import fit_and_evaluate
 
     settings = fit_and_evaluate.settings_from(config)
     chosen = {"selection": selection, "held_out": held_out}
@@ -94,7 +94,7 @@ def run_label(
 ) -> None:
     from pipelines.planning.plan import described
     from pipelines.run_job import run_job
-    from workflows.fit_and_evaluate import settings_from
+    from workflows.models.fit_and_evaluate import settings_from
     from workflows.steps.label import LabelStep, label_job, labelled
 
     chosen = LabelStep(kind=kind, settings={**settings_from(config), **(settings or {})}, **step)
@@ -148,7 +148,7 @@ def evaluate_idm(
 ) -> None:
     """Figures by part of the action, calibration, error against confidence."""
     from idm.labelling.label_config import model_folder
-    from workflows import fit_and_evaluate
+    from workflows.models import fit_and_evaluate
 
     chosen: dict[str, Any] = {"action": action, "head": head, "embodiments": tuple(embodiment or ())}
     print(fit_and_evaluate.evaluate_idm(dataset, model_folder(model), output=output, **chosen))
@@ -161,6 +161,6 @@ def evaluate_lapa(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("lapa.html"),
 ) -> None:
     """Probes, health, code use, and pictures of neighbours and transfers, on one page."""
-    from workflows import fit_and_evaluate
+    from workflows.models import fit_and_evaluate
 
     print(fit_and_evaluate.evaluate_lapa(datasets, model, output=output))

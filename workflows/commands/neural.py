@@ -7,7 +7,7 @@ import typer
 
 from pipelines.engines.options import EngineOptions
 from workflows.commands.options import DatasetOutput, DryRun, folder_for, with_engine
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 
 Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Camera to begin from; repeat for a 2 x 2 grid.")]
 Settings = Annotated[Path | None, typer.Option("--config", help="YAML file with further settings.")]
@@ -34,7 +34,7 @@ def dream(
     dry_run: DryRun = False,
 ) -> None:
     """Make neural trajectories: clips that a model draws from first frames and instructions."""
-    from workflows.dreaming import describe_dream, dream_lines, dream_step
+    from workflows.models.dreaming import describe_dream, dream_lines, dream_step
 
     settings: dict[str, Any] = {"model": model, "lora": lora, "prompts": prompts, "count": count}
     step = dream_step(source, {**settings, "embodiment": embodiment, "cameras": tuple(camera or ())}, config)
@@ -52,7 +52,7 @@ def fit_video(
     config: Settings = None,
 ) -> None:
     """Tune an image-to-video model to data sets (LoRA). A fit that was stopped goes on from OUTPUT/training."""
-    from workflows.dreaming import fit_video as fit
-    from workflows.fit_and_evaluate import settings_from
+    from workflows.models.dreaming import fit_video as fit
+    from workflows.models.fit_and_evaluate import settings_from
 
     print(fit(datasets, output, model=model, steps=steps, camera=camera, settings=settings_from(config)))

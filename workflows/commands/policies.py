@@ -38,7 +38,7 @@ def fit_groot(
     selection: Chosen = "",
 ) -> None:
     """Fit the shared model, a policy, to a mixture. A fit that was stopped goes on from OUTPUT/training."""
-    from workflows.training import fit_groot as fit_policy
+    from workflows.models.training import fit_groot as fit_policy
 
     print(fit_policy(datasets or [], output, preset=preset, recipe=recipe, steps=steps, selection=selection))
 
@@ -54,7 +54,7 @@ def label_features(
     dry_run: DryRun = False,
 ) -> None:
     """Store what the frozen encoder of a recipe makes of every step, so that training need not compute it."""
-    from workflows.training import feature_settings
+    from workflows.models.training import feature_settings
 
     settings = feature_settings(dataset, recipe, tokens=tokens)
     run_label(dataset, options, kind="features", config=None, dry_run=dry_run, settings=settings, name=name)
@@ -79,8 +79,8 @@ def evaluate_groot(
     head: Annotated[str, typer.Option(help="Head of the model that acts.")] = "",
 ) -> None:
     """Errors of predicted chunks by head and horizon, and closed-loop success in simulation with its interval."""
-    from workflows import training
-    from workflows.roll_outs import RollOutPlan
+    from workflows.models import training
+    from workflows.models.roll_outs import RollOutPlan
 
     settings = {"execute_steps": execute_steps, "horizon": horizon, "instruction": instruction}
     settings |= {"also_check": tuple(also_check or ())}
@@ -102,8 +102,8 @@ def serve(
 ) -> None:
     """Serve a policy to clients of Isaac-GR00T N1.5, N1.6 and N1.7, or of openpi."""
     from groot.serving.server import ServeConfig
-    from workflows.serving import policy_from
-    from workflows.serving import serve as serve_policy
+    from workflows.models.serving import policy_from
+    from workflows.models.serving import serve as serve_policy
 
     logging.getLogger("groot").setLevel(logging.INFO)
     config = ServeConfig(host=host, port=port or {"groot": 5555, "openpi": 8000}[protocol], token=token)

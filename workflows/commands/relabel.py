@@ -7,7 +7,7 @@ import typer
 
 from pipelines.engines.options import EngineOptions
 from workflows.commands.options import DatasetOutput, DryRun, folder_for, with_engine
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 
 RECIPE = "relabel_human_video"
 
@@ -26,8 +26,8 @@ def relabel(
     dry_run: DryRun = False,
 ) -> None:
     """Turn videos without actions into training data. Running it again goes on where it stopped."""
-    from workflows.recipe import find_recipe, load_recipe
-    from workflows.run_recipe import describe_recipe, run_recipe
+    from workflows.recipes.recipe import find_recipe, load_recipe
+    from workflows.recipes.run_recipe import describe_recipe, run_recipe
 
     variables = {"INPUT": str(Path(source).expanduser().absolute()), "DATASET_LAYOUT": layout}
     loaded = load_recipe(find_recipe(recipe), output=str(folder_for(output, source)), variables=variables)

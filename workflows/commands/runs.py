@@ -8,7 +8,7 @@ import typer
 
 from pipelines.engines.options import EngineOptions
 from workflows.commands.options import AsJson, DatasetOutput, DryRun, folder_for, with_engine
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the data set; the recipe's own by default.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of the data set.", metavar="RUN")]
@@ -27,8 +27,8 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Run a recipe. Running it again goes on where it stopped."""
-    from workflows.recipe import find_recipe, load_recipe
-    from workflows.run_recipe import describe_recipe, run_recipe
+    from workflows.recipes.recipe import find_recipe, load_recipe
+    from workflows.recipes.run_recipe import describe_recipe, run_recipe
 
     loaded = load_recipe(find_recipe(recipe), output=output)
     context = RunContext(root=Path(loaded.output), seed=loaded.seed, options=options)

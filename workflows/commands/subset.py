@@ -7,7 +7,7 @@ import typer
 
 from pipelines.engines.options import EngineOptions
 from workflows.commands.options import DryRun, Folder, with_engine
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 
 
 def add_to(app: typer.Typer) -> None:

@@ -9,10 +9,10 @@ import jinja2
 
 from storage.atomic_files import write_whole
 from storage.datasets.dataset import Dataset
-from storage.datasets.selection import selection_names
 from storage.datasets.unit_paths import sinks_of
 from storage.episode import Episode
 from storage.errors import InputError
+from storage.verdicts.selection import selection_names
 from workflows.relabel_report.collect import collect
 from workflows.relabel_report.draw import curves, drawn_clip
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from storage.datasets.manifest import Manifest, read_manifests
-from storage.datasets.selection import Selection, read_selection, selection_names
 from storage.datasets.unit_paths import SHARDS, Sink
-from storage.datasets.verdicts import effective, verdicts_of
+from storage.verdicts.selection import Selection, read_selection, selection_names
+from storage.verdicts.verdicts import effective, verdicts_of
 
 WATCH_STAGE = "watch_video"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from storage.datasets.manifest import read_manifests
-from storage.datasets.selection import read_selection, selection_names
 from storage.datasets.unit_paths import sinks_of
-from storage.datasets.verdicts import Verdict, effective, verdicts_of
 from storage.episode import Episode
+from storage.verdicts.selection import read_selection, selection_names
+from storage.verdicts.verdicts import Verdict, effective, verdicts_of
 
 REJECTED_BEFORE = "rejected before"
 

@@ -9,8 +9,8 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.datasets.reviews import Decision, append_decision
 from storage.errors import SchemaError, UnknownNameError
+from storage.verdicts.reviews import Decision, append_decision
 from workflows.review.clips import Gallery
 
 PAGE = Path(__file__).with_name("page.html")

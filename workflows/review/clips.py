@@ -8,10 +8,10 @@ from typing import Any
 
 from judges.rules.clip import camera_of
 from storage.datasets.dataset import Dataset
-from storage.datasets.reviews import Decision, decisions_of
-from storage.datasets.selection import Selection, read_selection
-from storage.datasets.verdicts import Verdict, effective, verdicts_of
 from storage.errors import UnknownNameError
+from storage.verdicts.reviews import Decision, decisions_of
+from storage.verdicts.selection import Selection, read_selection
+from storage.verdicts.verdicts import Verdict, effective, verdicts_of
 from workflows.report.clips import clip_bytes
 
 

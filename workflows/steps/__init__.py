@@ -9,15 +9,13 @@ from workflows.steps import (
     import_data,
     judge,
     label,
-    near_duplicates,
     read_batches,
-    relabel_report,
     report,
     select,
     stages,
     statistics,
-    watch,
 )
+from workflows.steps.relabelling import near_duplicates, relabel_report, watch
 from workflows.steps.step_kind import StepKind
 
 STEPS: dict[str, StepKind] = {

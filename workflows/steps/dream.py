@@ -17,7 +17,7 @@ from pipelines.run_job import run_job
 from storage.datasets.dataset import Dataset
 from storage.embodiment import Embodiment, embodiment
 from storage.errors import ConfigError, MissingFileError
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 log = logging.getLogger(__name__)

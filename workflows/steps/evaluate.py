@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipelines.job import with_dataset
 from storage.errors import ConfigError
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 FOLDER = "evaluations"
@@ -30,8 +30,8 @@ class EvaluateStep:
 
 def run_evaluate(context: RunContext, step: EvaluateStep) -> str:
     """Roll out, on the run's engine; what was rolled out before with this policy is not done again."""
-    from workflows.roll_outs import RollOutPlan
-    from workflows.training import evaluate_groot
+    from workflows.models.roll_outs import RollOutPlan
+    from workflows.models.training import evaluate_groot
 
     plan = RollOutPlan(task=step.task, placement=step.placement, scenes=step.scenes, first_scene=step.first_scene)
     output = context.root / FOLDER / (step.name or step.task)

@@ -10,9 +10,9 @@ import yaml
 from pipelines.job import with_dataset
 from storage.atomic_files import write_whole
 from storage.errors import ConfigError, UnknownNameError
-from workflows import fit_and_evaluate
-from workflows.artifacts import artifact
-from workflows.run_context import RunContext
+from workflows.models import fit_and_evaluate
+from workflows.recipes.artifacts import artifact
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 
@@ -21,7 +21,7 @@ def fit_policy(
 ) -> str:
     """Fit the shared model. `settings` are a training recipe, in which "@dataset" stands for the run's data set; with
     `mixture: {sources: ...}` those are trained on in place of the whole data set."""
-    from workflows.training import fit_groot
+    from workflows.models.training import fit_groot
 
     recipe = output / "settings.yaml"
     write_whole(recipe, yaml.safe_dump(with_dataset(dict(settings), datasets[0])).encode())
@@ -89,8 +89,8 @@ def select_jobs(root: Path, name: str, jobs: tuple[str, ...]) -> str:
     """Write the selection `name` of all episodes that `jobs` of the data set made; returns its name."""
     from storage.datasets.dataset import Dataset
     from storage.datasets.plan import plan_files, read_plan
-    from storage.datasets.selection import Selection, SelectionPolicy, write_selection
     from storage.datasets.unit_paths import SHARDS
+    from storage.verdicts.selection import Selection, SelectionPolicy, write_selection
 
     dataset = Dataset.open(root)
     job_of = {unit.unit_id: unit.job for path in plan_files(root) for unit in read_plan(path) if unit.sink == SHARDS}

@@ -8,7 +8,7 @@ from generators.neural.fitting.config import VideoFitConfig
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.errors import ConfigError
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 OWN_DATA = "@dataset"

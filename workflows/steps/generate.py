@@ -9,7 +9,7 @@ from pipelines.job import Job, Until
 from pipelines.run_job import JobResult
 from storage.embodiment import embodiment
 from storage.errors import ConfigError
-from workflows.run_context import RunContext, from_anywhere
+from workflows.recipes.run_context import RunContext, from_anywhere
 from workflows.steps.step_kind import JobStep
 
 KEPT_PER_UNIT = 8

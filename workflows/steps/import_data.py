@@ -8,7 +8,7 @@ from storage.errors import ConfigError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import embodiments_of, fates_of, inputs_of, list_items, provides_of, resolved
 from storage.formats.mapping.fates import fate_table
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import JobStep
 
 

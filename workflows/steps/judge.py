@@ -10,7 +10,7 @@ from pipelines.run_job import JobResult
 from storage.datasets.dataset import Dataset
 from storage.datasets.unit_paths import sinks_of
 from storage.errors import ConfigError
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import JobStep
 
 JUDGES: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from pipelines.read_unit import fields_of, label_units
 from pipelines.run_job import JobResult
 from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError, WorkFailedError
-from workflows.run_context import RunContext, from_anywhere
+from workflows.recipes.run_context import RunContext, from_anywhere
 from workflows.steps.step_kind import JobStep
 
 LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label", "features": "context_features"}

@@ -11,7 +11,7 @@ from storage.errors import ConfigError
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.sampler import WindowSampler
 from storage.training_reader.windows import Windows
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 FILE = "training_read.json"

@@ -1,7 +1,7 @@
 """`report`: one page about the run's data set."""
 
+from workflows.recipes.run_context import RunContext
 from workflows.report.config import ReportConfig
-from workflows.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 

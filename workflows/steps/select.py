@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from storage.datasets.selection import SelectionPolicy
-from workflows.run_context import RunContext
-from workflows.selecting import select_episodes
+from storage.verdicts.selection import SelectionPolicy
+from workflows.datasets.selecting import select_episodes
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 

@@ -18,7 +18,7 @@ from storage.datasets.manifest import read_manifest
 from storage.datasets.plan import read_plans
 from storage.datasets.unit_paths import SHARDS, Sink
 from storage.errors import ConfigError, WorkFailedError
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 REJECTS = "rejects"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from storage.datasets.merged_statistics import write_merged_statistics
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
 

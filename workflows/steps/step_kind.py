@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.job import Job
 from pipelines.run_job import JobResult, run_job
-from workflows.run_context import RunContext
+from workflows.recipes.run_context import RunContext
 
 
 def given_up(root: Path, result: JobResult) -> str:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from groot.fit import as_tensors
-from groot.model import Groot, groot_loss
+from groot.network.model import Groot, groot_loss
 from groot.presets import preset
 from groot.training.augment import AugmentConfig, augmented_images
 from groot.training.fit_policy import _fitting, _prepare_config, _windows, views_of

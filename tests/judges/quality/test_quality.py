@@ -16,7 +16,7 @@ from storage.datasets.dataset import Dataset
 from storage.embodiment import Layout
 from storage.errors import ConfigError
 from storage.testing import tiny_episode, write_unit
-from workflows.quality import quality_job, quality_summary
+from workflows.datasets.quality import quality_job, quality_summary
 
 STEPS = 60
 

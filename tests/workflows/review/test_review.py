@@ -10,15 +10,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from storage.datasets.dataset import Dataset
-from storage.datasets.reviews import Decision, append_decision, decisions_of
-from storage.datasets.selection import SelectionPolicy, make_selection, write_selection
-from storage.datasets.verdicts import Verdict
 from storage.testing import tiny_episode, write_unit
+from storage.verdicts.reviews import Decision, append_decision, decisions_of
+from storage.verdicts.selection import SelectionPolicy, make_selection, write_selection
+from storage.verdicts.verdicts import Verdict
 from tests.workflows.review.web_driver import browser
-from workflows.judge_calibration import calibrate_judge, cases_of
+from workflows.datasets.selecting import select_episodes
+from workflows.judging.judge_calibration import calibrate_judge, cases_of
 from workflows.review.app import make_app
 from workflows.review.clips import Gallery
-from workflows.selecting import select_episodes
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""Running a recipe: its steps in order, each on what the ones before it left in the data set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from pipelines.catalog import load_stages
+from pipelines.planning.plan import described
+from storage.atomic_files import write_whole
+from storage.datasets.dataset import Dataset
+from workflows.recipes.recipe import Recipe, Step
+from workflows.recipes.run_context import RunContext
+from workflows.steps import STEPS
+
+RECIPE_FILE = "recipe.yaml"
+
+
+def run_recipe(recipe: Recipe, context: RunContext) -> Iterator[str]:
+    """Run the steps that the environment asks for; gives one line for people after each.
+
+    The resolved recipe is written into the data set first; running that file again gives the same run.
+    """
+    load_stages(Path(plugin) for plugin in recipe.plugins)
+    Dataset.create_or_open(context.root, name=recipe.name)
+    write_whole(context.root / RECIPE_FILE, yaml.safe_dump(recipe.resolved(), sort_keys=False).encode())
+    for step in _wanted(recipe):
+        yield STEPS[step.kind].run(context, step.config)
+
+
+def describe_recipe(recipe: Recipe, context: RunContext) -> str:
+    """What would run. A step whose plan follows from what earlier steps make is named and left open."""
+    load_stages(Path(plugin) for plugin in recipe.plugins)
+    lines = [f"recipe {recipe.name} -> {context.root}, seed {recipe.seed}"]
+    for number, step in enumerate(_wanted(recipe), start=1):
+        lines += [f"step {number}: {step.kind}", *(f"  {line}" for line in _described(step, context).splitlines())]
+    return "\n".join(lines)
+
+
+def _wanted(recipe: Recipe) -> Iterator[Step]:
+    return (step for step in recipe.steps if step.wanted)
+
+
+def _described(step: Step, context: RunContext) -> str:
+    kind = STEPS[step.kind]
+    if kind.job is None:
+        return f"{step.config}"
+    if kind.reads_data and not (context.root / "dataset.json").exists():
+        return f"planned when the steps before it have run: {step.config}"
+    return described(kind.job(context, step.config))
