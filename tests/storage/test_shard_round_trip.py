@@ -35,7 +35,7 @@ every_array = {
     "source_frame": np.arange(6) * 3,
     "simulation/state": np.random.default_rng(0).normal(size=(6, 31)),
     "label/codes": np.arange(12, dtype=np.int32).reshape(6, 2),
-    "label/flags/predicted": np.arange(6, dtype=np.uint8),
+    "label/flags/predicted": np.arange(6, dtype=np.uint16),
     "label/confidence/predicted": np.full((6, 3), 0.5, dtype=np.float32),
     "foreign/observation.effort": np.ones((6, 2)),
 }
@@ -44,7 +44,7 @@ every_array = {
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
-    codec=st.sampled_from(sorted(CODECS)),
+    codec=st.sampled_from(sorted(CODECS.keys() - {"reference"})),
     embodiment=st.sampled_from(["panda", "gr1", "human"]),
 )
 def test_episodes_come_out_of_a_shard_as_they_went_in(

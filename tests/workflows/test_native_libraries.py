@@ -37,11 +37,11 @@ assert len(list(frames_of(video))) == 4
 """,
     "label": """
 import vector_quantize_pytorch
-from lapa.labelling.label import LapaLabel
+from lapa.labelling.label import LabelLatents
 from lapa.labelling.label_config import LapaLabelConfig
 from lapa.testing import moving_episode
 from storage.ids import Randomness
-assert len(LapaLabel(LapaLabelConfig())([moving_episode(0)], Randomness(0, "label"))) == 1
+assert len(LabelLatents(LapaLabelConfig())([moving_episode(0)], Randomness(0, "label"))) == 1
 """,
     "fit": """
 import torch
