@@ -18,7 +18,7 @@ from idm.labelling.saved_model import IdmModel, load_idm
 from idm.labelling.uncertainty import auroc
 from storage.embodiment import PANDA
 from storage.episode import Episode
-from storage.labels import LabelFlag
+from storage.labelling.labels import LabelFlag
 
 TEST_SEED = 3
 BARS: Mapping[str, Mapping[str, float]] = {

@@ -20,7 +20,7 @@ from idm.labelling.saved_model import load_idm
 from idm.network.model import Idm, IdmConfig
 from idm.presets import base
 from storage.episode import Episode
-from storage.read_ahead import Reading
+from storage.pictures.read_ahead import Reading
 from storage.testing import tiny_episode
 
 BARS = {

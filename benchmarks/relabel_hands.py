@@ -20,7 +20,7 @@ from benchmarks import measure
 from judges.hands.hand_config import HandConfig
 from judges.hands.palm_landmarker import PalmLandmarker
 from storage.errors import MissingFileError
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 from storage.testing import find_real_data
 from workflows.relabel_report.draw import draw_hand
 

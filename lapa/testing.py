@@ -16,8 +16,8 @@ from lapa.fitting.frame_pairs import WindowConfig
 from lapa.network.augment import AugmentConfig
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
-from storage.frame_checks import FrameCheckConfig
 from storage.frames import Frames
+from storage.pictures.frame_checks import FrameCheckConfig
 from storage.testing import write_unit
 from storage.training_reader.training_data import TrainingData
 

@@ -53,7 +53,7 @@ class Episode:
 
     def _check_array(self, name: str, array: NDArray[Any]) -> None:
         row = field_of(name)
-        # Flags used to be narrower; shards convert them (`storage.labels.current_flags`), foreign files keep them.
+        # Flags used to be narrower; shards convert them (see `current_flags`), foreign files keep them.
         older = name.startswith("label/flags/") and array.dtype == np.uint8
         if array.dtype != row.dtype and not older:
             raise self._wrong(f"{name} must be {row.dtype}; got {array.dtype}")

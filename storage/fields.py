@@ -36,7 +36,7 @@ FIELDS: tuple[Field, ...] = (
     Field(name="label/confidence/{}", form="array", dtype="float32", shape="(F, G)", unit="0..1", writer="labeller"),
     Field(name="label/interval/{}", form="array", dtype="float32", shape="(F, D)", unit="half width, as the action", writer="labeller"),
     Field(name="label/codes", form="array", dtype="int32", shape="(F, C)", unit="codebook index", writer="lapa"),
-    Field(name="label/flags/{}", form="array", dtype="uint16", shape="(F,)", unit="bits of storage.labels.LabelFlag", writer="labeller"),
+    Field(name="label/flags/{}", form="array", dtype="uint16", shape="(F,)", unit="bits of storage.labelling.labels.LabelFlag", writer="labeller"),
     Field(name="label/box", form="array", dtype="float32", shape="(F, 5)", unit="centre x, y, width, height over the image; score", writer="detector"),
     Field(name="source_time", form="array", dtype="float64", shape="(F,)", unit="s in the source video", writer="source"),
     Field(name="label/camera_motion", form="array", dtype="float32", shape="(F, 9)", unit="homography to the next frame, image widths", writer="curation"),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from storage.episode import Episode
 from storage.errors import ConfigError, SchemaError
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 
 
 @dataclass(frozen=True, kw_only=True)

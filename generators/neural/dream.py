@@ -28,7 +28,7 @@ from storage.errors import ConfigError, InputError
 from storage.frames import Frames
 from storage.ids import Randomness, content_id
 from storage.outcomes import Dropped, Kept, Outcome
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 
 log = logging.getLogger(__name__)
 BLACK = 2.0

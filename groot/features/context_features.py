@@ -22,7 +22,7 @@ from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept, Outcome
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 
 TEXT, IMAGE = 1, 2
 

@@ -11,7 +11,7 @@ from groot.encoders.text import text_numbers
 from groot.serving.observation import Observation, PolicyInfo, checked
 from groot.training.heads import Head
 from groot.training.saved_policy import SavedPolicy, load_policy
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 
 
 class GrootPolicy:

@@ -32,7 +32,7 @@ from idm.labelling.saved_model import IdmModel
 from idm.labelling.uncertainty import MEASURES, auroc, ratio_of_least_sure
 from storage.episode import Episode
 from storage.errors import ConfigError
-from storage.labels import step_shares
+from storage.labelling.labels import step_shares
 
 Array = NDArray[Any]
 _FOLDS = 6

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from storage.episode import Episode
 from storage.errors import ConfigError, SchemaError
-from storage.resizing import scaled
+from storage.pictures.resizing import scaled
 
 Image = NDArray[np.uint8]
 QUARTERS = ("top_left", "top_right", "bottom_left", "bottom_right")

@@ -2,7 +2,7 @@
 
 Writes `action/predicted` (or another kind), `label/valid/<kind>`, `label/confidence/<kind>` (T, G) by part of the
 action, `label/interval/<kind>` (T, D) half widths of 90 % intervals, and `label/flags/<kind>`
-(see `storage.labels`).
+(see `storage.labelling.labels`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ from idm.labelling.uncertainty import Calibration
 from storage.episode import Episode
 from storage.errors import UnknownNameError
 from storage.ids import Randomness
-from storage.labels import FLAGS_DTYPE, DropReason, LabelFlag, flag_shares, step_shares, without_label
+from storage.labelling.labels import FLAGS_DTYPE, DropReason, LabelFlag, flag_shares, step_shares, without_label
 from storage.outcomes import Dropped, Kept, Outcome
-from storage.read_ahead import Reading
+from storage.pictures.read_ahead import Reading
 
 Array = NDArray[Any]
 _MOST_CAMERA_MOTION = 0.02
@@ -39,7 +39,7 @@ _MOST_CAMERA_MOTION = 0.02
 @dataclass(frozen=True, kw_only=True)
 class ClipLabels:
     """Labels of one clip: `action` and `interval` (T, D), NaN where not valid, `valid` (T,), `confidence` (T, G),
-    `flags` (T,) of `storage.labels.LabelFlag`, the distance (T,) of its features from the familiar, and how strange the
+    `flags` (T,) of `LabelFlag`, the distance (T,) of its features from the familiar, and how strange the
     clip looks (T,): above 1 is beyond what held-out clips show."""
 
     action: Array

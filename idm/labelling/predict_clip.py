@@ -21,8 +21,8 @@ from idm.labelling.clip_windows import ClipWindows
 from idm.network.encoder import Features, folded
 from idm.network.model import Idm
 from storage.episode import Episode
-from storage.frame_checks import ClipCheck, FrameScan
-from storage.read_ahead import Reading, blocks
+from storage.pictures.frame_checks import ClipCheck, FrameScan
+from storage.pictures.read_ahead import Reading, blocks
 
 Array = NDArray[Any]
 

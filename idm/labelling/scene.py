@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from storage.frame_checks import ClipCheck
+from storage.pictures.frame_checks import ClipCheck
 
 Array = NDArray[Any]
 COMPONENTS = 32

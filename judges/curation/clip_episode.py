@@ -40,60 +40,57 @@ def clip_episode(
     text = cleaned(narration.text) if narration else ""
     inside = Span(clip.first, clip.end, span.kind, span.begins_with)
     hands = any_hand(seen.hands["label/flags/hands"]) if seen.hands else None
-    # The last step of a clip has no next frame in it.
-    valid = seen.measures.camera_valid[part].copy()
-    valid[-1] = False
-    camera = seen.measures.camera[part].copy()
-    camera[~valid] = np.eye(3, dtype=np.float32).reshape(9)
-    times = np.array([float(each - seen.seconds[clip.first]) for each in seen.seconds[part]])
-    rate_hz = float(item.rate_fraction)
+    shown = Frames(
+        payloads=frames.payloads[part], height_px=frames.height_px, width_px=frames.width_px, codec=frames.codec
+    )
     return Episode(
         episode_id=clip_id(item, seen, clip.first, clip.end),
         parent_id=item.episode_id,
         layer=item.layer,
         embodiment=config.embodiment if seen.poses is None else config.hand_embodiment,
         length=len(clip),
-        rate_hz=rate_hz,
+        rate_hz=float(item.rate_fraction),
         instruction=text or config.instruction,
         original_instruction=narration.text if narration and text and narration.text != text else "",
-        cameras={
-            item.camera: Frames(
-                payloads=frames.payloads[part],
-                height_px=frames.height_px,
-                width_px=frames.width_px,
-                codec=frames.codec,
-            )
-        },
-        arrays={
-            "timestamp": np.arange(len(clip)) / rate_hz,
-            "source_time": times + float(seen.seconds[clip.first]),
-            "source_frame": seen.source_frame[part],
-            "label/camera_motion": camera,
-            "label/valid/camera_motion": valid,
-            "label/confidence/camera_motion": np.where(valid, seen.measures.agreement[part], 0.0)[:, None].astype(
-                np.float32
-            ),
-            "label/motion": np.stack([seen.measures.camera_speed[part], seen.measures.residual[part]], axis=1)
-            * valid[:, None],
-            **{name: rows[part] for name, rows in seen.hands.items()},
-            **_actions(seen, clip, config),
-        },
+        cameras={item.camera: shown},
+        arrays={**_measured(item, seen, clip), **_actions(seen, clip, config)},
         verdicts=clip_verdicts(inside, seen.measures, flags, hands=hands, rules=config.rules, overlays=config.overlays),
-        provenance={
-            "source": {
-                **source,
-                "start_s": float(seen.seconds[clip.first]),
-                "stop_s": float(seen.seconds[clip.end - 1]) + 1 / rate_hz,
-                "span": span.kind,
-                "begins_with": span.begins_with,
-            },
-            **(
-                {"narration": {"text": narration.text, "origin": narration.origin, "start_s": narration.start_s}}
-                if narration
-                else {}
-            ),
-        },
+        provenance=_provenance(item, seen, span, clip, source),
     )
+
+
+def _measured(item: SegmentItem, seen: Seen, clip: ActionClip) -> dict[str, NDArray[Any]]:
+    """Times, the camera's own motion and hands. The last step of a clip has no next frame in it."""
+    part = slice(clip.first, clip.end)
+    valid = seen.measures.camera_valid[part].copy()
+    valid[-1] = False
+    camera = seen.measures.camera[part].copy()
+    camera[~valid] = np.eye(3, dtype=np.float32).reshape(9)
+    times = np.array([float(each - seen.seconds[clip.first]) for each in seen.seconds[part]])
+    confidence = np.where(valid, seen.measures.agreement[part], 0.0)[:, None].astype(np.float32)
+    speeds = np.stack([seen.measures.camera_speed[part], seen.measures.residual[part]], axis=1)
+    return {
+        "timestamp": np.arange(len(clip)) / float(item.rate_fraction),
+        "source_time": times + float(seen.seconds[clip.first]),
+        "source_frame": seen.source_frame[part],
+        "label/camera_motion": camera,
+        "label/valid/camera_motion": valid,
+        "label/confidence/camera_motion": confidence,
+        "label/motion": speeds * valid[:, None],
+        **{name: rows[part] for name, rows in seen.hands.items()},
+    }
+
+
+def _provenance(item: SegmentItem, seen: Seen, span: Span, clip: ActionClip, source: dict[str, Any]) -> dict[str, Any]:
+    place = {
+        "start_s": float(seen.seconds[clip.first]),
+        "stop_s": float(seen.seconds[clip.end - 1]) + 1 / float(item.rate_fraction),
+        "span": span.kind,
+        "begins_with": span.begins_with,
+    }
+    told = clip.narration
+    narration = {"text": told.text, "origin": told.origin, "start_s": told.start_s} if told else None
+    return {"source": {**source, **place}, **({"narration": narration} if narration else {})}
 
 
 def _actions(seen: Seen, clip: ActionClip, config: WatchConfig) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from judges.tflite.detector import FACES, Box, Detection, Detector, without_overlaps
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 _MARGIN = 0.35
 _PART = 0.6

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from judges.curation.camera_motion import STILL, CameraMotionConfig, CameraStep, camera_step, residual, shift_length
 from judges.curation.cuts import THUMBNAIL_PX
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 SMALL_WIDTH_PX = 80
 

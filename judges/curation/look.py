@@ -22,8 +22,8 @@ from storage.formats.video.clip import number_in_file
 from storage.formats.video.pixels import to_rgb
 from storage.formats.video.reader import VideoInfo, probe
 from storage.frames import Frames, frame_codec
-from storage.resizing import RGB, Resize
-from storage.source_frame import SourceFrame
+from storage.pictures.resizing import RGB, Resize
+from storage.pictures.source_frame import SourceFrame
 
 LOOKS_JOINED = 2.5
 """Hands between two looks are filled in when no more than so many looks lie between them."""

@@ -25,7 +25,7 @@ from storage.formats.human_video.segment_item import SegmentItem
 from storage.formats.import_stage import BAD_INPUT
 from storage.ids import Randomness, content_id, file_hash
 from storage.outcomes import Dropped, Kept, Outcome
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 BAD_ANNOTATION = "bad annotation"
 OUTSIDE = "narrated outside of the video"

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 JOINTS = 21
 """Wrist, then thumb, index, middle, ring and little finger from palm to tip, four joints each."""

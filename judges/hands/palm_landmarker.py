@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from judges.hands.hand_config import HandConfig
 from judges.hands.landmarks import JOINTS, Hand
 from judges.tflite.detector import PALMS, Detection, Detector, load_network
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 CROP_PX = 224
 _PALM_TO_HAND, _PALM_SHIFT = 2.6, 0.5

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import MissingFileError
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 MODELS = Path(__file__).parent / "starter"
 Box = tuple[float, float, float, float]

@@ -19,7 +19,7 @@ from lapa.labelling.saved_model import LapaModel, load_lapa
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError
-from storage.labels import step_shares
+from storage.labelling.labels import step_shares
 from storage.training_reader.training_data import held_out_ids
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from lapa.fitting.frame_pairs import WindowConfig, later_steps
 from lapa.labelling.frame_flags import pair_flags
 from storage.episode import Episode
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError
-from storage.frame_checks import ClipCheck, FrameCheckConfig, FrameScan
 from storage.frames import Frames, frame_codec
-from storage.read_ahead import Reading, blocks
-from storage.resizing import scaled
+from storage.pictures.frame_checks import ClipCheck, FrameCheckConfig, FrameScan
+from storage.pictures.read_ahead import Reading, blocks
+from storage.pictures.resizing import scaled
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class ClipConfig:
 @dataclass(frozen=True, kw_only=True)
 class Clip:
     """One episode through one camera. `later` (T,) is the other frame of each step's pair or -1; `flags` (T,) says why
-    a step makes no pair (see `storage.labels.LabelFlag`), 0 where it makes a good one. `frames_of` decodes frames."""
+    a step makes no pair (see `LabelFlag`), 0 where it makes a good one. `frames_of` decodes frames."""
 
     episode: Episode
     camera: str

@@ -27,7 +27,7 @@ from lapa.network.losses import LossConfig, label_error, pixel_weights, squared_
 from lapa.network.model import LapaConfig, LatentActionModel
 from lapa.presets import PRESETS
 from storage.errors import InputError, UnknownNameError
-from storage.labels import step_shares
+from storage.labelling.labels import step_shares
 from storage.training_reader.training_data import TrainingData
 
 log = logging.getLogger(__name__)

@@ -18,9 +18,9 @@ from groot.device import on_device
 from lapa.fitting.clips import Clip, Images, decode_resized
 from lapa.network.losses import squared_errors
 from lapa.network.model import LatentActionModel
-from storage.frame_checks import ClipCheck, FrameCheckConfig, FrameScan
 from storage.frames import Frames
-from storage.read_ahead import Reading, blocks
+from storage.pictures.frame_checks import ClipCheck, FrameCheckConfig, FrameScan
+from storage.pictures.read_ahead import Reading, blocks
 
 Array = NDArray[np.float32]
 Steps = NDArray[np.int64]

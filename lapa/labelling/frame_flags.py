@@ -1,10 +1,10 @@
-"""Which steps of a clip carry a latent action, and why the others do not, in the language of `storage.labels`."""
+"""Which steps of a clip carry a latent action, and why the others do not: flags of `storage.labelling.labels`."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.frame_checks import ClipCheck, pair_flags_of
-from storage.labels import FLAGS_DTYPE, LabelFlag
+from storage.labelling.labels import FLAGS_DTYPE, LabelFlag
+from storage.pictures.frame_checks import ClipCheck, pair_flags_of
 
 _BITS = {
     "corrupt": LabelFlag.CORRUPT,

@@ -1,6 +1,6 @@
 """The stage `lapa_label`: a latent action for every step that has one.
 
-Writes, in the order of the steps and in the language of `storage.labels`:
+Writes, in the order of the steps and in the language of `storage.labelling.labels`:
 
     action/latent        (F, C x D) float32   the embedding before quantisation; NaN where there is none
     label/codes          (F, I) int32         the indices of the codes; -1 where there is none
@@ -31,9 +31,17 @@ from lapa.labelling.understanding import Understanding
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError, MissingFileError, UnfitModelError
 from storage.ids import Randomness
-from storage.labels import FLAGS_DTYPE, NO_CODE, DropReason, LabelFlag, flag_shares, step_shares, without_label
+from storage.labelling.labels import (
+    FLAGS_DTYPE,
+    NO_CODE,
+    DropReason,
+    LabelFlag,
+    flag_shares,
+    step_shares,
+    without_label,
+)
 from storage.outcomes import Dropped, Kept, Outcome
-from storage.read_ahead import Reading
+from storage.pictures.read_ahead import Reading
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from lapa.fitting.frame_pairs import WindowConfig
 from lapa.fitting.health import Gates
 from lapa.network.frozen_backbones import load_tower
 from lapa.network.model import LapaConfig, LatentActionModel
-from storage.frame_checks import FrameCheckConfig
+from storage.pictures.frame_checks import FrameCheckConfig
 
 KIND = "lapa"
 

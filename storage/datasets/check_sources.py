@@ -6,7 +6,7 @@ from typing import Any
 
 from storage.errors import MissingFileError
 from storage.ids import file_hash
-from storage.source_frame import find_source
+from storage.pictures.source_frame import find_source
 
 
 @dataclass(frozen=True)

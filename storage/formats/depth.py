@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from storage.errors import CorruptFileError
 from storage.frames import Frames
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 
 Depth = NDArray[np.uint16]
 _CODES = 4095

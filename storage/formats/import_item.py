@@ -20,7 +20,7 @@ from storage.formats.mapping.column_map import ColumnMap, parse_map
 from storage.formats.video.clip import FrameCoding
 from storage.frames import frame_codec
 from storage.ids import canonical_json, content_id
-from storage.resizing import Fit, Resize
+from storage.pictures.resizing import Fit, Resize
 
 FormatName = Literal["lerobot", "robomimic", "videos", "aloha", "replay_zarr", "maniskill", "agibot", "droid", "rlds"]
 _BYTES_PER_PIXEL = {"jpeg": 0.15, "high": 0.3, "lossless": 2.5}

@@ -20,11 +20,11 @@ from storage.atomic_files import read_json
 from storage.episode import Episode
 from storage.errors import CorruptFileError, MissingFileError, SchemaVersionError, UnknownNameError, WorldError
 from storage.frames import Frames, frame_codec
-from storage.labels import current_flags
+from storage.labelling.labels import current_flags
+from storage.pictures.source_frame import SourceFrame
 from storage.shards.sidecar import Sidecar
 from storage.shards.writer import ENDS, RECORDS
 from storage.shards.zarr_documents import GROUP_KEY, INDEX_CRC_BYTES, SHARD_VERSION, ArrayMetadata, parse_array
-from storage.source_frame import SourceFrame
 
 
 class Shard:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from storage.errors import ConfigError, CorruptFileError
 from storage.frames import frame_codec
 from storage.instructions import instruction_runs, text_at
-from storage.resizing import scaled
+from storage.pictures.resizing import scaled
 from storage.shards.reader import Shard, Video
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.window_layout import Camera, Recipe

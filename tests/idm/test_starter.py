@@ -8,7 +8,7 @@ from idm.labelling.label import Labeller
 from idm.labelling.label_config import STARTER, model_folder
 from idm.labelling.saved_model import load_idm
 from storage.embodiment import PANDA
-from storage.labels import LabelFlag
+from storage.labelling.labels import LabelFlag
 from storage.testing import tiny_episode
 
 

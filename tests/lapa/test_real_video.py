@@ -14,10 +14,10 @@ from lapa.labelling.label_config import LapaLabelConfig
 from storage.episode import Episode
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
-from storage.frame_checks import FrameScan
 from storage.ids import Randomness
-from storage.labels import LabelFlag
+from storage.labelling.labels import LabelFlag
 from storage.outcomes import Kept
+from storage.pictures.frame_checks import FrameScan
 from storage.testing import real_data
 
 

@@ -13,7 +13,7 @@ from storage.formats.groot.exporter import GrootExport, export_groot
 from storage.formats.groot.versions import GrootVersion
 from storage.formats.lerobot.exporter import LeRobotExport, export_lerobot
 from storage.formats.robomimic.exporter import export_robomimic
-from storage.labelled_runs import LeftOut, labelled_runs
+from storage.labelling.labelled_runs import LeftOut, labelled_runs
 
 ExportFormat = Literal["lerobot", "lerobot-v3", "robomimic", "groot-n1.5", "groot-n1.6", "groot-n1.7"]
 

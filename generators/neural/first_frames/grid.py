@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import ConfigError, SchemaError
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 
 MOST_VIEWS = 4
 

@@ -12,7 +12,7 @@ from storage.formats.depth import Depth, depth_from_bytes
 from storage.formats.untrusted.limits import check_encoded_image
 from storage.formats.video.clip import FrameCoding
 from storage.frames import Frames
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 
 def encode_pictures(path: Path, table: Any, column: str, coding: FrameCoding) -> Frames:

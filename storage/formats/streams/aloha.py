@@ -21,7 +21,7 @@ from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream
 from storage.formats.untrusted.hdf5_tree import datasets_in, text_attribute
 from storage.formats.untrusted.limits import check_encoded_image
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 _RATE_HZ = 50.0
 _IMAGES = "observations/images/"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.formats.depth import Depth
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 _SMALLEST_PX = 8
 _CHANNELS = (3, 4)

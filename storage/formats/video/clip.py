@@ -16,7 +16,7 @@ from storage.formats.untrusted.limits import LIMITS
 from storage.formats.video.pixels import to_rgb
 from storage.formats.video.reader import decoded, presentation_times, probe
 from storage.frames import Frames, frame_codec
-from storage.resizing import RGB, Resize
+from storage.pictures.resizing import RGB, Resize
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from storage.resizing import RGB, Resize
+from storage.pictures.resizing import RGB, Resize
 
 # ISO/IEC 23091-2 code of the matrix -> its weights of red and blue. 0 and 2 say nothing; decoders take them for BT.601.
 _WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}

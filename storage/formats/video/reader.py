@@ -17,7 +17,7 @@ import numpy as np
 from storage.errors import CorruptFileError, MissingFileError
 from storage.formats.untrusted.limits import check_image
 from storage.formats.video.pixels import quarter_turns, to_rgb
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 _NTSC = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120))

@@ -23,8 +23,8 @@ from storage.formats.video.pixels import to_rgb
 from storage.formats.video.reader import opened_video
 from storage.frames import Image, frame_codec
 from storage.ids import content_id
-from storage.resizing import Resize
-from storage.source_frame import SourceFrame, find_source
+from storage.pictures.resizing import Resize
+from storage.pictures.source_frame import SourceFrame, find_source
 
 CACHE_VARIABLE = "PYRAMID_FRAME_CACHE"
 CHUNK_FRAMES = 64

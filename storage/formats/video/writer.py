@@ -12,7 +12,7 @@ import av
 from storage.errors import ConfigError, UnknownNameError
 from storage.formats.video.pixels import from_rgb
 from storage.frames import Frames, frame_codec
-from storage.resizing import RGB
+from storage.pictures.resizing import RGB
 
 VideoCodec = Literal["h264", "av1"]
 _ENCODERS = {"h264": "libx264", "av1": "libsvtav1"}

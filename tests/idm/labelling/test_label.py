@@ -28,9 +28,9 @@ from storage.episode import Episode
 from storage.errors import ConfigError, InputError, UnknownNameError
 from storage.frames import Frames
 from storage.ids import Randomness
-from storage.labels import DropReason, LabelFlag
+from storage.labelling.labels import DropReason, LabelFlag
 from storage.outcomes import Dropped, Kept
-from storage.read_ahead import Reading
+from storage.pictures.read_ahead import Reading
 
 COUNTER = register(
     Embodiment(

@@ -4,8 +4,8 @@ import numpy as np
 
 from lapa.fitting.frame_pairs import later_steps
 from lapa.labelling.frame_flags import moved_back, pair_flags
-from storage.frame_checks import ClipCheck, FrameScan
-from storage.labels import LabelFlag, step_shares
+from storage.labelling.labels import LabelFlag, step_shares
+from storage.pictures.frame_checks import ClipCheck, FrameScan
 from storage.testing import tiny_images
 
 

@@ -15,12 +15,12 @@ from lapa.labelling.label_config import LapaLabelConfig
 from lapa.testing import fit_tiny, moving_episode, tiny_fit_config
 from storage.episode import Episode
 from storage.errors import UnfitModelError
-from storage.frame_checks import FrameCheckConfig
 from storage.frames import Frames
 from storage.ids import Randomness
-from storage.labels import DropReason, LabelFlag
+from storage.labelling.labels import DropReason, LabelFlag
 from storage.outcomes import Dropped, Kept
-from storage.read_ahead import Reading
+from storage.pictures.frame_checks import FrameCheckConfig
+from storage.pictures.read_ahead import Reading
 
 RANDOM = Randomness(0, "lapa_label")
 

@@ -20,7 +20,7 @@ from storage.formats.video import source_frames
 from storage.frames import frame_codec
 from storage.ids import Randomness
 from storage.outcomes import Kept
-from storage.source_frame import SourceFrame
+from storage.pictures.source_frame import SourceFrame
 from storage.testing import write_unit
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.windows import Windows

@@ -9,7 +9,7 @@ import pytest
 from storage.errors import SchemaError
 from storage.formats.testing import tiny_video
 from storage.formats.video.clip import FrameCoding, encode_video, read_clip
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 from storage.testing import tiny_images
 
 HIGH = FrameCoding(codec="high")

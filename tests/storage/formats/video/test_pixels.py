@@ -6,7 +6,7 @@ import pytest
 
 from storage.errors import ConfigError, UnknownNameError
 from storage.formats.video.pixels import from_rgb, to_rgb
-from storage.resizing import Resize
+from storage.pictures.resizing import Resize
 from storage.testing import tiny_images
 
 BT709, BT601, LIMITED, FULL = 1, 6, 1, 2

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from storage.errors import ConfigError, SchemaError
-from storage.labelled_runs import LeftOut, labelled_runs
-from storage.labels import LabelFlag, current_flags, step_shares, without_label
+from storage.labelling.labelled_runs import LeftOut, labelled_runs
+from storage.labelling.labels import LabelFlag, current_flags, step_shares, without_label
 from storage.testing import tiny_dataset, tiny_episode
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.training_data import TrainingData, held_out_ids
