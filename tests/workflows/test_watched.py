@@ -72,7 +72,14 @@ def test_a_crash_names_signal_stage_and_unit_and_the_run_goes_on(command: list[s
 @pytest.mark.parametrize("command", ["wait"], indirect=True)
 def test_ctrl_c_says_how_to_go_on(command: list[str], tmp_path: Path) -> None:
     running = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+        # What runs in the background of a script ignores interrupts, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (tmp_path / "waiting").exists():
         assert running.poll() is None, running.communicate()
