@@ -24,6 +24,7 @@ from benchmarks.neural_clips import CAMERA, SHAPE, TRAINING_SEED, background_of,
 from benchmarks.neural_vae import Z, as_video, fit_vae, sharpen_decoder, small_vae
 from generators.neural.clip_shape import cut_clip
 from generators.neural.models.interface import Sampling
+from generators.neural.testing import tiny_tokenizer
 from groot.checkpoint import code_commit, load_tensors, put_tensors, save_tensors
 from groot.fit import Batch, FitConfig, Position, fit
 from storage.atomic_files import json_bytes, write_whole
@@ -65,24 +66,7 @@ MORE_WORDS = (
 
 def tokenizer_of(sentences: Sequence[str]) -> Any:
     """Whole words of the sentences, lower case, padded to `TEXT_TOKENS`; a sentence ends in </s>."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    words = sorted({word for sentence in sentences for word in sentence.lower().split()})
-    special = ("<pad>", "</s>", "<unk>")
-    vocabulary = {word: number for number, word in enumerate((*special, *words))}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    inner.normalizer = normalizers.Lowercase()
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        pad_token="<pad>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        model_max_length=TEXT_TOKENS,
-        padding_side="right",
-    )
+    return tiny_tokenizer(" ".join(sentences), most_tokens=TEXT_TOKENS)
 
 
 def small_text_encoder(tokens: int) -> Any:
