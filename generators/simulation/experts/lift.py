@@ -1,4 +1,4 @@
-"""Expert for robosuite's Lift: take the cube from above, lift it."""
+"""Experts that take a cube from above and lift it: the one of robosuite's Lift, the red or the green one of its Stack."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,23 @@ OPEN, CLOSED = (-1.0,), (1.0,)
 
 
 def expert(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
+    """The cube of Lift."""
+    yield from _expert(env, rng, body=env.cube_body_id)
+
+
+def expert_red(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
+    """The red cube of Stack."""
+    yield from _expert(env, rng, body=env.cubeA_body_id)
+
+
+def expert_green(env: Any, rng: np.random.Generator) -> Iterator[tuple[Action, dict[str, bool]]]:
+    """The green cube of Stack."""
+    yield from _expert(env, rng, body=env.cubeB_body_id)
+
+
+def _expert(env: Any, rng: np.random.Generator, *, body: int) -> Iterator[tuple[Action, dict[str, bool]]]:
     arm = ScriptedArm(env, 0)
-    grasp = grasp_on_cube(arm, cube_pose(env, env.cube_body_id))
+    grasp = grasp_on_cube(arm, cube_pose(env, body))
     yield from play(
         [arm], [_lift(arm, grasp, speed_m_s=rng.uniform(0.22, 0.30), height_m=rng.uniform(0.10, 0.14))], Milestones()
     )

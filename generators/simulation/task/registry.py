@@ -19,6 +19,7 @@ from storage.ids import file_hash
 MODULES: tuple[str, ...] = (
     "generators.simulation.tasks.lift",
     "generators.simulation.tasks.stack",
+    "generators.simulation.tasks.pick_cube",
     "generators.simulation.tasks.two_arm_lift",
     "generators.simulation.tasks.two_arm_handover",
     "generators.simulation.tasks.two_arm_transport",

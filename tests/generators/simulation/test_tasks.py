@@ -40,11 +40,12 @@ def test_the_list_of_tasks_has_a_row_for_each():
     assert len(listing_text(rows).splitlines()) == len(rows) + 1
 
 
-def test_stack_and_its_twin_share_a_scene_and_neither_counts_as_the_other():
-    red, green = find_task("stack"), find_task("stack_green_on_red")
-    assert (red.environment, red.cameras, red.placements) == (green.environment, green.cameras, green.placements)
-    assert red.instruction != green.instruction
-    for done, other in ((red, green), (green, red)):
+@pytest.mark.parametrize("twins", [("stack", "stack_green_on_red"), ("pick_red", "pick_green")])
+def test_twins_share_a_scene_and_neither_counts_as_the_other(twins):
+    one, twin = map(find_task, twins)
+    assert (one.environment, one.cameras, one.placements) == (twin.environment, twin.cameras, twin.placements)
+    assert one.instruction != twin.instruction
+    for done, other in ((one, twin), (twin, one)):
         scene = Scenes(done)("D0", 0)
         list(replayed(scene, read_recordings(source_path(done))[0]))
         assert done.success(scene.environment)
