@@ -1,4 +1,4 @@
-"""Experts that take a cube from above and lift it: the one of robosuite's Lift, the red or the green one of its Stack."""
+"""Experts that take a cube from above and lift it: the one of robosuite's Lift, or one of the two of its Stack."""
 
 from collections.abc import Iterator
 from typing import Any

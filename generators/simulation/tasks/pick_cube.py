@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from generators.simulation.task.scene_poses import body_pose
-from generators.simulation.task.specification import Environment, Subtask, Task
+from generators.simulation.task.specification import Environment, Subtask
 from generators.simulation.tasks.stack import STACK, signals, signals_of_green
 
 LIFTED_M = 0.04
