@@ -22,7 +22,8 @@ class BackboneConfig:
     `source`, a folder or a name on a hub.
 
     `layer` is the hidden layer whose features are used (0 = the last), those above are cut off; `tune_top` and
-    `tune_vision` say what is trained, all else is frozen.
+    `tune_vision` say what is trained, all else is frozen. With `film` the instruction reaches the pictures of
+    "keypoints" before their places are taken.
     """
 
     kind: Literal["own", "keypoints", "vision", "vlm"] = "own"
@@ -36,6 +37,7 @@ class BackboneConfig:
     depth: int = 3
     keypoints: int = 32
     views: int = 2
+    film: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +136,7 @@ def starter() -> GrootConfig:
     dit = DiTConfig(layers=4, heads=4, head_width=32, context_width=128, output_width=128, dropout=0.0)
     return GrootConfig(
         name="starter",
-        backbone=BackboneConfig(kind="keypoints", width=128, image_px=(64, 64)),
+        backbone=BackboneConfig(kind="keypoints", width=128, image_px=(64, 64), film=True),
         head=HeadConfig(
             dit=dit,
             embodiments=1,

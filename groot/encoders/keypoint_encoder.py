@@ -3,7 +3,9 @@
 Spatial softmax (Levine et al., "End-to-end training of deep visuomotor policies", JMLR 2016, section 4.2): each map
 becomes a distribution over the image, and its mean the place of one keypoint. A policy of few demonstrations needs
 places more than anything else, and keypoints carry over to places that no demonstration showed. Ours: a trunk for
-each view, no norms (they cost half of a step on a CPU), words of the instruction as tokens of their own.
+each view, no norms (they cost half of a step on a CPU), words of the instruction as tokens of their own. With `film`
+the instruction also scales and shifts the feature maps (FiLM, Perez et al., arXiv 1709.07871; as BC-Z and RT-1 do), so
+that the keypoints are of the thing that is spoken of; at first it changes nothing.
 B samples, V views, K keypoints, C channels, L words.
 """
 
@@ -16,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groot.encoders.context_tokens import Tokens, as_pixels
-from groot.network.dit import SelfAttentionStack
+from groot.network.dit import SelfAttentionStack, masked_mean
 from groot.presets import BackboneConfig
 from storage.errors import SchemaError
 
@@ -40,8 +42,13 @@ class KeypointTrunk(nn.Module):
         # Maps of fresh weights are almost flat, and their mean places all in the middle: start sharp.
         self.sharpness = nn.Parameter(torch.tensor(10.0))
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        features = F.relu(self.third(F.relu(self.second(F.relu(self.first(pixels * _PIXEL_SCALE))))))
+    def forward(self, pixels: Tensor, told_BC: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`told_BC`: scale and shift of the last layer's channels, (B, 2 C), each around zero."""
+        features = self.third(F.relu(self.second(F.relu(self.first(pixels * _PIXEL_SCALE)))))
+        if told_BC is not None:
+            scale, shift = told_BC[:, :, None, None].chunk(2, dim=1)
+            features = features * (1 + scale) + shift
+        features = F.relu(features)
         maps = self.maps(features).float() * self.sharpness
         share = maps.flatten(2).softmax(dim=-1).view_as(maps)
         rows = torch.linspace(-1, 1, maps.shape[2], device=maps.device)
@@ -65,31 +72,45 @@ class KeypointEncoder(nn.Module):
         self.first = nn.Linear(inputs, 2 * config.width)
         self.second = nn.Linear(2 * config.width, _SCENE_TOKENS * config.width)
         self.word = nn.Embedding(WORDS, config.width)
-        self.word_place = nn.Parameter(torch.randn(LONGEST_WORDS, config.width) * 0.02)
+        # As loud as the words: "red on green" and "green on red" differ in nothing but places.
+        self.word_place = nn.Parameter(torch.randn(LONGEST_WORDS, config.width))
         self.words = SelfAttentionStack(layers=1, heads=2, head_width=config.width // 2, dropout=0.0)
+        self.film = nn.Linear(config.width, config.views * 2 * channels) if config.film else None
+        if self.film is not None:
+            nn.init.zeros_(self.film.weight)
+            nn.init.zeros_(self.film.bias)
 
     def forward(self, batch: Mapping[str, Any]) -> Tokens:
         images: Tensor = batch["images"]
+        if images.shape[1] > len(self.trunks):
+            raise SchemaError(f"this encoder has trunks for {len(self.trunks)} views; got {images.shape[1]}")
+        text = batch["text"][:, :LONGEST_WORDS] if "text" in batch else None
+        said = None if text is None else self.words(self.word(text) + self.word_place[: text.shape[1]], text != 0)
+        scene = self._scene(batch, None if text is None or said is None else masked_mean(said, text != 0))
+        mask = torch.ones(scene.shape[:2], dtype=torch.bool, device=images.device)
+        if text is None or said is None:
+            return Tokens(scene, mask, torch.ones_like(mask))
+        image = torch.cat([torch.ones_like(mask), torch.zeros_like(text, dtype=torch.bool)], dim=1)
+        return Tokens(torch.cat([scene, said.to(scene.dtype)], dim=1), torch.cat([mask, text != 0], dim=1), image)
+
+    def _scene(self, batch: Mapping[str, Any], said_BC: Tensor | None) -> Tensor:
+        """Scene tokens (B, 4, C) of pictures that are looked at with the instruction's mean word `said_BC` in mind."""
+        images: Tensor = batch["images"]
         count, views = images.shape[:2]
-        if views > len(self.trunks):
-            raise SchemaError(f"this encoder has trunks for {len(self.trunks)} views; got {views}")
         present = batch.get("view_mask", torch.ones(count, views, dtype=torch.bool, device=images.device)).bool()
+        told: list[Tensor | None] = [None] * len(self.trunks)
+        if self.film is not None and said_BC is not None:
+            told = list(self.film(said_BC).chunk(len(self.trunks), dim=1))
         parts = []
         for view, trunk in enumerate(self.trunks):
             if view < views:
-                places, features = trunk(as_pixels(images[:, view], self.config.image_px) - 0.5)
+                places, features = trunk(as_pixels(images[:, view], self.config.image_px) - 0.5, told[view])
                 there = present[:, view : view + 1].float()
                 parts += [places.flatten(1) * there, features * there, there]
             else:
                 parts.append(images.new_zeros(count, self.first.in_features // len(self.trunks), dtype=torch.float32))
-        scene = self.second(F.relu(self.first(torch.cat(parts, dim=1)))).view(count, _SCENE_TOKENS, -1)
-        mask = torch.ones(count, _SCENE_TOKENS, dtype=torch.bool, device=images.device)
-        if "text" not in batch:
-            return Tokens(scene, mask, torch.ones_like(mask))
-        text = batch["text"][:, :LONGEST_WORDS]
-        said = self.words(self.word(text) + self.word_place[: text.shape[1]], text != 0)
-        image = torch.cat([torch.ones_like(mask), torch.zeros_like(text, dtype=torch.bool)], dim=1)
-        return Tokens(torch.cat([scene, said.to(scene.dtype)], dim=1), torch.cat([mask, text != 0], dim=1), image)
+        scene: Tensor = self.second(F.relu(self.first(torch.cat(parts, dim=1))))
+        return scene.view(count, _SCENE_TOKENS, -1)
 
 
 def word_numbers(instructions: Sequence[str]) -> Tensor:

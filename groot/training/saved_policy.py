@@ -80,7 +80,8 @@ def load_policy(folder: Path, *, preset: str = "") -> SavedPolicy:
 
 
 def begin_from(model: Groot, initial: SavedPolicy) -> None:
-    """Put the weights of `initial` into `model`, slot by slot: heads that are new keep their fresh weights.
+    """Put the weights of `initial` into `model`, slot by slot: heads that are new keep their fresh weights, and so does
+    a way for the instruction to reach the pictures (`film`, which at first changes nothing) that `initial` lacks.
 
     Raises ConfigError where a part differs in size.
     """
@@ -88,6 +89,8 @@ def begin_from(model: Groot, initial: SavedPolicy) -> None:
     wrong: list[str] = []
     for name, tensor in own.items():
         other = given.get(name)
+        if other is None and name.startswith("backbone.film."):
+            continue
         if other is None or other.shape[1:] != tensor.shape[1:]:
             wrong.append(f"{name}: {tuple(tensor.shape)} here, {None if other is None else tuple(other.shape)} there")
             continue

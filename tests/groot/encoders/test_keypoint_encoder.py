@@ -1,5 +1,7 @@
 """The keypoint encoder: places, masks, words."""
 
+from dataclasses import replace
+
 import torch
 
 from groot.encoders.keypoint_encoder import KeypointEncoder, KeypointTrunk, word_numbers
@@ -51,3 +53,17 @@ def test_the_order_of_words_matters_and_padding_does_not() -> None:
     tokens = model({"images": same, "text": padded})
     assert torch.allclose(tokens.values_BSC[:, 4:8], torch.stack([red, green]), atol=1e-5)
     assert not tokens.mask_BS[:, 8:].any()
+
+
+def test_the_instruction_reaches_the_places_and_at_first_changes_nothing() -> None:
+    model = KeypointEncoder(replace(CONFIG, film=True)).eval()
+    model.load_state_dict(encoder().state_dict(), strict=False)
+    same = images()[:1].repeat(2, 1, 1, 1, 1)
+    batch = {"images": same, "text": word_numbers(["lift the red cube", "lift the green cube"])}
+    assert torch.equal(model(batch).values_BSC, encoder()(batch).values_BSC)
+    red, green = model(batch).values_BSC[:, :4]
+    assert torch.allclose(red, green, atol=1e-6)
+    assert model.film is not None
+    torch.nn.init.normal_(model.film.weight)
+    red, green = model(batch).values_BSC[:, :4]
+    assert not torch.allclose(red, green, atol=1e-3)
