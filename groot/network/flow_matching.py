@@ -65,7 +65,9 @@ def flow_loss(velocity: Velocity, actions_BHD: Tensor, mask_BHD: Tensor, config:
 
 @torch.no_grad()
 def integrate(velocity: Velocity, noise_BHD: Tensor, mask_BHD: Tensor, config: FlowConfig) -> Tensor:
-    """Actions from noise by `config.euler_steps` Euler steps; numbers outside the mask stay zero."""
+    """Actions from noise by `config.euler_steps` Euler steps; numbers outside the mask stay zero.
+
+    Draws nothing and reads nothing on the host, so that a CUDA graph can hold it."""
     present = mask_BHD.bool().to(noise_BHD.dtype)
     actions = noise_BHD * present
     step = 1.0 / config.euler_steps

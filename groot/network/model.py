@@ -5,8 +5,8 @@ future tokens of N1.5.
 B samples, S context tokens, C channels, H steps of a chunk, D numbers of an action, P numbers of a state.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from groot.encoders.context_tokens import Tokens
 from groot.network.backbone import build_backbone
 from groot.network.dit import DiT, SelfAttentionStack, masked_mean
-from groot.network.embodiment_layers import ActionEncoderBank, PerceptronBank
+from groot.network.embodiment_layers import ActionEncoderBank, PerceptronBank, Slots
 from groot.network.flow_matching import flow_loss, integrate
 from groot.presets import GrootConfig, HeadConfig
 from storage.errors import SchemaError
@@ -58,18 +58,19 @@ class ActionHead(nn.Module):
         *,
         context_BSC: Tensor,
         tokens: Tokens,
-        slot_B: Tensor,
+        slot_B: Tensor | Slots,
         state_BP: Tensor | None = None,
         step_mask_BH: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Velocity (B, H, D) and, with future tokens, what the transformer made of them (B, N, output width)."""
         batch, horizon, _ = noisy_BHD.shape
-        actions = self.action_encoder(noisy_BHD, tau_B, slot_B) + self.position[:horizon]
+        slots = Slots.of(slot_B)
+        actions = self.action_encoder(noisy_BHD, tau_B, slots) + self.position[:horizon]
         parts: list[Tensor] = []
         if self.state_encoder is not None:
             if state_BP is None:
                 raise SchemaError(f"this head takes a state of {self.config.state_size} numbers; got none")
-            parts.append(self.state_encoder(self._dropped(state_BP)[:, None], slot_B))
+            parts.append(self.state_encoder(self._dropped(state_BP)[:, None], slots))
         if self.future is not None:
             parts.append(self.future.expand(batch, -1, -1))
         before = sum(part.shape[1] for part in parts)
@@ -86,7 +87,7 @@ class ActionHead(nn.Module):
             image_mask_BS=tokens.image_BS,
         )
         future = None if self.future is None else out[:, before - len(self.future) : before]
-        return self.action_decoder(out[:, before:], slot_B), future
+        return self.action_decoder(out[:, before:], slots), future
 
     def _dropped(self, state_BP: Tensor) -> Tensor:
         if not self.training or not self.config.state_dropout:
@@ -104,13 +105,12 @@ class ActionHead(nn.Module):
         state_BP: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The flow-matching loss, and the transformer's output at the future tokens."""
-        context = self.context(tokens)
+        context, slots = self.context(tokens), Slots.of(slot_B)
         future: list[Tensor | None] = [None]
         if draws := self.config.flow.draws - 1:
             tokens = Tokens(*(_repeated(part, draws) for part in tokens))
-            context, actions_BHD, mask_BHD, slot_B = (
-                _repeated(part, draws) for part in (context, actions_BHD, mask_BHD, slot_B)
-            )
+            slots = slots.repeated(len(actions_BHD), draws + 1)
+            context, actions_BHD, mask_BHD = (_repeated(part, draws) for part in (context, actions_BHD, mask_BHD))
             state_BP = None if state_BP is None else _repeated(state_BP, draws)
 
         def velocity(noisy: Tensor, tau: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ class ActionHead(nn.Module):
                 tau,
                 context_BSC=context,
                 tokens=tokens,
-                slot_B=slot_B,
+                slot_B=slots,
                 state_BP=state_BP,
                 step_mask_BH=mask_BHD.bool().any(dim=-1),
             )
@@ -134,13 +134,20 @@ class ActionHead(nn.Module):
         tokens: Tokens,
         *,
         mask_BHD: Tensor,
-        slot_B: Tensor,
+        slot_B: Tensor | Slots,
         state_BP: Tensor | None = None,
         noise_BHD: Tensor | None = None,
+        loop: "Loop | None" = None,
     ) -> Tensor:
-        """Actions (B, H, D) for one draw of noise (given, or standard normal)."""
-        context = self.context(tokens)
-        noise = torch.randn(mask_BHD.shape, device=context.device) if noise_BHD is None else noise_BHD
+        """Actions (B, H, D) for one draw of noise (given, or standard normal); `loop` in place of `denoise`."""
+        noise = torch.randn(mask_BHD.shape, device=mask_BHD.device) if noise_BHD is None else noise_BHD
+        return (loop or self.denoise)(LoopInputs(*tokens, noise, mask_BHD, state_BP), Slots.of(slot_B))
+
+    @torch.no_grad()
+    def denoise(self, inputs: "LoopInputs", slots: Slots) -> Tensor:
+        """The whole Euler loop, (B, H, D). Draws nothing and reads nothing on the host (`groot.network.captured`)."""
+        tokens = Tokens(inputs.values_BSC, inputs.mask_BS, inputs.image_BS)
+        context, step_mask = self.context(tokens), inputs.mask_BHD.bool().any(dim=-1)
 
         def velocity(noisy: Tensor, tau: Tensor) -> Tensor:
             return self.velocity(
@@ -148,12 +155,27 @@ class ActionHead(nn.Module):
                 tau,
                 context_BSC=context,
                 tokens=tokens,
-                slot_B=slot_B,
-                state_BP=state_BP,
-                step_mask_BH=mask_BHD.bool().any(dim=-1),
+                slot_B=slots,
+                state_BP=inputs.state_BP,
+                step_mask_BH=step_mask,
             )[0]
 
-        return integrate(velocity, noise, mask_BHD, self.config.flow)
+        return integrate(velocity, inputs.noise_BHD, inputs.mask_BHD, self.config.flow)
+
+
+class LoopInputs(NamedTuple):
+    """What the Euler loop looks at: context tokens (see `Tokens`), noise and mask (B, H, D), state (B, P)."""
+
+    values_BSC: Tensor
+    mask_BS: Tensor
+    image_BS: Tensor
+    noise_BHD: Tensor
+    mask_BHD: Tensor
+    state_BP: Tensor | None
+
+
+Loop = Callable[[LoopInputs, Slots], Tensor]
+"""An Euler loop: `ActionHead.denoise`, or a recording of it."""
 
 
 def _repeated(part: Tensor, times: int) -> Tensor:
@@ -225,14 +247,15 @@ class Groot(nn.Module):
         return squares.sum() / weight.sum().clamp(min=1)
 
     @torch.no_grad()
-    def act(self, batch: Mapping[str, Any], *, noise_BHD: Tensor | None = None) -> Tensor:
-        """Normalised action chunks (B, H, D)."""
+    def act(self, batch: Mapping[str, Any], *, noise_BHD: Tensor | None = None, loop: Loop | None = None) -> Tensor:
+        """Normalised action chunks (B, H, D); `slot` may be `Slots`, `loop` a recording of `head.denoise`."""
         return self.head.sample(
             self.encode(batch),
             mask_BHD=batch["mask"],
             slot_B=batch["slot"],
             state_BP=batch.get("state"),
             noise_BHD=noise_BHD,
+            loop=loop,
         )
 
 

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from groot.encoders.text import text_numbers
+from groot.network.captured import CapturedLoop
+from groot.network.embodiment_layers import Slots
 from groot.serving.observation import Observation, PolicyInfo, checked
 from groot.training.heads import Head
 from groot.training.saved_policy import SavedPolicy, load_policy
@@ -21,6 +23,7 @@ class GrootPolicy:
         self.saved, self.head = saved, saved.head(head)
         self.network = saved.network.to(device).eval()
         self._device = torch.device(device)
+        self._loop = CapturedLoop(self.network.head) if self._device.type == "cuda" else None
         self._resize = Resize(size_px=saved.config.backbone.image_px)
         body = self.head.embodiment
         parts = {part.name: part.size for part, _ in body.state}
@@ -47,7 +50,7 @@ class GrootPolicy:
         batch = self._batch(observation, state)
         shape = tuple(batch["mask"].shape)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self._device)
-        normalised = self.network.act(batch, noise_BHD=noise)[0].float().cpu().numpy()
+        normalised = self.network.act(batch, noise_BHD=noise, loop=self._loop)[0].float().cpu().numpy()
         chunk = self.head.actions(normalised[None, :, : self.head.action_size], state[None])[0]
         spans = self.head.embodiment.action.slices() if len(self.info.action) > 1 else {}
         return {part: chunk[:, spans.get(part, slice(None))] for part in self.info.action}
@@ -69,11 +72,12 @@ class GrootPolicy:
         padded[:, : seen.shape[1]] = seen
         mask = np.zeros((1, config.head.horizon, config.head.action_size), bool)
         mask[..., : self.head.action_size] = True
-        batch: dict[str, Any] = {"images": images, "state": padded, "mask": mask, "slot": np.array([self.head.slot])}
+        batch: dict[str, Any] = {"images": images, "state": padded, "mask": mask}
         text = text_numbers(config.backbone.kind, [observation.instruction])
         if text is not None:
             batch["text"] = text
         tensors: dict[str, Any] = {name: torch.from_numpy(value).to(self._device) for name, value in batch.items()}
+        tensors["slot"] = Slots(((self.head.slot, None),))
         if config.backbone.kind == "vlm":
             tensors["instruction"] = [observation.instruction]
         return tensors
