@@ -2,8 +2,7 @@
 Python costs more than running them (N1's head on an H100: 36 to 40 ms for 4 steps, all of it launches).
 
 A graph replays kernels on the memory that they were recorded with, so inputs are copied to fixed places first. It can
-hold only what draws nothing and reads nothing on the host, as `ActionHead.denoise` (`tests/groot/network/test_captured.py`
-holds it to that).
+hold only what draws nothing and reads nothing on the host: `ActionHead.denoise`, which a test holds to that.
 """
 
 from collections import OrderedDict

@@ -36,11 +36,20 @@ def fit_groot(
     recipe: Annotated[Path | None, typer.Option(help="YAML file: mixture, model, training.")] = None,
     steps: Steps = 0,
     selection: Chosen = "",
+    roll_outs: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Scenes to try the policy in afterwards, of each task that the data were generated in; 20 for the"
+            " starter, else none. The page shows them.",
+        ),
+    ] = None,
 ) -> None:
     """Fit the shared model, a policy, to a mixture. A fit that was stopped goes on from OUTPUT/training."""
     from workflows.models.training import fit_groot as fit_policy
 
-    print(fit_policy(datasets or [], output, preset=preset, recipe=recipe, steps=steps, selection=selection))
+    settings = {"preset": preset, "recipe": recipe, "steps": steps, "selection": selection, "roll_outs": roll_outs}
+    print(fit_policy(datasets or [], output, **settings))  # type: ignore[arg-type]
 
 
 @label.command("features")

@@ -23,19 +23,38 @@ RESOLVED = "recipe.yaml"
 
 
 def fit_groot(
-    datasets: Sequence[Path], output: Path, *, preset: str, recipe: Path | None, steps: int, selection: str = ""
+    datasets: Sequence[Path],
+    output: Path,
+    *,
+    preset: str,
+    recipe: Path | None,
+    steps: int,
+    selection: str = "",
+    roll_outs: int | None = None,
 ) -> str:
-    """Fit the model to a mixture and save it in `output`, with a page about the run; stopped, it goes on from there."""
+    """Fit the model to a mixture and save it in `output`, with a page about the run; stopped, it goes on from there.
+
+    Afterwards it is tried in `roll_outs` scenes of each task that its data were generated in (None: the preset's
+    number, where there is such a task). Raises ConfigError before training where roll-outs are asked for in vain.
+    """
     from groot.training.fit_policy import fit_policy
+    from workflows.models.fit_roll_outs import DEFAULT_SCENES, tasks_of, tried
     from workflows.models.training_report import write_training_page
 
     config = fit_config(datasets, preset=preset, recipe=recipe, steps=steps, selection=selection)
+    scenes = DEFAULT_SCENES.get(config.model.name, 0) if roll_outs is None else roll_outs
+    tasks, why_none = tasks_of([Path(source.dataset) for source in config.mixture.sources]) if scenes else ([], "")
+    if roll_outs and why_none:
+        raise ConfigError(f"roll-outs were asked for, but {why_none}; leave --roll-outs out")
     output.mkdir(parents=True, exist_ok=True)
     fitted = fit_policy(config, output)
-    page = write_training_page(output, fitted, config)
+    write_training_page(output, fitted, config)
+    trials = tried(output, tasks, scenes=scenes)
+    page = write_training_page(output, fitted, config, trials)
     lines = [f"fitted {config.model.name} to {', '.join(fitted.policy.heads)} in {output}"]
     lines += [f"left out: {line}" for line in fitted.left_out]
     lines += [f"{name} {value:.4g}" for name, value in fitted.result.figures.items() if name.count("/") == 1]
+    lines += [trial.line for trial in trials] + ([f"no roll-outs: {why_none}"] if why_none else [])
     return "\n".join([*lines, f"report: {page}"])
 
 

@@ -1,6 +1,6 @@
-"""The page of a training run: losses, errors by head and horizon, shares of the mixture."""
+"""The page of a training run: roll-outs, losses, errors by head and horizon, shares of the mixture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,15 @@ from storage.atomic_files import write_whole
 if TYPE_CHECKING:
     from groot.training.fit_policy import Fitted
     from groot.training.policy_config import GrootFitConfig
+    from workflows.models.fit_roll_outs import TriedTask
 
 PAGE = "training.html"
 
 
-def write_training_page(output: Path, fitted: "Fitted", config: "GrootFitConfig") -> Path:
-    """Write OUTPUT/training.html and return its path."""
+def write_training_page(
+    output: Path, fitted: "Fitted", config: "GrootFitConfig", trials: "Sequence[TriedTask]" = ()
+) -> Path:
+    """Write OUTPUT/training.html, with clips of the roll-outs `trials`, and return its path."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -30,10 +33,26 @@ def write_training_page(output: Path, fitted: "Fitted", config: "GrootFitConfig"
         mixture=[dict(each, name=name) for name, each in (card.data if card else {}).items()],
         left_out=list(fitted.left_out),
         findings=list(fitted.result.findings),
+        trials=[_trial(trial, output) for trial in trials],
     )
     target = output / PAGE
     write_whole(target, page.encode())
     return target
+
+
+def _trial(trial: "TriedTask", output: Path) -> dict[str, Any]:
+    from workflows.models.fit_roll_outs import shown_episodes
+    from workflows.report.clips import clip_data_uri
+
+    clips = []
+    for episode in shown_episodes(trial):
+        about = episode.provenance["generation"]
+        caption = f"scene {about['scene']}: {'succeeded' if about['success'] else 'failed'}"
+        for camera, frames in sorted(episode.cameras.items()):
+            source = clip_data_uri(frames, rate_hz=episode.rate_hz)
+            clips.append({"caption": f"{caption}, {camera}", "source": source})
+    report = (trial.folder / "report.html").relative_to(output)
+    return {"line": trial.line, "report": str(report), "instruction": episode.instruction, "clips": clips}
 
 
 def _rows(figures: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def fit_policy(
     datasets: Sequence[Path], output: Path, *, preset: str, steps: int, settings: Mapping[str, Any], selection: str
 ) -> str:
     """Fit the shared model. `settings` are a training recipe, in which "@dataset" stands for the run's data set; with
-    `mixture: {sources: ...}` those are trained on in place of the whole data set."""
+    `mixture: {sources: ...}` those are trained on in place of the whole data set. Roll-outs are the step `evaluate`."""
     from workflows.models.training import fit_groot
 
     recipe = output / "settings.yaml"
@@ -28,7 +28,15 @@ def fit_policy(
     own = "sources" in settings.get("mixture", {})
     if own and selection:
         raise ConfigError("a fit of groot with sources of its own names selections there, not by of or selection")
-    return fit_groot([] if own else datasets, output, preset=preset, recipe=recipe, steps=steps, selection=selection)
+    return fit_groot(
+        [] if own else datasets,
+        output,
+        preset=preset,
+        recipe=recipe,
+        steps=steps,
+        selection=selection,
+        roll_outs=0,
+    )
 
 
 FITTERS: Mapping[str, Callable[..., str]] = {
