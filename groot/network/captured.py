@@ -51,7 +51,7 @@ class _Recorded:
             self._run = self._record(loop)
 
     def _record(self, loop: Callable[[LoopInputs], Tensor]) -> Callable[[], Tensor]:
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UPS):
