@@ -3,8 +3,8 @@
 from itertools import islice
 from pathlib import Path
 
-from storage.datasets.verify import quick_findings
 from storage.errors import CorruptFileError
+from storage.verification.verify import quick_findings
 
 _MOST_TOLD = 3
 

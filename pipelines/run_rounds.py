@@ -17,9 +17,10 @@ from pipelines.progress.listener import Silent
 from storage.datasets.dataset import Dataset
 from storage.datasets.dead_letters import bury
 from storage.datasets.plan import WorkUnit, plan_path, read_plan, read_plans, write_plan
-from storage.datasets.unit_paths import Sink
+from storage.datasets.unit_paths import SHARDS, Sink
 from storage.embodiment import EMBODIMENTS
 from storage.errors import MissingFileError
+from storage.verification.twins import refuse_twins
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +45,10 @@ def run_rounds(root: Path, job: PlannedJob, options: EngineOptions, *, retry_fai
             engine.close()
         progress.end(tally)
     bury(Sink(root, job.sink))
-    _tidy(Dataset.open(root))
+    dataset = Dataset.open(root)
+    _tidy(dataset)
+    if job.sink == SHARDS:
+        refuse_twins(dataset)
     letters = dead_letters_of(root, read_plans(root, job.name))
     return JobResult(tally=tally, dead_letters=letters, seconds=time.monotonic() - began_s)
 

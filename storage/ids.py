@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
 ID_DIGITS = 32
@@ -42,6 +43,15 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_crc32c(path: Path) -> int:
+    """The crc32c (Castagnoli) of a file's bytes, as manifests hold it."""
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            value = google_crc32c.extend(value, block)
+    return value
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from storage.datasets.dataset import Dataset
 from storage.datasets.manifest import Manifest
 from storage.datasets.plan import WorkUnit, write_plan
 from storage.datasets.unit_paths import SHARDS, Sink
-from storage.datasets.verify import verify
 from storage.embodiment import embodiment as embodiment_named
 from storage.episode import Episode, Layer
 from storage.errors import MissingFileError
 from storage.frames import Frames, Image, frame_codec
 from storage.ids import content_id
 from storage.shards.writer import ShardWriter
+from storage.verification.verify import verify
 
 TINY_HEIGHT_PX, TINY_WIDTH_PX = 32, 48
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.job import PlannedJob, PlannedStage
 from pipelines.stage import StageCall
+from pipelines.unit.already_there import AlreadyThere, AnotherWasFasterError, dropped
 from pipelines.unit.crash_recorder import recording
 from pipelines.unit.failure import Failure
 from pipelines.unit.outcomes import Meter, Outcomes
@@ -21,7 +22,7 @@ from pipelines.unit.unit_state import UnitState
 from storage.datasets.commit import Attempt, is_committed
 from storage.datasets.manifest import Manifest, StageRecord, read_manifest
 from storage.datasets.plan import WorkUnit
-from storage.datasets.unit_paths import Sink
+from storage.datasets.unit_paths import SHARDS, Sink
 from storage.embodiment import embodiment
 from storage.errors import InputError, StageContractError
 from storage.shards.record import ShardRecord
@@ -46,6 +47,7 @@ class UnitWorker:
         self._root, self.job, self._first, self._interrupt = root, job, first, interrupt
         self._chain = job.stages[first:end]
         self._commits = first + len(self._chain) == len(job.stages)
+        self._there = AlreadyThere(root, job.name)
         self._calls: dict[str, StageCall] = {}
         self._at = "start"
         self._making = False
@@ -60,6 +62,7 @@ class UnitWorker:
         try:
             if is_committed(sink, unit.unit_id):
                 return UnitResult.of(read_manifest(sink.manifest(unit.unit_id)), items=len(unit.items))
+            state = self._without_items_there(state)
             with recording(self._root, unit.unit_id, part=self._first, **limits) as recorder:
                 for place, stage in enumerate(self._chain, start=self._first):
                     made = Outcomes(stage, state, Meter(self.job, place, recorder))
@@ -98,8 +101,25 @@ class UnitWorker:
         self._making = False
         return call
 
+    def _without_items_there(self, state: UnitState) -> UnitState:
+        """Items that name an episode which is there already are not worked on."""
+        named = [str(item["episode_id"]) for item in state.unit.items if "episode_id" in item]
+        if self._first or state.unit.sink != SHARDS or not named:
+            return state
+        there = self._there.among(named)
+        return state.without(dropped(name for name in named if name in there))
+
     def _commit(self, state: UnitState) -> UnitResult:
         self._at = COMMIT
+        while True:
+            try:
+                ids = [episode.episode_id for episode in state.inputs]
+                there = self._there.among(ids) if state.unit.sink == SHARDS else frozenset()
+                return self._write_and_publish(state.without(dropped(name for name in ids if name in there)))
+            except AnotherWasFasterError:
+                _LOG.info("another job was faster with an episode of unit %s", state.unit.unit_id)
+
+    def _write_and_publish(self, state: UnitState) -> UnitResult:
         unit = state.unit
         sink = Sink(self._root, unit.sink)
         ids = [episode.episode_id for episode in state.inputs]
@@ -119,7 +139,7 @@ class UnitWorker:
                 bytes=shard.bytes if shard else 0,
             )
             manifest = self._manifest(state, record, shard)
-            attempt.publish(manifest)
+            attempt.publish(manifest, within=None if sink.is_labels else self._there.kept_out(ids))
         bodies = sorted({str(episode["embodiment"]) for episode in manifest.episodes})
         declarations = tuple(embodiment(name).to_json() for name in bodies)
         return UnitResult.of(manifest, items=len(unit.items), embodiments=declarations)

@@ -30,6 +30,12 @@ class UnitState:
         """A unit that nobody has touched yet."""
         return cls(unit=unit, inputs=unit.items)
 
+    def without(self, dropped: Sequence[Dropped]) -> "UnitState":
+        """This unit without the inputs that `dropped` decides against."""
+        gone = {drop.episode_id for drop in dropped}
+        left = tuple(each for each in self.inputs if name_of(each) not in gone)
+        return replace(self, inputs=left, dropped=(*self.dropped, *dropped)) if dropped else self
+
     def after(self, record: StageRecord, outcomes: Sequence[Sequence[Outcome]], *, source: bool) -> "UnitState":
         """This unit after a stage that gave `outcomes`."""
         flat = [outcome for each in outcomes for outcome in each]

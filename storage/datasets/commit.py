@@ -17,15 +17,14 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-
-import google_crc32c
 
 from storage.atomic_files import is_temporary, sync_folder
 from storage.datasets.manifest import Manifest, read_manifest, write_manifest
 from storage.datasets.unit_paths import STAGING, Sink, sinks_of
 from storage.errors import CorruptFileError
+from storage.ids import file_crc32c
 from storage.locks import holding
 from storage.shards.reader import Shard
 from storage.shards.record import ShardRecord
@@ -62,15 +61,16 @@ class Attempt:
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def publish(self, manifest: Manifest) -> bool:
+    def publish(self, manifest: Manifest, *, within: AbstractContextManager[None] | None = None) -> bool:
         """Read the shard back, move it into place and commit. Returns False where another attempt was first.
 
-        Raises CorruptFileError when what was written does not read back, OSError when the world says no.
+        What is put into place is put there `within` a block of the caller's, such as a lock. Raises CorruptFileError
+        when what was written does not read back, OSError when the world says no.
         """
         if manifest.shard is not None:
             Shard(self.path).check()
             sync_folder(self._folder)
-        with publishing(self._sink, self._unit_id):
+        with within or nullcontext(), publishing(self._sink, self._unit_id):
             if is_committed(self._sink, self._unit_id):
                 return False
             if manifest.shard is not None:
@@ -94,7 +94,10 @@ def holds(folder: Path, record: ShardRecord) -> bool:
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     if present != {file.path for file in record.files}:
         return False
-    return all(_checksum(folder / file.path) == (file.bytes, file.crc32c) for file in record.files)
+    paths = {file: folder / file.path for file in record.files}
+    if any(path.stat().st_size != file.bytes for file, path in paths.items()):
+        return False
+    return all(file_crc32c(path) == file.crc32c for file, path in paths.items())
 
 
 def check_committed(sink: Sink, unit_id: str) -> None:
@@ -105,15 +108,6 @@ def check_committed(sink: Sink, unit_id: str) -> None:
             f"{sink.shard(unit_id)} is not what was committed; `pyramid data verify` says where, `pyramid data repair`"
             " makes it again"
         )
-
-
-def _checksum(path: Path) -> tuple[int, int]:
-    total, size = google_crc32c.Checksum(), 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            total.update(block)
-            size += len(block)
-    return size, int.from_bytes(total.digest(), "big")
 
 
 def publishing(sink: Sink, unit_id: str) -> AbstractContextManager[None]:

@@ -27,7 +27,7 @@ from storage.datasets.manifest import Manifest, read_manifest
 from storage.datasets.unit_paths import Sink
 from storage.errors import CorruptFileError, SchemaVersionError
 from storage.ids import content_id
-from storage.seals import KEY, PLACEHOLDER, sealed
+from storage.seals import KEY, PLACEHOLDER, check_seal, sealed
 
 INDEX_VERSION = 1
 _REPEATED = ("unit_id", "layer", "embodiment", "instruction", "original_instruction")
@@ -153,22 +153,28 @@ def current_index(sink: Sink) -> Path | None:
     return _folder(sink) / name
 
 
-def read_index(sink: Sink) -> Index | None:
-    """The stored index, or None where there is none; raises CorruptFileError or SchemaVersionError."""
+def read_index(sink: Sink, *, checked: bool = False) -> Index | None:
+    """The stored index, or None where there is none; with `checked` its checksum must match. Raises CorruptFileError
+    or SchemaVersionError."""
     path = current_index(sink)
     if path is None:
         return None
     advice = f"remove the folder {path.parent}, it is made again from the manifests"
     try:
         # Not `read_table`: it imports pandas, which takes longer than reading a million rows.
-        with pyarrow.parquet.ParquetFile(path, read_dictionary=list(_REPEATED)) as file:
+        content = path.read_bytes() if checked else b""
+        with pyarrow.parquet.ParquetFile(
+            io.BytesIO(content) if checked else path, read_dictionary=[*_REPEATED]
+        ) as file:
             table = file.read(use_threads=False)
+        if checked and KEY.encode() in table.schema.metadata:  # indices of older programs have none
+            check_seal(content, path, last=True)
         about = json.loads(table.schema.metadata[_META])
         if (came := about.get("version")) != INDEX_VERSION:
             raise SchemaVersionError(f"{path}: expected an index of version {INDEX_VERSION}, got {came}; {advice}")
         plain = table.replace_schema_metadata(None).cast(_SCHEMA)
         return Index(plain, tuple(about["layouts"]), dict(about["layout_of_unit"]))
-    except SchemaVersionError:
+    except (CorruptFileError, SchemaVersionError):
         raise
     except (OSError, pyarrow.ArrowException, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} is not a readable index ({error}); {advice}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.atomic_files import sync_folder
 from storage.datasets.commit import Attempt
-from storage.datasets.dataset import Dataset
+from storage.datasets.dataset import FILE, Dataset
 from storage.datasets.dead_letters import read_dead_letters, write_dead_letter
 from storage.datasets.manifest import Manifest, read_manifest
 from storage.datasets.plan import plan_files, read_plan, write_plan
@@ -24,14 +24,14 @@ def merge(sources: Sequence[Path], target: Path, *, name: str, copy: bool = Fals
 
     Nothing is encoded or rewritten: shards are linked where both lie on one disk (they never change, so this is safe;
     `copy` copies them all the same), plans, dead letters and labels come with them. Raises AlreadyWrittenError when
-    two sources hold different things under one unit id, or one episode in two units.
+    two sources, or a source and the target, hold different things under one unit id, or one episode in two units.
     """
     datasets = [Dataset(source) for source in sources]
     if len({source.resolve() for source in map(Path, [*sources, target])}) <= len(sources) or len(sources) < 2:
         raise ConfigError(
             f"merge takes two different data sets or more, and another folder; got {[*map(str, sources)]}"
         )
-    _refuse_twins(datasets)
+    _refuse_shared([*datasets, *([Dataset(target)] if (Path(target) / FILE).exists() else [])])
     merged = Dataset.create_or_open(target, name=name)
     merged.declare(*(body for dataset in datasets for body in dataset.embodiments.values()))
     for dataset in datasets:
@@ -75,8 +75,8 @@ def copy_plans(source: Path, target: Path) -> None:
         shutil.copyfile(path, there)
 
 
-def _refuse_twins(datasets: Sequence[Dataset]) -> None:
-    """One episode in two units would be drawn twice for ever."""
+def _refuse_shared(datasets: Sequence[Dataset]) -> None:
+    """Raise AlreadyWrittenError where one episode is in two units of `datasets`; whole units may be shared."""
     seen: dict[str, tuple[Path, str]] = {}
     for dataset in datasets:
         unit_of_row = dataset.index.unit_of_row.tolist()

@@ -117,6 +117,15 @@ def read_plan(path: Path) -> tuple[WorkUnit, ...]:
         raise CorruptFileError(f"{path} is not a readable plan: {error}") from error
 
 
+def read_unit_ids(path: Path) -> tuple[str, ...]:
+    """The ids of the units of one plan file, in order, without their items; raises CorruptFileError."""
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            return tuple(file.read(columns=["unit_id"], use_threads=False)["unit_id"].to_pylist())
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        raise CorruptFileError(f"{path} is not a readable plan: {error}") from error
+
+
 def _unit(row: Mapping[str, Any]) -> WorkUnit:
     return WorkUnit(**{**row, "items": tuple(json.loads(row["items"])), "inputs": json.loads(row["inputs"])})
 

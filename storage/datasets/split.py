@@ -4,7 +4,7 @@ Which part an episode belongs to follows from its id and the seed alone: it stay
 labels, dead letters of inputs and re-runs fall on the same side.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -14,7 +14,7 @@ from storage.datasets.dataset import Dataset
 from storage.datasets.manifest import Manifest, read_manifest
 from storage.datasets.plan import WorkUnit, write_plan
 from storage.datasets.unit_paths import Sink, sinks_of
-from storage.errors import ConfigError
+from storage.errors import AlreadyWrittenError, ConfigError
 from storage.ids import content_id
 from storage.shards.reader import Shard
 from storage.shards.streams import disk_errors
@@ -62,6 +62,7 @@ def _write_part(dataset: Dataset, target: Path, part: _Part) -> int:
     there = Dataset.create_or_open(target, name=f"{dataset.name} {part.low:g}-{part.high:g}")
     there.declare(*dataset.embodiments.values())
     places = {unit_id: found for unit_id in dataset.units() if (found := _places(dataset, unit_id, part))}
+    _refuse_others(there, {part.unit_id(unit_id) for unit_id in places})
     for number, sink in enumerate(sinks_of(dataset.root)):
         units = sorted(sink.committed() & places.keys())
         if units:
@@ -72,6 +73,14 @@ def _write_part(dataset: Dataset, target: Path, part: _Part) -> int:
             _write_unit(sink, Sink(target, sink.name), unit_id, part=part, places=places[unit_id])
     Dataset(target).compact()
     return sum(len(found) for found in places.values())
+
+
+def _refuse_others(target: Dataset, units: Set[str]) -> None:
+    """A part goes into a folder of its own: what lies there already may be the same episodes."""
+    if others := set(target.units()) - units:
+        raise AlreadyWrittenError(
+            f"{target.root} holds {len(others)} units that are not of this split; write the parts to a new folder"
+        )
 
 
 def _places(dataset: Dataset, unit_id: str, part: _Part) -> list[int]:

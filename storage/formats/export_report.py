@@ -16,6 +16,7 @@ from storage.episode import Episode
 from storage.errors import AlreadyWrittenError
 from storage.frames import Frames, frame_codec
 from storage.ids import content_id
+from storage.shards.streams import disk_errors
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,8 +39,14 @@ def staged(target: Path) -> Iterator[Path]:
     """A folder beside `target` to write into; it is removed afterwards, so move out what is to stay.
 
     Folders of exports to `target` that were killed on this machine are removed first. Raises AlreadyWrittenError when
-    `target` is there and is not an empty folder.
+    `target` is there and is not an empty folder, WorldError when the disk is full or cannot be written.
     """
+    with disk_errors(target), _folder_for(target) as folder:
+        yield folder
+
+
+@contextmanager
+def _folder_for(target: Path) -> Iterator[Path]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise AlreadyWrittenError(f"{target} is there already; remove it or export to another path")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,10 @@ import pytest
 
 from pipelines.run_job import resume, run_job
 from pipelines.testing.tiny_jobs import content_of, load_test_stages, tiny_job
-from storage.datasets.repair import repair
 from storage.datasets.unit_paths import Sink
 from storage.errors import CorruptFileError, MissingFileError
 from storage.testing import assert_sound
+from storage.verification.repair import repair
 
 
 @pytest.fixture

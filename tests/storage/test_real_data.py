@@ -8,12 +8,12 @@ import pytest
 
 from storage.datasets.dataset import Dataset
 from storage.datasets.merged_statistics import merged_statistics
-from storage.datasets.verify import verify
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import embodiments_of, list_items, read_item
 from storage.testing import real_data, write_unit
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.windows import Windows
+from storage.verification.verify import verify
 
 
 @pytest.fixture(scope="module")

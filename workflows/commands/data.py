@@ -35,8 +35,8 @@ def info(
 @app.command()
 def verify(dataset: Folder, as_json: AsJson = False) -> None:
     """Check every checksum and every count: flipped bytes, truncated files, missing shards, orphans."""
-    from storage.datasets.verify import verify as verify_dataset
     from storage.errors import CorruptFileError
+    from storage.verification.verify import verify as verify_dataset
 
     findings = verify_dataset(dataset)
     if as_json:

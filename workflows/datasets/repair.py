@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from pipelines.run_job import EngineOptions, resume
-from storage.datasets.repair import Repair, repair
-from storage.datasets.verify import Finding, verify
+from storage.verification.findings import Finding
+from storage.verification.repair import Repair, repair
+from storage.verification.verify import verify
 
 
 def repair_and_resume(root: Path, options: EngineOptions, *, again: bool) -> tuple[Repair, list[Finding]]:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 
 from pipelines.job import Job, Policy, UnitItems
+from pipelines.progress.line import reasons
 from pipelines.run_job import JobResult
 from storage.errors import ConfigError
 from storage.formats.import_item import ImportConfig
@@ -46,8 +47,8 @@ def import_job(context: RunContext, step: ImportStep) -> Job:
 
 def imported(step: ImportStep, result: JobResult) -> str:
     """How many episodes came in, how many did not, and what became of every column."""
-    dropped = sum(result.tally.dropped.values())
-    left = f"; {dropped} were dropped: `pyramid status` and the manifests say why" if dropped else ""
+    dropped = result.tally.dropped
+    left = f"; {dropped.total()} left out: {reasons(dropped)} (the manifests say more)" if dropped else ""
     return f"imported {result.tally.kept} episodes from {step.path}{left}\n{import_table(step)}"
 
 

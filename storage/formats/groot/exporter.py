@@ -56,10 +56,13 @@ def export_groot(
     """
     config = config or GrootExport()
     turned: set[str] = set()
-    report = export_lerobot(_in_row_form(episodes, turned), target, config.lerobot, progress)
-    for path in report.paths:
-        _complete(path, config, turned)
-    return report
+    return export_lerobot(
+        _in_row_form(episodes, turned),
+        target,
+        config.lerobot,
+        progress,
+        complete=lambda folder: _complete(folder, config, turned),
+    )
 
 
 def _complete(root: Path, config: GrootExport, turned: set[str]) -> None:

@@ -6,7 +6,7 @@ A mixed set of episodes becomes one data set for each embodiment, rate and set o
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -63,11 +63,14 @@ def export_lerobot(
     target: Path,
     config: LeRobotExport | None = None,
     progress: Progress | None = None,
+    *,
+    complete: Callable[[Path], None] | None = None,
 ) -> ExportReport:
     """Write `episodes` as the folder `target`, one at a time: memory is that of one episode's rows and one frame.
 
     One kind of episodes: `target` is the data set. Several kinds: `target` holds one data set for each. Nothing is
-    there before everything is. Raises AlreadyWrittenError when `target` exists, ConfigError without episodes.
+    there before everything is; `complete` may add to the folder of each data set before. Raises AlreadyWrittenError
+    when `target` exists, ConfigError without episodes, WorldError when the disk is full.
     """
     config = config or LeRobotExport()
     groups: dict[str, _Group] = {}
@@ -92,6 +95,8 @@ def export_lerobot(
             raise ConfigError(f"nothing to export to {target}: there are no episodes")
         for group in groups.values():
             group.finish()
+            if complete:
+                complete(group.folder)
         if len(groups) == 1:
             paths = [publish(next(iter(groups.values())).folder, target)]
         else:

@@ -31,6 +31,7 @@ from storage.formats.export_report import (
     told,
 )
 from storage.formats.robomimic.contents import OURS
+from storage.formats.robomimic.forgiving_file import ForgivingFile
 from storage.formats.robomimic.mjcf_file import read_model_file
 from storage.formats.robomimic.robosuite_state import split_state
 from storage.frames import Frames
@@ -109,7 +110,8 @@ class _File:
         self._config = config
         self._steps = self._count = 0
         self._masks: dict[str, list[str]] = {}
-        self._file = h5py.File(path, "w")
+        self._disk = ForgivingFile(path)
+        self._file = h5py.File(self._disk, "w")
         self._data = self._file.create_group("data")
         self._data.attrs["env_args"] = json.dumps(env_args)
         body = embodiment(first.embodiment)
@@ -133,13 +135,19 @@ class _File:
             self._masks.setdefault(str(mask), []).append(name)
         self._count += 1
         self._steps += episode.length
+        self._disk.check()
 
     def close(self) -> None:
-        """Write the totals and masks, and close the file."""
+        """Write the totals and masks, and close the file; raises the first OSError of any write."""
+        with self._disk:
+            self._write_totals()
+            self._file.close()
+            self._disk.check()
+
+    def _write_totals(self) -> None:
         self._data.attrs["total"] = self._steps
         for mask, demos in self._masks.items():
             self._file.create_dataset(f"mask/{mask}", data=np.array(demos, dtype="S"))
-        self._file.close()
 
     def _write_arrays(self, group: Any, episode: Episode) -> list[str]:
         """Every array in its place; returns the data sets that follow from others or were made up."""
@@ -182,6 +190,7 @@ class _File:
         data = group.create_dataset(f"obs/{camera}_image", shape=shape, dtype=np.uint8, **options)
         for index in range(len(frames)):
             data[index] = frames.decode([index])[0]
+            self._disk.check()
 
 
 def _write_foreign(group: Any, name: str, array: NDArray[Any], layout: Mapping[str, Any]) -> None:

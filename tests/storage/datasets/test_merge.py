@@ -13,9 +13,9 @@ from storage.datasets.dead_letters import DeadLetter, write_dead_letter
 from storage.datasets.merge import merge
 from storage.datasets.plan import WorkUnit, read_plans, write_plan
 from storage.datasets.split import split
-from storage.datasets.verify import verify
 from storage.errors import AlreadyWrittenError, ConfigError, NotADatasetError
 from storage.testing import same_episode, tiny_dataset, tiny_episode, write_unit
+from storage.verification.verify import verify
 
 
 def by_id(dataset: Dataset) -> dict:

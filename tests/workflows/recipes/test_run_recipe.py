@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from storage.datasets.dataset import Dataset
-from storage.datasets.verify import verify
 from storage.errors import AlreadyWrittenError, ConfigError
 from storage.formats.testing import tiny_lerobot
 from storage.testing import assert_sound, tiny_dataset
+from storage.verification.verify import verify
 from workflows.recipes.recipe import load_recipe
 from workflows.recipes.run_context import RunContext
 from workflows.recipes.run_recipe import RECIPE_FILE, describe_recipe, run_recipe

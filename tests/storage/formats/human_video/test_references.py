@@ -11,7 +11,6 @@ import pytest
 from judges.curation.watch import WatchVideo
 from judges.curation.watch_config import WatchConfig
 from storage.datasets.dataset import Dataset
-from storage.datasets.verify import verify
 from storage.episode import Episode
 from storage.errors import CorruptFileError, MissingFileError, SchemaError
 from storage.formats.human_video.testing import items_of, numbered_scene, read_number
@@ -24,6 +23,7 @@ from storage.pictures.source_frame import SourceFrame
 from storage.testing import write_unit
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.windows import Windows
+from storage.verification.verify import verify
 
 
 @pytest.fixture(autouse=True)

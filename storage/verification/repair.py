@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.datasets.commit import publishing
-from storage.datasets.unit_paths import SHARDS, Sink
-from storage.datasets.verify import Finding, Kind, findings
+from storage.datasets.manifest import read_manifest
+from storage.datasets.unit_paths import SHARDS, Sink, sinks_of
 from storage.shards.streams import disk_errors
+from storage.verification.findings import Finding, Kind
+from storage.verification.twins import write_without
+from storage.verification.verify import findings
 
 _LOG = logging.getLogger(__name__)
 DAMAGED = "damaged"
@@ -39,9 +42,12 @@ def repair(root: Path) -> Repair:
     root = Path(root)
     found = [finding for finding in findings(root) if finding.is_damage]
     units = _units_to_take(found)
+    twins = _twins(found, units)
     with disk_errors(root):
         for sink, unit_id in units:
             _take_unit_out(root, Sink(root, sink), unit_id)
+        for unit_id, names in twins.items():
+            _write_without(root, unit_id, names)
         files = [finding.path for finding in found if _is_small_file(finding)]
         for path in dict.fromkeys(files):
             _move(root, root / path)
@@ -49,6 +55,7 @@ def repair(root: Path) -> Repair:
         for folder in sorted({_index_of(root, finding) for finding in indices}):
             shutil.rmtree(folder, ignore_errors=True)
     mended = {*files, *(finding.path for finding in indices)}
+    units += [(SHARDS, unit_id) for unit_id in twins]
     left = [each for each in found if not _belongs_to(each, units) and each.path not in mended and each.kind != "plan"]
     return Repair(units=tuple(units), files=tuple(sorted(mended)), left=tuple(left))
 
@@ -58,6 +65,29 @@ def _units_to_take(found: Sequence[Finding]) -> list[tuple[str, str]]:
     damaged = {(each.sink, each.unit_id) for each in found if each.unit_id and each.kind in _OF_A_UNIT - {"label"}}
     labels = {(each.sink, each.unit_id) for each in found if each.kind == "label"}
     return sorted(damaged | {(sink, unit_id) for sink, unit_id in labels if (SHARDS, unit_id) not in damaged})
+
+
+def _twins(found: Sequence[Finding], taken: Sequence[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """Unit -> those of its episodes that another unit has too, of sound units whose labels are sound."""
+    gone = {unit_id for _, unit_id in taken}
+    units = {each.unit_id for each in found if each.kind == "duplicate"} - gone
+    return {
+        unit: frozenset(each.episode_id for each in found if each.kind == "duplicate" and each.unit_id == unit)
+        for unit in sorted(units)
+    }
+
+
+def _write_without(root: Path, unit_id: str, names: frozenset[str]) -> None:
+    """Write a unit and its labels again without the episodes `names`; what there was goes to `damaged/`."""
+    for sink in [sink for sink in sinks_of(root) if unit_id in sink.committed()]:
+        manifest = read_manifest(sink.manifest(unit_id))
+        with publishing(sink, unit_id):
+            _move(root, sink.manifest(unit_id))
+            shard = _move(root, sink.shard(unit_id))
+        if shard is not None:
+            write_without(shard, manifest, sink, names)
+        shutil.rmtree(sink.index, ignore_errors=True)
+    _LOG.info("left %d episodes out of unit %s that are in another one", len(names), unit_id)
 
 
 def _belongs_to(finding: Finding, units: Iterable[tuple[str, str]]) -> bool:
@@ -77,17 +107,17 @@ def _take_unit_out(root: Path, sink: Sink, unit_id: str) -> None:
     _LOG.info("took unit %s out of %s", unit_id, sink.name)
 
 
-def _move(root: Path, path: Path) -> None:
-    """Move `path` to the same place under `damaged/`, beside what lies there already."""
+def _move(root: Path, path: Path) -> Path | None:
+    """Move `path` to the same place under `damaged/`, beside what lies there already; returns where it is then."""
     if not path.exists():
-        return
+        return None
     target = root / DAMAGED / path.relative_to(root)
     target.parent.mkdir(parents=True, exist_ok=True)
     number = 1
     while target.exists():
         target = target.with_name(f"{path.name}.{number}")
         number += 1
-    path.rename(target)
+    return path.rename(target)
 
 
 def _index_of(root: Path, finding: Finding) -> Path:

@@ -12,9 +12,10 @@ from storage.atomic_files import read_json, sealed_json_bytes
 from storage.datasets.dataset import Dataset
 from storage.datasets.dead_letters import DeadLetter, write_dead_letter
 from storage.datasets.plan import WorkUnit, write_plan
-from storage.datasets.verify import Finding, verify
 from storage.errors import NotADatasetError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
+from storage.verification.findings import Finding
+from storage.verification.verify import verify
 
 
 @pytest.fixture

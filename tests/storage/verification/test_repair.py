@@ -12,12 +12,12 @@ from storage.datasets.clean import clean
 from storage.datasets.dataset import Dataset
 from storage.datasets.merge import merge
 from storage.datasets.plan import WorkUnit, read_plans, write_plan
-from storage.datasets.repair import DAMAGED, repair
 from storage.datasets.split import split
 from storage.datasets.unit_paths import Sink
-from storage.datasets.verify import verify
 from storage.errors import CorruptFileError, DatasetError
 from storage.testing import assert_sound, tiny_dataset, tiny_episode, write_unit
+from storage.verification.repair import DAMAGED, repair
+from storage.verification.verify import verify
 
 
 def made(root: Path) -> Path:

@@ -1,0 +1,157 @@
+"""Checking a data set: every checksum, every count, and that plan = manifests + dead letters, exactly.
+
+What is found is told, never mended here: `storage.datasets.clean` removes what is mere garbage,
+`storage.verification.repair` takes out what is damaged, so that the job that made it makes it again.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from storage.atomic_files import read_json
+from storage.datasets.commit import leftovers
+from storage.datasets.dataset import read_about
+from storage.datasets.index import current_index, index_of, read_index
+from storage.datasets.manifest import Manifest, read_manifest
+from storage.datasets.plan import plan_files, read_plan
+from storage.datasets.unit_paths import Sink, sinks_of
+from storage.errors import CorruptFileError, InputError, SchemaVersionError
+from storage.verification.check_sources import lost_sources
+from storage.verification.check_unit import check_content, check_files, relative
+from storage.verification.findings import Finding, of_unit
+
+
+def verify(root: Path) -> list[Finding]:
+    """Everything that is wrong with the data set in `root`; raises NotADatasetError or SchemaVersionError where it
+    cannot be opened at all. Reads every byte."""
+    return list(findings(root))
+
+
+def findings(root: Path) -> Iterator[Finding]:
+    """As `verify`, one by one while it goes on."""
+    root = Path(root)
+    read_about(root)
+    base: dict[str, Manifest] = {}
+    for sink in sinks_of(root):
+        manifests: dict[str, Manifest] = {}
+        for unit_id in sorted(sink.committed()):
+            yield from _check_unit(sink, unit_id, manifests)
+        yield from _check_labels(sink, manifests, base) if sink.is_labels else _check_ids(sink, manifests)
+        yield from _check_index(sink, manifests)
+        base = base or manifests
+    yield from _check_plan(root)
+    for lost in lost_sources(episode for manifest in base.values() for episode in manifest.episodes):
+        yield Finding(kind="source", path=lost.file, text=lost.text)
+    for path in leftovers(root, older_than_s=0.0):
+        orphan = path.suffix == ".zarr"
+        text = "a shard that no manifest speaks of" if orphan else "left behind by an attempt that ended or goes on"
+        yield Finding(kind="orphan" if orphan else "leftover", path=relative(root, path), text=text)
+
+
+def quick_findings(root: Path) -> Iterator[Finding]:
+    """What can be told without reading shards: manifests that cannot be read, files that are missing or too short."""
+    for sink in sinks_of(Path(root)):
+        for unit_id in sorted(sink.committed()):
+            try:
+                record = read_manifest(sink.manifest(unit_id)).shard
+            except (InputError, SchemaVersionError) as error:
+                path = relative(sink.root, sink.manifest(unit_id))
+                yield of_unit(sink, unit_id, kind="unreadable", path=path, text=str(error))
+                continue
+            if record is not None:
+                yield from check_files(sink, unit_id, record, checksums=False)
+
+
+def _check_unit(sink: Sink, unit_id: str, manifests: dict[str, Manifest]) -> Iterator[Finding]:
+    path = relative(sink.root, sink.manifest(unit_id))
+    try:
+        manifest = read_manifest(sink.manifest(unit_id))
+    except (InputError, SchemaVersionError) as error:
+        yield of_unit(sink, unit_id, kind="unreadable", path=path, text=str(error))
+        return
+    manifests[unit_id] = manifest
+    if manifest.unit_id != unit_id:
+        yield of_unit(sink, unit_id, kind="count", path=path, text=f"is the manifest of unit {manifest.unit_id}")
+    if manifest.shard is not None:
+        found = list(check_files(sink, unit_id, manifest.shard))
+        yield from found or check_content(sink, unit_id, manifest.shard)
+
+
+def _check_ids(sink: Sink, manifests: Mapping[str, Manifest]) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for unit_id, manifest in manifests.items():
+        path = relative(sink.root, sink.manifest(unit_id))
+        for name in (str(episode["episode_id"]) for episode in manifest.episodes):
+            first = seen.setdefault(name, unit_id)
+            if first != unit_id:
+                text = f"episode {name!r} is in unit {first} too"
+                yield replace(of_unit(sink, unit_id, kind="duplicate", path=path, text=text), episode_id=name)
+
+
+def _check_labels(sink: Sink, labels: Mapping[str, Manifest], base: Mapping[str, Manifest]) -> Iterator[Finding]:
+    for unit_id, manifest in labels.items():
+        if manifest.shard is None:
+            continue
+        mine = [(episode["episode_id"], episode["length"]) for episode in manifest.episodes]
+        theirs = (
+            [(episode["episode_id"], episode["length"]) for episode in base[unit_id].episodes]
+            if unit_id in base
+            else []
+        )
+        if mine != theirs:
+            text = "labels other episodes than the unit of this id has" if theirs else "labels a unit that is not there"
+            yield of_unit(sink, unit_id, kind="label", path=relative(sink.root, sink.manifest(unit_id)), text=text)
+
+
+def _check_index(sink: Sink, manifests: Mapping[str, Manifest]) -> Iterator[Finding]:
+    """The index may lack what came later, but what it says must be so. The order of its layouts means nothing."""
+    try:
+        stored = read_index(sink, checked=True)
+        path = current_index(sink)
+        if stored is None or path is None:
+            return
+    except (CorruptFileError, SchemaVersionError) as error:
+        yield Finding(kind="index", path=relative(sink.root, sink.index), text=str(error), sink=sink.name)
+        return
+    where = relative(sink.root, path)
+    if gone := sorted(set(stored.layout_of_unit) - set(manifests)):
+        text = f"speaks of units without a readable manifest: {', '.join(gone)}"
+        yield Finding(kind="index", path=where, text=text, sink=sink.name)
+        return
+    expected = index_of([manifests[unit_id] for unit_id in sorted(stored.layout_of_unit)])
+    same = all(stored.layout(unit_id) == expected.layout(unit_id) for unit_id in stored.layout_of_unit)
+    if not same or stored.table.to_pylist() != expected.table.to_pylist():
+        yield Finding(kind="index", path=where, text="says other things than the manifests do", sink=sink.name)
+
+
+def _check_plan(root: Path) -> Iterator[Finding]:
+    planned: dict[tuple[str, str], str] = {}
+    for path in plan_files(root):
+        where = relative(root, path)
+        try:
+            units = read_plan(path)
+        except CorruptFileError as error:
+            yield Finding(kind="unreadable", path=where, text=str(error))
+            continue
+        planned |= {(unit.sink, unit.unit_id): where for unit in units}
+    small = [*(root / "plan").glob("*.json"), *(path for sink in sinks_of(root) for path in _letters(sink))]
+    for path in small:
+        try:
+            read_json(path)
+        except InputError as error:
+            yield Finding(kind="unreadable", path=relative(root, path), text=str(error))
+    sinks = {sink.name: sink for sink in sinks_of(root)}
+    for (name, unit_id), where in planned.items():
+        sink = sinks.get(name, Sink(root, name))
+        if unit_id not in sink.committed() | sink.dead():
+            text = f"unit {unit_id} for {name} has no manifest and no dead letter; resume the job"
+            yield Finding(kind="plan", path=where, text=text)
+    for sink in sinks.values():
+        for unit_id in sorted(sink.committed() | sink.dead()):
+            if (sink.name, unit_id) not in planned:
+                path = sink.manifest(unit_id) if unit_id in sink.committed() else sink.dead_letter(unit_id)
+                yield Finding(kind="plan", path=relative(root, path), text="no plan speaks of this unit")
+
+
+def _letters(sink: Sink) -> list[Path]:
+    return [sink.dead_letter(unit_id) for unit_id in sorted(sink.dead())]
