@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import ray
+from ray._private import ray_constants
 
 from pipelines.engines.auto import usable_cores
 from pipelines.engines.fused_stages import Segment
@@ -31,8 +32,10 @@ _EXCLUDES = (
     "*.zarr",
     "*.egg-info",
 )
+_LOOPBACK = "127.0.0.1"
 PRETENDED: dict[str, Any] = {}
 """For tests: resources that a cluster of our own is told it has, as `ray.init` takes them."""
+_SPANS_MACHINES = bool(ray_constants.ENABLE_RAY_CLUSTER)
 _LISTENS_S = 10.0
 _CONNECTIONS = 2
 """A busy cluster may take longer to prepare for a client than Ray waits for it."""
@@ -73,7 +76,9 @@ class RaySession:
 
     def _connect(self) -> None:
         _be_quiet()
-        if self._settings["address"] != "local":
+        alone = self._settings["address"] == "local"
+        _listen_on_loopback(alone)
+        if not alone:
             use_token()
         for attempt in range(1, _CONNECTIONS + 1):
             try:
@@ -123,6 +128,7 @@ def _alone(workers: int | None, *, cpus: float, passing: bool) -> dict[str, Any]
         "address": "local",
         "num_cpus": math.ceil(processes * cpus),
         "include_dashboard": False,
+        "_node_ip_address": _LOOPBACK,
         **PRETENDED,
     }
     if not passing:
@@ -147,6 +153,14 @@ def _joining(address: str) -> dict[str, Any]:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _listen_on_loopback(alone: bool) -> None:
+    """A cluster of our own serves this machine alone. Ray does so where clusters cannot span machines, by a switch that
+    it reads when it is imported: here from the module, in its other processes from the environment."""
+    spans = _SPANS_MACHINES and not alone
+    ray_constants.ENABLE_RAY_CLUSTER = spans
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = str(int(spans))
 
 
 def _be_quiet() -> None:

@@ -16,7 +16,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 root, folder = map(Path, sys.argv[1:])
 for kind in ("robomimic", "lerobot", "lerobot-v3", "groot-n1.6"):
-    for limit in (0, 90, 1000, 8000, 20_000):
+    for limit in (0, 90, 1000, 3000):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
         try:
             export_dataset(root, folder / "exported", kind=kind)

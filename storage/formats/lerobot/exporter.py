@@ -6,7 +6,8 @@ A mixed set of episodes becomes one data set for each embodiment, rate and set o
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -77,7 +78,7 @@ def export_lerobot(
     left_out: dict[str, int] = {}
     names: set[str] = set()
     done = steps = 0
-    with staged(target) as folder:
+    with staged(target) as folder, _abandoned_on_error(groups):
         for episode in episodes:
             cameras = colour_cameras(episode, config.cameras, left_out, depth=config.version == "v3.0")
             layout = layout_of(episode, predicted_as_action=config.predicted_as_action)
@@ -103,6 +104,16 @@ def export_lerobot(
             publish(folder, target)
             paths = [target / group.folder.name for group in groups.values()]
     return told(ExportReport(paths=tuple(paths), episodes=done, steps=steps, left_out=left_out))
+
+
+@contextmanager
+def _abandoned_on_error(groups: Mapping[str, "_Group"]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for group in groups.values():
+            group.abandon()
+        raise
 
 
 class _Group:
@@ -157,6 +168,9 @@ class _Group:
         widths = {name: width for name, (_, width) in self._columns.items()}
         self._json("meta/stats.json", total_statistics(self._files, widths, self._steps))
         self._write_ours()
+
+    def abandon(self) -> None:
+        """Let go of open files after an error."""
 
     def _write_ours(self) -> None:
         """modality.json, and what the format has no place for."""
@@ -224,6 +238,9 @@ class _V3Group(_Group):
         keyed = {camera_key(episode, name): frames for name, frames in cameras.items()}
         self._shared.add(columns, keyed, rate_hz=episode.rate_hz, texts=texts)
         self._notes.append({"episode_index": self._count, **about(episode)})
+
+    def abandon(self) -> None:
+        self._shared.abandon()
 
     def finish(self) -> None:
         """Close the shared files and write what is known only at the end."""

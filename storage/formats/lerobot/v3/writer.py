@@ -103,6 +103,11 @@ class V3Files:
         pyarrow.parquet.write_table(_tasks(texts), self._folder / "meta/tasks.parquet")
         return self._files
 
+    def abandon(self) -> None:
+        """Let go of what cannot be finished; pyarrow would try again, and complain, when the writer is collected."""
+        if self._writer is not None:
+            self._writer.is_open = False
+
     def statistics(self) -> dict[str, Any]:
         """stats.json: the episodes' statistics merged as LeRobot merges them."""
         return merged_statistics(self._statistics)
