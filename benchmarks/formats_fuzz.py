@@ -26,7 +26,7 @@ from benchmarks import measure
 
 BARS = {kind: {"at_most": 0.0} for kind in ("traceback", "crash", "hang", "memory")}
 _HANG_S, _STILL_S, _MEMORY_MB = 10.0, 60.0, 1000.0
-_BATCH = 200
+_BATCH = 1000
 
 
 def sources() -> dict[str, Callable[[Path], Path]]:
@@ -166,6 +166,8 @@ class _Watch:
         _, _, text, megabytes, now = message
         self.inputs, self.peak_megabytes = self.inputs + 1, max(self.peak_megabytes, megabytes)
         self.cpu_s += now - cpu
+        if self.inputs % 200 == 0:
+            print(f"{self.inputs} inputs, {self.cpu_s:.0f} CPU s, {len(self.found)} found", flush=True)
         self.slowest = max(self.slowest, (now - cpu, f"{seed} {what}"))
         if text:
             self.found.append({"kind": "traceback", "seed": seed, "input": what, "text": text})
@@ -210,7 +212,6 @@ def fuzz(cpu_s: float, first_seed: int = 0) -> _Watch:
             theirs.close()
             seed = watch.worker(process, ours, seed)
             process.join()
-            print(f"{watch.inputs} inputs, {watch.cpu_s:.0f} CPU s, {len(watch.found)} found", flush=True)
     return watch
 
 
