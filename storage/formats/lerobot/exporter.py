@@ -32,6 +32,8 @@ from storage.formats.lerobot.describe import Description, camera_key
 from storage.formats.lerobot.meta import OUR_EPISODES, OUR_META
 from storage.formats.lerobot.rows import Layout, Tasks, columns_of, layout_of, write_rows
 from storage.formats.lerobot.statistics import episode_statistics, image_statistics, total_statistics
+from storage.formats.lerobot.v3.language import LANGUAGE_FEATURES, language_arrays, language_of
+from storage.formats.lerobot.v3.subtasks import SPANS, SUBTASK_COLUMN, subtask_spans, subtask_texts
 from storage.formats.lerobot.v3.writer import V3Files
 from storage.formats.lerobot.words import source_words
 from storage.formats.video.writer import VideoCoding, write_frames
@@ -40,6 +42,7 @@ from storage.frames import Frames
 _DATA = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 _VIDEO = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
 _CHUNK_EPISODES = 1000
+_ROLES = "roles, cameras and tool calls of the language columns"
 Version = Literal["v2.1", "v3.0"]
 
 
@@ -47,7 +50,7 @@ Version = Literal["v2.1", "v3.0"]
 class LeRobotExport:
     """Settings of an export. `cameras` chooses (empty: all). With `predicted_as_action` episodes that have predicted
     actions only get them as `action` too, which the trainers insist on; `meta/pyramid.json` says so. v3.0 also holds
-    depth, as 16-bit PNG."""
+    depth, as 16-bit PNG, and the language columns; v2.1 has their texts as annotations."""
 
     version: Version = "v2.1"
     video: VideoCoding = field(default_factory=VideoCoding)
@@ -81,8 +84,12 @@ def export_lerobot(
     with staged(target) as folder, _abandoned_on_error(groups):
         for episode in episodes:
             cameras = colour_cameras(episode, config.cameras, left_out, depth=config.version == "v3.0")
-            layout = layout_of(episode, predicted_as_action=config.predicted_as_action)
-            key = group_key(episode, cameras, [layout.annotations, source_words(episode)])
+            shared = config.version == "v3.0"
+            layout = layout_of(episode, predicted_as_action=config.predicted_as_action, language=shared)
+            if language_of(episode) and not shared:
+                left_out[_ROLES] = left_out.get(_ROLES, 0) + 1
+            about_texts = [layout.annotations, layout.language, layout.subtasks]
+            key = group_key(episode, cameras, [*about_texts, source_words(episode)])
             if key not in groups:
                 place = folder / group_name(episode, cameras, names)
                 groups[key] = (
@@ -116,6 +123,13 @@ def _abandoned_on_error(groups: Mapping[str, "_Group"]) -> Iterator[None]:
         raise
 
 
+def episode_extras(episode: Episode) -> dict[str, Any]:
+    """What the source's table of episodes said beside what LeRobot needs, and the subtasks as GR00T reads them."""
+    extras = dict(episode.provenance.get("imported", {}).get("episode", {}))
+    spans = subtask_spans(episode)
+    return {**extras, SPANS: spans} if spans else extras
+
+
 class _Group:
     """One LeRobot v2.1 data set in the making."""
 
@@ -135,8 +149,8 @@ class _Group:
         columns = columns_of(episode, self._layout, self._tasks, (self._count, self._steps))
         self._columns = {name: (str(values.dtype), values.size // len(values)) for name, values in columns.items()}
         texts = self._tasks.texts(columns["task_index"])
-        spoken = (self._layout.instruction, self._layout.validity)
-        texts += [text for name in spoken if name in columns for text in self._tasks.texts(columns[name])]
+        if self._layout.instruction in columns:
+            texts += self._tasks.texts(columns[self._layout.instruction])
         self._first = self._first or (episode, cameras)
         self._write(episode, cameras, columns, list(dict.fromkeys(texts)))
         self._count += 1
@@ -154,7 +168,8 @@ class _Group:
             video = self._path(_VIDEO, number, key)
             write_frames(frames, video, rate_hz=episode.rate_hz, coding=self._config.video)
             statistics[key] = image_statistics(frames)
-        self._line("meta/episodes.jsonl", {"episode_index": number, "tasks": texts, "length": episode.length})
+        row = {"episode_index": number, "tasks": texts, "length": episode.length, **episode_extras(episode)}
+        self._line("meta/episodes.jsonl", row)
         self._line("meta/episodes_stats.jsonl", {"episode_index": number, "stats": statistics})
         mark = fingerprint(rows)
         self._line(OUR_EPISODES, {"episode_index": number, "data_fingerprint": mark, **about(episode)})
@@ -231,12 +246,18 @@ class _V3Group(_Group):
         super().__init__(folder, layout, config)
         self._shared = V3Files(folder, config.video)
         self._notes: list[dict[str, Any]] = []
+        self._subtasks = Tasks()
 
     def _write(
         self, episode: Episode, cameras: Mapping[str, Frames], columns: Mapping[str, NDArray[Any]], texts: list[str]
     ) -> None:
         keyed = {camera_key(episode, name): frames for name, frames in cameras.items()}
-        self._shared.add(columns, keyed, rate_hz=episode.rate_hz, texts=texts)
+        columns = dict(columns)
+        if self._layout.subtasks:
+            columns[SUBTASK_COLUMN] = self._subtasks.indices(subtask_texts(subtask_spans(episode), episode.length))
+            self._columns[SUBTASK_COLUMN] = ("int64", 1)
+        said = language_arrays(language_of(episode), episode.length) if self._layout.language else {}
+        self._shared.add(columns, keyed, rate_hz=episode.rate_hz, texts=texts, said=said, row=episode_extras(episode))
         self._notes.append({"episode_index": self._count, **about(episode)})
 
     def abandon(self) -> None:
@@ -245,7 +266,7 @@ class _V3Group(_Group):
     def finish(self) -> None:
         """Close the shared files and write what is known only at the end."""
         said = self._description
-        files = self._shared.close(list(self._tasks.index_of))
+        files = self._shared.close(list(self._tasks.index_of), list(self._subtasks.index_of))
         marks = {path: fingerprint(path) for path in dict.fromkeys(files)}
         for note, path in zip(self._notes, files, strict=True):
             self._line(OUR_EPISODES, {"data_fingerprint": marks[path], **note})
@@ -258,9 +279,10 @@ class _V3Group(_Group):
             **self._shared.info(),
             "fps": _plain(said.first.rate_hz),
             "splits": {"train": f"0:{self._count}"},
-            "features": said.features(self._config.video),
+            "features": said.features(self._config.video) | (LANGUAGE_FEATURES if self._layout.language else {}),
         }
-        self._json("meta/info.json", info)
+        tools = source_words(said.first).get("tools")
+        self._json("meta/info.json", info | ({"tools": tools} if tools else {}))
         self._json("meta/stats.json", self._shared.statistics())
         self._write_ours()
 

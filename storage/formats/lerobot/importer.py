@@ -22,9 +22,9 @@ from storage.formats.lerobot.layout import find_embodiment
 from storage.formats.lerobot.meta import LeRobotMeta, read_lerobot_meta
 from storage.formats.lerobot.parquet_columns import is_numeric, is_text, matrix, read_schema, read_table
 from storage.formats.lerobot.text import Texts, read_texts, text_columns
-from storage.formats.lerobot.v3.subtasks import LANGUAGE_COLUMNS, language_runs
+from storage.formats.lerobot.v3.language import LANGUAGE_COLUMNS, language_runs, read_language
 from storage.formats.lerobot.vectors import vectors_of
-from storage.formats.lerobot.words import words_of
+from storage.formats.lerobot.words import episode_words, words_of
 from storage.formats.mapping.fates import Fate, require_vectors
 from storage.formats.video.writer import rate_fraction
 from storage.frames import Frames
@@ -133,7 +133,9 @@ def lerobot_fates(root: Path, config: ImportConfig) -> list[Fate]:
         for key, feature in meta.features.items()
         if feature.get("dtype") == "video" and key not in {fate.column for fate in seen}
     ]
-    return fates + seen + phantom
+    kept = dict.fromkeys(name for row in meta.episodes for name in episode_words(row))
+    about = [Fate(column=f"episodes: {name}", became="text", detail="kept with its episode") for name in kept]
+    return fates + seen + phantom + about
 
 
 def read_lerobot(item: ImportItem, config: ImportConfig) -> Episode:
@@ -263,9 +265,10 @@ def _provenance(
         "files": dict(item.files),
         "size_px": None if config.size_px is None else list(config.size_px),
     }
-    annotations = {**texts.annotations, **language_runs(table, meta.rate_hz)}
-    if annotations:
-        record["annotations"] = annotations
+    language = read_language(table)
+    annotations = {**texts.annotations, **language_runs(language, meta.rate_hz)}
+    told = {"annotations": annotations, "language": language, "episode": episode_words(meta.row_of[item.number])}
+    record |= {name: value for name, value in told.items() if value}
     if left_out:
         record["left_out"] = left_out
     before = dict(ours.get("provenance", {}))

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from storage.episode import Episode
 from storage.formats.lerobot.columns import LABELS, RECORDED_TIMESTAMP
 from storage.formats.lerobot.text import Runs, per_step_texts
+from storage.formats.lerobot.v3.language import language_of
+from storage.formats.lerobot.v3.subtasks import SUBTASK_COLUMN, has_subtasks
 from storage.formats.lerobot.words import source_words
 
 INSTRUCTION = "annotation.human.action.task_description"
@@ -44,7 +46,8 @@ class Layout:
     """Which array is behind which column of a group of equal episodes. `noted` maps a column that has no standard
     meaning to {"array", "dtype", "shape"}; `filled` are arrays, `filled_columns` columns, that were made up so that
     trainers find what they insist on. `instruction` is the annotation column of the instruction, "" where task_index
-    alone says it; `validity` that of `valid`."""
+    alone says it; `validity` that of `valid`. `language` and `subtasks` say that the language columns, or the column
+    that points into the table of subtasks, are there."""
 
     noted: Mapping[str, Mapping[str, Any]]
     filled: tuple[str, ...]
@@ -52,10 +55,13 @@ class Layout:
     annotations: tuple[str, ...]
     instruction: str = INSTRUCTION
     validity: str = VALIDITY
+    language: bool = False
+    subtasks: bool = False
 
 
-def layout_of(episode: Episode, *, predicted_as_action: bool) -> Layout:
-    """The layout for `episode` and all that are like it."""
+def layout_of(episode: Episode, *, predicted_as_action: bool, language: bool = False) -> Layout:
+    """The layout for `episode` and all that are like it. With `language` (LeRobot v3.0) the language columns and the
+    table of subtasks hold what v2.1 has as annotations."""
     noted: dict[str, dict[str, Any]] = {}
     for name, array in episode.arrays.items():
         if name not in _OWN_COLUMN:
@@ -67,9 +73,15 @@ def layout_of(episode: Episode, *, predicted_as_action: bool) -> Layout:
         noted=noted,
         filled=("action/ground_truth",) if predicted and predicted_as_action else (),
         filled_columns=tuple(name for name in ("next.reward", "next.done") if name not in noted),
-        annotations=tuple(sorted(other_annotations(episode))),
+        annotations=tuple(sorted(name for name in other_annotations(episode) if not (language and _in_v3(name)))),
         instruction=_instruction_column(episode),
+        language=language and bool(language_of(episode)),
+        subtasks=language and has_subtasks(episode) and not language_of(episode),
     )
+
+
+def _in_v3(name: str) -> bool:
+    return name == SUBTASK_COLUMN or name.startswith("language.")
 
 
 def _instruction_column(episode: Episode) -> str:
@@ -107,6 +119,8 @@ def columns_of(episode: Episode, layout: Layout, tasks: Tasks, numbers: tuple[in
     spoken = tasks.indices(per_step_texts(episode.instruction, _instruction_runs(episode), length))
     columns |= {name: spoken for name in (layout.instruction, "task_index") if name}
     for name, runs in other_annotations(episode).items():
+        if name not in layout.annotations:
+            continue
         columns[_annotation(name)] = tasks.indices(per_step_texts("", runs, length))
     if "valid" in episode.arrays:
         columns[layout.validity] = tasks.indices("valid" if step else "invalid" for step in episode.arrays["valid"])

@@ -7,10 +7,14 @@ names is another data set to it.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from storage.episode import Episode
 from storage.formats.lerobot.layout import feature_names
 from storage.formats.lerobot.meta import LeRobotMeta
 from storage.formats.lerobot.vectors import VectorName, Vectors, VectorSource
+
+_ROW = frozenset({"episode_index", "tasks", "length", "dataset_from_index", "dataset_to_index"})
 
 
 def words_of(meta: LeRobotMeta, vectors: Vectors, cameras: Mapping[str, str], instruction: str) -> dict[str, Any]:
@@ -29,6 +33,8 @@ def words_of(meta: LeRobotMeta, vectors: Vectors, cameras: Mapping[str, str], in
             record.setdefault("names", {})[vector] = names
         if entries:
             record.setdefault("modality", {})[vector] = entries
+    if meta.info.get("tools"):
+        record["tools"] = meta.info["tools"]
     for section in ("video", "annotation"):
         if section in meta.modality:
             record.setdefault("modality", {})[section] = dict(meta.modality[section])
@@ -39,6 +45,26 @@ def source_words(episode: Episode) -> Mapping[str, Any]:
     """The words that an episode was imported with; {} where there was no source that had any."""
     words: Mapping[str, Any] = episode.provenance.get("imported", {}).get("words", {})
     return words
+
+
+def episode_words(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a table of episodes says about one beside what LeRobot itself needs (GR00T's "sub_tasks", the subtasks of
+    SARM, notes of a laboratory), as JSON."""
+    return {
+        name: _plain(value)
+        for name, value in row.items()
+        if value is not None and name not in _ROW and not name.startswith(("data/", "videos/", "meta/", "stats/"))
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
 def _names(meta: LeRobotMeta, source: VectorSource) -> list[str]:

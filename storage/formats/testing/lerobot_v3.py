@@ -1,7 +1,7 @@
 """A tiny LeRobot v3.0 data set, file by file as lerobot 0.4 and later write it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -114,3 +114,22 @@ def _write_meta(root: Path, lengths: Sequence[int], rate: int, tasks: Sequence[s
     pyarrow.parquet.write_table(pyarrow.table(rows), folder / "file-000.parquet")
     table = pyarrow.table({"task_index": list(range(len(tasks))), task_column: list(tasks)})
     pyarrow.parquet.write_table(table, root / "meta/tasks.parquet")
+
+
+def add_columns(root: Path, columns: Mapping[str, Any], features: Mapping[str, Any]) -> Path:
+    """Put `columns` (arrow arrays over all rows) and their `features` into a data set of `tiny_lerobot_v3`."""
+    path = root / "data/chunk-000/file-000.parquet"
+    file = pyarrow.parquet.ParquetFile(path)
+    groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
+    table = pyarrow.concat_tables(groups)
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    at = 0
+    with pyarrow.parquet.ParquetWriter(path, table.schema) as writer:
+        for group in groups:
+            writer.write_table(table.slice(at, len(group)))
+            at += len(group)
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"] = {**info["features"], **features}
+    (root / "meta/info.json").write_text(json.dumps(info))
+    return root

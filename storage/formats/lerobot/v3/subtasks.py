@@ -1,10 +1,7 @@
-"""Subtasks of a LeRobot v3.0 data set: the table of LeRobot 0.4.4 to 0.5.1, and the language columns of 0.6.
+"""Subtasks as data sets tell them: the table of LeRobot 0.4.4 to 0.5.1, and the spans that GR00T N1.6 and N1.7 read
+from episodes.jsonl ("sub_tasks": [{"start", "end", "text"}, ...], end exclusive, which may overlap)."""
 
-A cell of a language column is a list of structs (role, content, style, timestamp, camera, tool_calls). Persistent
-ones repeat on every row; each holds from its own `timestamp` on. Events stand on their row alone.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +9,12 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from storage.episode import Episode
 from storage.errors import CorruptFileError
 
-PERSISTENT, EVENTS = "language_persistent", "language_events"
-LANGUAGE_COLUMNS = (PERSISTENT, EVENTS)
+SUBTASK_COLUMN = "subtask_index"
+SPANS = "sub_tasks"
+_Runs = Sequence[Sequence[Any]]
 
 
 def read_subtasks(root: Path) -> Mapping[int, str]:
@@ -39,36 +38,46 @@ def _read(path: Path, changed_ns: int) -> Mapping[int, str]:
     return {int(number): str(text) for number, text in pairs if number is not None}
 
 
-def language_runs(table: Any, rate_hz: float) -> dict[str, list[list[Any]]]:
-    """What the language columns say, as [[first step, text], ...] by "language.<style>"; {} where there are none."""
-    runs: dict[str, list[list[Any]]] = {}
-    if PERSISTENT in table.column_names and table.num_rows:
-        for entry in _entries(table[PERSISTENT][0].as_py()):
-            step = max(0, round(float(entry.get("timestamp") or 0.0) * rate_hz))
-            runs.setdefault(_key(entry), []).append([step, _text(entry)])
-    if EVENTS in table.column_names:
-        for step, cell in enumerate(table[EVENTS].to_pylist()):
-            for entry in _entries(cell):
-                runs.setdefault(_key(entry), []).append([step, _text(entry)])
-    return {key: _runs(its) for key, its in sorted(runs.items())}
+def has_subtasks(episode: Episode) -> bool:
+    """Whether the source of an episode tells subtasks, if only for others of its episodes."""
+    imported: Mapping[str, Any] = episode.provenance.get("imported", {})
+    return SPANS in imported.get("episode", {}) or bool(_named(imported))
 
 
-def _runs(said: list[list[Any]]) -> list[list[Any]]:
-    """Runs from step 0 on, with texts of one step joined."""
-    by_step: dict[int, list[str]] = {0: []}
-    for step, text in said:
-        by_step.setdefault(step, []).append(text)
-    return [[step, " | ".join(by_step[step])] for step in sorted(by_step)]
+def subtask_spans(episode: Episode) -> list[dict[str, Any]]:
+    """The subtasks of an episode, {"start", "end", "text"} in steps: as its source listed them, or from the first
+    text over time that is called one. [] where there are none."""
+    imported: Mapping[str, Any] = episode.provenance.get("imported", {})
+    listed = imported.get("episode", {}).get(SPANS)
+    if isinstance(listed, list) and all(_is_span(span, episode.length) for span in listed):
+        return [{name: span[name] for name in ("start", "end", "text")} for span in listed]
+    runs = next(iter(_named(imported).values()), ())
+    starts = [int(start) for start, _ in runs]
+    spans = zip(runs, [*starts[1:], episode.length], strict=True) if runs else ()
+    return [
+        {"start": int(start), "end": min(end, episode.length), "text": str(text)}
+        for (start, text), end in spans
+        if text and start < episode.length
+    ]
 
 
-def _entries(cell: Any) -> list[dict[str, Any]]:
-    return [entry for entry in cell or () if isinstance(entry, dict)]
+def _named(imported: Mapping[str, Any]) -> dict[str, _Runs]:
+    """The texts over time that are called subtasks."""
+    annotations: Mapping[str, _Runs] = imported.get("annotations", {})
+    ends = (".subtask", ".sub_task")
+    return {name: runs for name, runs in annotations.items() if name == SUBTASK_COLUMN or name.endswith(ends)}
 
 
-def _key(entry: Mapping[str, Any]) -> str:
-    return f"language.{entry.get('style') or entry.get('role') or 'text'}"
+def subtask_texts(spans: Sequence[Mapping[str, Any]], length: int) -> list[str]:
+    """The subtask of each step, "" between them; where two overlap the one that began later."""
+    texts = [""] * length
+    for span in sorted(spans, key=lambda each: int(each["start"])):
+        texts[span["start"] : span["end"]] = [str(span["text"])] * (span["end"] - span["start"])
+    return texts
 
 
-def _text(entry: Mapping[str, Any]) -> str:
-    content = entry.get("content")
-    return content if isinstance(content, str) else ""
+def _is_span(span: Any, length: int) -> bool:
+    if not isinstance(span, Mapping) or not isinstance(span.get("text"), str):
+        return False
+    ends = span.get("start"), span.get("end")
+    return all(isinstance(end, int) and not isinstance(end, bool) for end in ends) and 0 <= ends[0] < ends[1] <= length

@@ -36,6 +36,7 @@ class V3Files:
         self._bytes = 0
         self._videos: dict[str, JoinedVideo] = {}
         self._episodes: list[dict[str, Any]] = []
+        self._extras: list[dict[str, Any]] = []
         self._statistics: list[dict[str, Statistics]] = []
         self._files: list[Path] = []
         self._steps = 0
@@ -47,12 +48,16 @@ class V3Files:
         *,
         rate_hz: float,
         texts: Sequence[str],
+        said: Mapping[str, Any],
+        row: Mapping[str, Any],
     ) -> None:
-        """Write one more episode; `cameras` maps feature keys to frames."""
+        """Write one more episode; `cameras` maps feature keys to frames, `said` are the language columns as arrow
+        arrays, `row` is what the table of episodes says beside what LeRobot needs."""
         number, length = len(self._episodes), len(columns["timestamp"])
         statistics = of_columns(columns)
-        arrays = {name: arrow_column(values) for name, values in columns.items()}
-        row: dict[str, Any] = {"episode_index": number, "tasks": list(texts), "length": length}
+        arrays = {name: arrow_column(values) for name, values in columns.items()} | dict(said)
+        self._extras.append(dict(row))
+        row = {"episode_index": number, "tasks": list(texts), "length": length}
         for key, frames in cameras.items():
             statistics[key] = of_images(frames)
             if frame_codec(frames.codec).channels == 0:
@@ -89,8 +94,9 @@ class V3Files:
         self._files.append(self._folder / where)
         return self._file
 
-    def close(self, texts: Sequence[str]) -> list[Path]:
-        """Finish every file and write the tables of episodes and tasks; returns the file of each episode's rows."""
+    def close(self, texts: Sequence[str], subtasks: Sequence[str]) -> list[Path]:
+        """Finish every file and write the tables of episodes, tasks and subtasks; returns the file of each episode's
+        rows."""
         if self._writer is not None:
             self._writer.close()
         for video in self._videos.values():
@@ -99,8 +105,13 @@ class V3Files:
         path.parent.mkdir(parents=True)
         told = [_flat(statistics) for statistics in self._statistics]
         rows = [{**row, **its} for row, its in zip(self._episodes, told, strict=True)]
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-        pyarrow.parquet.write_table(_tasks(texts), self._folder / "meta/tasks.parquet")
+        table = pyarrow.Table.from_pylist(rows)
+        for name in dict.fromkeys(name for row in self._extras for name in row):
+            table = table.append_column(name, _extra([row.get(name) for row in self._extras]))
+        pyarrow.parquet.write_table(table, path)
+        pyarrow.parquet.write_table(_texts("task", texts), self._folder / "meta/tasks.parquet")
+        if subtasks:
+            pyarrow.parquet.write_table(_texts("subtask", subtasks), self._folder / "meta/subtasks.parquet")
         return self._files
 
     def abandon(self) -> None:
@@ -140,16 +151,26 @@ def _flat(statistics: Mapping[str, Statistics]) -> dict[str, Any]:
     }
 
 
-def _tasks(texts: Sequence[str]) -> Any:
-    """The table of tasks; its texts are marked as the index of a pandas frame, by which LeRobot looks them up."""
-    table = pyarrow.table({"task_index": pyarrow.array(range(len(texts)), pyarrow.int64()), "task": list(texts)})
-    text = {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
-    number = {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"}
+def _extra(values: Sequence[Any]) -> Any:
+    """A column of the table of episodes; values of several kinds are written as JSON."""
+    try:
+        return pyarrow.array(values)
+    except pyarrow.ArrowException:
+        return pyarrow.array([None if value is None else json.dumps(value) for value in values])
+
+
+def _texts(word: str, texts: Sequence[str]) -> Any:
+    """The table of tasks or subtasks; its texts are marked as the index of a pandas frame, by which LeRobot looks them
+    up."""
+    number = f"{word}_index"
+    table = pyarrow.table({number: pyarrow.array(range(len(texts)), pyarrow.int64()), word: list(texts)})
+    text = {"name": word, "field_name": word, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+    index = {"name": number, "field_name": number, "pandas_type": "int64", "numpy_type": "int64"}
     heading = {"name": None, "field_name": None, "pandas_type": "unicode", "numpy_type": "object"}
     about = {
-        "index_columns": ["task"],
+        "index_columns": [word],
         "column_indexes": [{**heading, "metadata": {"encoding": "UTF-8"}}],
-        "columns": [{**number, "metadata": None}, text],
+        "columns": [{**index, "metadata": None}, text],
         "creator": {"library": "pyarrow", "version": pyarrow.__version__},
         "pandas_version": "2.2.3",
     }
