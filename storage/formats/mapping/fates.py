@@ -32,13 +32,13 @@ def fate_table(fates: Sequence[Fate]) -> str:
 
 
 def require_vectors(where: str, fates: Iterable[Fate], *, allow_no_actions: bool, allow_no_state: bool) -> None:
-    """Raise SchemaError when numeric columns are there and none of them was recognised as the action, or a wide one is
-    there and none as the state."""
+    """Raise SchemaError when numeric columns are there, if only a state, and none was recognised as the action, or a
+    wide one of no known meaning is there and none as the state."""
     told = list(fates)
     kinds = {fate.became for fate in told}
     loose = [fate for fate in told if fate.became == "foreign"]
-    numbers = ", ".join(f"{fate.column} ({fate.width})" for fate in loose)
-    if loose and not {"action", "label"} & kinds and not allow_no_actions:
+    numbers = ", ".join(f"{fate.column} ({fate.width})" for fate in loose) or "all of its state"
+    if (loose or "state" in kinds) and not {"action", "label"} & kinds and not allow_no_actions:
         raise SchemaError(
             f"{where}: no column was recognised as the action; its numeric columns are {numbers}. Name them: "
             "--map action=COLUMN (`map:` in a recipe; `pyramid data inspect` guesses), or import without actions by "

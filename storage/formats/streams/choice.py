@@ -116,7 +116,8 @@ def _usual(numbers: Mapping[str, Stream], whole: tuple[str, ...], prefixes: tupl
 
 def _cameras(recording: Recording, config: ImportConfig, where: str) -> dict[str, Stream]:
     views = {name: one for name, one in recording.streams.items() if one.kind in ("image", "depth", "video")}
-    fitting = {name: one for name, one in views.items() if one.kind == "video" or one.length >= recording.length}
+    # Half as many images as steps are a camera that lost some, which costs the episode; fewer are something else.
+    fitting = {name: one for name, one in views.items() if one.kind == "video" or 2 * one.length >= recording.length}
     mapped = {name: find_column(camera.column, views, where) for name, camera in (config.columns.cameras or {}).items()}
     found: dict[str, Stream] = {name: views[column] for name, column in mapped.items()}
     for column, stream in fitting.items():

@@ -6,7 +6,9 @@ come, so the pose of a step is its action. A chunk that is missing among others 
 its place.
 """
 
-import logging
+import itertools
+import math
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -25,7 +27,6 @@ from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream
 from storage.formats.untrusted.limits import LIMITS
 
-_LOG = logging.getLogger(__name__)
 _POSE = ("eef_pos", "eef_rot_axis_angle", "gripper_width")
 
 
@@ -82,28 +83,20 @@ def _files(path: Path, folder: Path, group: Any, first: int, end: int) -> tuple[
     names = [*(path / "meta" / "episode_ends").glob("*")]
     for name in group["data"].array_keys():
         data = group[f"data/{name}"]
-        if data.ndim <= 2:
-            names += [chunk for chunk in _chunks(path, name, data, first, end) if chunk.is_file()]
+        if 0 < data.ndim <= 2:
+            names += [path / chunk for chunk in _chunks(data, first, end)]
     return tuple(sorted(str(each.relative_to(folder)) for each in names if each.is_file()))
 
 
-def _chunks(path: Path, name: str, data: Any, first: int, end: int) -> list[Path]:
-    """The files of the chunks that hold steps [first, end) of a zarr v2 array; [] for other layouts."""
-    folder = path / "data" / name
-    if not (folder / ".zarray").is_file():
-        return []
-    rows = data.chunks[0]
-    others = [range(-(-size // chunk)) for size, chunk in zip(data.shape[1:], data.chunks[1:], strict=True)]
-    tails = [""]
-    for axis in others:
-        tails = [f"{tail}{{s}}{place}" for tail in tails for place in axis]
-    nested = any(each.is_dir() for each in folder.iterdir())
-    separator = "/" if nested else "."
-    return [
-        folder / f"{row}{tail}".replace("{s}", separator)
-        for row in range(first // rows, -(-end // rows))
-        for tail in tails
-    ]
+def _chunks(data: Any, first: int, end: int) -> list[str]:
+    """The keys, below the root, of everything that is stored of steps [first, end) of an array."""
+    sizes = data.shards or data.chunks
+    rows = range(first // sizes[0], -(-end // sizes[0]))
+    others = [range(-(-size // chunk)) for size, chunk in zip(data.shape[1:], sizes[1:], strict=True)]
+    count = math.prod(map(len, (rows, *others)))
+    if count > LIMITS.objects:
+        raise CorruptFileError(f"{data.path} has {count} chunks an episode; at most {LIMITS.objects} are read")
+    return [f"{data.path}/{data.metadata.encode_chunk_key(place)}" for place in itertools.product(rows, *others)]
 
 
 @contextmanager
@@ -121,7 +114,9 @@ def _opened(root: Path, ref: Ref, config: ImportConfig) -> Iterator[Recording]:
             continue
         if data.shape[0] < end:
             raise SchemaError(f"{path}: data/{name} has {data.shape[0]} steps; the episode is steps {first} to {end}")
-        _check_chunks(path, name, data, first, end)
+        if why := _missing(path, data, first, end):
+            streams[name] = Stream(name=name, kind="other", shape=data.shape, dtype=str(data.dtype), why=why)
+            continue
         part = _Part(data, first, end)
         streams[name] = array_stream(name, part, cameras.get(name, frozenset()), flipped=config.flip_images)
     pose = _pose(streams)
@@ -142,17 +137,39 @@ def _pose(streams: dict[str, Stream]) -> tuple[Piece, ...]:
     return tuple(Piece(column=name) for name in names if name in streams and streams[name].kind == "numbers")
 
 
-def _check_chunks(path: Path, name: str, data: Any, first: int, end: int) -> None:
-    chunks = _chunks(path, name, data, first, end) if path.is_dir() else []
-    missing = [chunk for chunk in chunks if not chunk.is_file()]
+def _missing(path: Path, data: Any, first: int, end: int) -> str:
+    """Why an array is left out whole, "" where it is all there; raises CorruptFileError where a chunk of it is missing
+    among others."""
+    chunks = _chunks(data, first, end)
+    missing = [chunk for chunk in chunks if not _is_there(path, chunk)]
     if not missing:
-        return
-    there = any(each.is_file() and not each.name.startswith(".") for each in (path / "data" / name).rglob("*"))
-    if there:
-        raise CorruptFileError(
-            f"{missing[0]} is not there; zarr would read {data.fill_value} in its place: copy it again"
-        )
-    _LOG.warning("%s: data/%s has no chunk at all; every value of it is %s", path, name, data.fill_value)
+        return ""
+    if len(missing) == len(chunks) and not _anything(path, data.path):
+        return f"no chunk of it is there; zarr would read {data.fill_value} throughout"
+    raise CorruptFileError(
+        f"{path}: {missing[0]} is not there; zarr would read {data.fill_value} in its place: copy it again, or, where "
+        "it was written without its empty chunks, write it with them"
+    )
+
+
+def _is_there(path: Path, key: str) -> bool:
+    return (path / key).is_file() if path.is_dir() else key in _zipped(path, path.stat().st_mtime_ns)
+
+
+def _anything(path: Path, array: str) -> bool:
+    """Whether any chunk of an array is there."""
+    if path.is_dir():
+        names = (each.name for each in (path / array).rglob("*") if each.is_file())
+    else:
+        keys = (key for key in _zipped(path, path.stat().st_mtime_ns) if key.startswith(f"{array}/"))
+        names = (key.rpartition("/")[2] for key in keys)
+    return any(not name.startswith(".") and name != "zarr.json" for name in names)
+
+
+@lru_cache(maxsize=2)
+def _zipped(path: Path, changed_ns: int) -> frozenset[str]:
+    with zipfile.ZipFile(path) as archive:
+        return frozenset(name for name in archive.namelist() if not name.endswith("/"))
 
 
 class _Part:

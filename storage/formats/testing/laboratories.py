@@ -3,7 +3,7 @@
 import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import h5py
@@ -81,9 +81,11 @@ def tiny_libero(path: Path, *, length: int = 6, convention: str = "opengl") -> P
     return path
 
 
-def tiny_replay_zarr(path: Path, *, ends: tuple[int, ...] = (6, 10), umi: bool = False) -> Path:
-    """A zarr v2 replay buffer of Diffusion Policy, or, with `umi`, of UMI: poses and no action."""
-    group = zarr.open_group(zarr.storage.LocalStore(path), mode="w", zarr_format=2)
+def tiny_replay_zarr(
+    path: Path, *, ends: tuple[int, ...] = (6, 10), umi: bool = False, zarr_format: Literal[2, 3] = 2
+) -> Path:
+    """A replay buffer of Diffusion Policy, or, with `umi`, of UMI: poses and no action."""
+    group = zarr.open_group(zarr.storage.LocalStore(path), mode="w", zarr_format=zarr_format)
     total = ends[-1]
     if umi:
         arrays: dict[str, Any] = {

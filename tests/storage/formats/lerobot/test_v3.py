@@ -68,6 +68,48 @@ def test_a_file_without_its_footer_tells_of_a_killed_recording(tmp_path: Path, n
         _import(root)
 
 
+def test_a_file_that_was_not_finalised_costs_its_own_episodes_alone(tmp_path: Path) -> None:
+    root = tiny_lerobot_v3(tmp_path / "set")
+    table = root / "meta/episodes/chunk-000/file-000.parquet"
+    rows = pyarrow.parquet.read_table(table).to_pylist()
+    rows[2] = {**rows[2], "data/file_index": 1}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), table)
+    whole = (root / "data/chunk-000/file-000.parquet").read_bytes()
+    (root / "data/chunk-000/file-001.parquet").write_bytes(whole[:-100])
+    config = ImportConfig(path=str(root))
+    *good, last = (item for unit in list_items(config) for item in unit)
+    assert [read_item(item, config).length for item in good] == [8, 5]
+    with pytest.raises(CorruptFileError, match=r"file-001.parquet is not a readable parquet file"):
+        read_item(last, config)
+
+
+def test_the_order_of_rows_in_the_tables_of_episodes_and_tasks_does_not_matter(tmp_path: Path) -> None:
+    plain, shuffled = (tiny_lerobot_v3(tmp_path / name / "set", tasks=("open", "close")) for name in ("a", "b"))
+    for name in ("meta/episodes/chunk-000/file-000.parquet", "meta/tasks.parquet"):
+        table = pyarrow.parquet.read_table(shuffled / name)
+        pyarrow.parquet.write_table(table.take(list(range(len(table)))[::-1]), shuffled / name)
+    for one, other in zip(_import(plain), _import(shuffled), strict=True):
+        assert (one.instruction, one.length) == (other.instruction, other.length) == ("open", one.length)
+        assert (one.arrays["action/ground_truth"] == other.arrays["action/ground_truth"]).all()
+
+
+def test_cameras_of_different_length_cost_their_episode_alone(tmp_path: Path) -> None:
+    root = tiny_lerobot_v3(tmp_path / "set")
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"]["observation.images.wrist"] = info["features"][KEY]
+    (root / "meta/info.json").write_text(json.dumps(info))
+    table = root / "meta/episodes/chunk-000/file-000.parquet"
+    rows = pyarrow.parquet.read_table(table).to_pylist()
+    moved = [{**row, **{n.replace("front", "wrist"): row[n] for n in row if n.startswith("videos/")}} for row in rows]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(moved), table)
+    tiny_video(root / "videos/observation.images.wrist/chunk-000/file-000.mp4", tiny_images(steps=18), keyframe_every=1)
+    config = ImportConfig(path=str(root))
+    *good, last = (item for unit in list_items(config) for item in unit)
+    assert [sorted(read_item(item, config).cameras) for item in good] == [["front", "wrist"]] * 2
+    with pytest.raises(SchemaError, match="has 7 rows, 7 frames of 'front', 5 frames of 'wrist'; they must agree"):
+        read_item(last, config)
+
+
 def test_a_video_that_is_shorter_than_its_rows_costs_its_last_episode(tmp_path: Path) -> None:
     root = tiny_lerobot_v3(tmp_path / "set")
     images = np.concatenate([tiny_images(number * 7, steps=length) for number, length in enumerate((8, 5, 4))])

@@ -152,17 +152,6 @@ def test_the_pose_of_umi_is_its_action(tmp_path: Path) -> None:
     assert episode.arrays["state"].shape == (6, 7)
 
 
-def test_a_missing_chunk_of_a_zarr_costs_its_episode_alone(tmp_path: Path) -> None:
-    path = tiny_replay_zarr(tmp_path / "buffer.zarr", ends=(4, 12))
-    (path / "data/action/2.0").unlink()
-    config = ImportConfig(path=str(path), rate_hz=10.0)
-    (unit,) = list_items(config)
-    (first,), (second,) = ImportEpisodes(config)(unit, Randomness(0, "import_episodes"))
-    assert isinstance(first, Kept)
-    assert isinstance(second, Dropped)
-    assert "zarr would read 0.0 in its place" in second.detail["message"]
-
-
 def test_maniskill_leaves_out_the_observation_without_an_action(tmp_path: Path) -> None:
     (episode, _) = _import(tiny_maniskill(tmp_path / "trajectory.h5"))
     assert (episode.arrays["state"] == numbers(10, 7, 9)[:6].astype(np.float32)).all()
@@ -205,6 +194,20 @@ def test_a_tfrecord_that_is_cut_loses_its_last_record_alone(tmp_path: Path) -> N
     outcomes = [outcome for (outcome,) in ImportEpisodes(config)(unit, Randomness(0, "import_episodes"))]
     assert [type(outcome) for outcome in outcomes] == [Kept, Kept, Dropped]
     assert "is cut off" in outcomes[2].detail["message"]  # type: ignore[union-attr]
+
+
+def test_cameras_of_different_length_cost_their_episode_alone(tmp_path: Path) -> None:
+    root = tiny_aloha(tmp_path / "set")
+    for number, steps in ((0, 6), (1, 4)):
+        with h5py.File(root / f"episode_{number}.hdf5", "a") as file:
+            file["observations/images/cam_low"] = tiny_images(9, steps=steps)
+    config = ImportConfig(path=str(root))
+    (unit,) = list_items(config)
+    (good,), (bad,) = ImportEpisodes(config)(unit, Randomness(0, "import_episodes"))
+    assert isinstance(good, Kept)
+    assert sorted(good.episode.cameras) == ["cam_high", "cam_low"]
+    assert isinstance(bad, Dropped)
+    assert "6 steps and frames {'cam_high': 6, 'cam_low': 4}; they must agree" in bad.detail["message"]
 
 
 def test_a_link_to_another_file_is_refused(tmp_path: Path) -> None:
