@@ -279,7 +279,7 @@ class _V3Group(_Group):
             **self._shared.info(),
             "fps": _plain(said.first.rate_hz),
             "splits": {"train": f"0:{self._count}"},
-            "features": said.features(self._config.video) | (LANGUAGE_FEATURES if self._layout.language else {}),
+            "features": {**said.features(self._config.video), **(LANGUAGE_FEATURES if self._layout.language else {})},
         }
         tools = source_words(said.first).get("tools")
         self._json("meta/info.json", info | ({"tools": tools} if tools else {}))

@@ -79,5 +79,5 @@ def subtask_texts(spans: Sequence[Mapping[str, Any]], length: int) -> list[str]:
 def _is_span(span: Any, length: int) -> bool:
     if not isinstance(span, Mapping) or not isinstance(span.get("text"), str):
         return False
-    ends = span.get("start"), span.get("end")
-    return all(isinstance(end, int) and not isinstance(end, bool) for end in ends) and 0 <= ends[0] < ends[1] <= length
+    start, end = span.get("start"), span.get("end")
+    return type(start) is int and type(end) is int and 0 <= start < end <= length
