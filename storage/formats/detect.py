@@ -9,6 +9,7 @@ from storage.errors import ConfigError, InputError, MissingFileError
 from storage.formats.import_item import FormatName
 from storage.formats.lerobot.importer import data_sets_in
 from storage.formats.robomimic.hdf5_file import HDF5_SUFFIXES
+from storage.formats.untrusted.hdf5_probe import check_hdf5
 from storage.formats.video.reader import VIDEO_SUFFIXES
 
 
@@ -35,9 +36,10 @@ def detect_format(path: Path) -> FormatName:
 def _by_suffix(path: Path) -> FormatName:
     names = [path] if path.is_file() else sorted(path.rglob("*"))
     suffixes = {name.suffix.lower() for name in names}
-    first = next((name for name in names if name.suffix.lower() in HDF5_SUFFIXES), None)
-    if first or (path.is_file() and h5py.is_hdf5(path)):
-        return hdf5_format(first or path)
+    files = [name for name in names if name.suffix.lower() in HDF5_SUFFIXES]
+    if files or (path.is_file() and h5py.is_hdf5(path)):
+        # Where none can be opened, robomimic's reader says why.
+        return next(filter(None, map(hdf5_format, files or [path])), "robomimic")
     if suffixes & VIDEO_SUFFIXES:
         return "videos"
     raise InputError(
@@ -48,14 +50,15 @@ def _by_suffix(path: Path) -> FormatName:
     )
 
 
-def hdf5_format(path: Path) -> FormatName:
-    """Which kind of HDF5 file `path` is, by its outermost groups; what cannot be opened is robomimic's to refuse."""
+def hdf5_format(path: Path) -> FormatName | None:
+    """Which kind of HDF5 file `path` is, by its outermost groups; None where it cannot be opened."""
     try:
+        check_hdf5(path)
         with h5py.File(path, "r") as file:
             # A name that is no UTF-8 comes as bytes.
             names = {str(name) for name in file}
-    except (OSError, RuntimeError, ValueError, KeyError):
-        return "robomimic"
+    except (OSError, RuntimeError, ValueError, KeyError):  # a CorruptFileError is a ValueError
+        return None
     if "data" in names:
         return "robomimic"
     if "observations" in names and names & {"action", "actions"}:

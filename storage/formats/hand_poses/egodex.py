@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from storage.errors import CorruptFileError, MissingFileError
 from storage.formats.hand_poses.poses import HandPoses
+from storage.formats.untrusted.hdf5_probe import check_hdf5
 
 _FINGERS = ("Thumb", "IndexFinger", "MiddleFinger", "RingFinger", "LittleFinger")
 _BONES = ("Knuckle", "IntermediateBase", "IntermediateTip", "Tip")
@@ -25,6 +26,7 @@ def read_egodex_poses(path: Path) -> HandPoses:
     """All rows of a recording; raises MissingFileError or CorruptFileError."""
     if not path.is_file():
         raise MissingFileError(f"{path} is not there; EgoDex keeps the poses of a video beside it")
+    check_hdf5(path)
     try:
         with h5py.File(path, "r") as file:
             return _read(file)

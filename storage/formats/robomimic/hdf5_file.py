@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 
 from storage.errors import CorruptFileError, MissingFileError
+from storage.formats.untrusted.hdf5_probe import check_hdf5
 
 HDF5_SUFFIXES = frozenset({".hdf5", ".h5", ".hdf"})
 
@@ -17,6 +18,7 @@ def opened(path: Path) -> Iterator[Any]:
     """The h5py file `path`, read-only; OSErrors inside the block become CorruptFileError too."""
     if not path.is_file():
         raise MissingFileError(f"{path} is not there; expected an HDF5 file")
+    check_hdf5(path)
     try:
         with h5py.File(path, "r") as file:
             yield file

@@ -12,7 +12,7 @@ from storage.errors import CorruptFileError, PyramidError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_OF_CONTENT = (
+OF_CONTENT = (
     ValueError,  # also UnicodeError, and json's
     TypeError,
     LookupError,
@@ -25,6 +25,7 @@ _OF_CONTENT = (
     EOFError,
     zipfile.BadZipFile,
 )
+"""What libraries raise over the content of a file."""
 
 
 def guarded(where: str, call: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -36,7 +37,7 @@ def guarded(where: str, call: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.
         return call(*args, **kwargs)
     except PyramidError:
         raise
-    except _OF_CONTENT as error:
+    except OF_CONTENT as error:
         raise CorruptFileError(
             f"{where} cannot be read: {type(error).__name__}: {str(error)[:300]}; it is damaged or of an unknown layout"
         ) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 
 from storage.formats.human_video.source_video import END_OF_FILE_S, Adapter, Narration, Problem, SourceVideo
+from storage.formats.untrusted.hdf5_probe import check_hdf5
 
 
 def _videos(root: Path) -> Iterator[SourceVideo]:
@@ -38,6 +39,7 @@ def _videos(root: Path) -> Iterator[SourceVideo]:
 
 
 def _text(path: Path) -> str:
+    check_hdf5(path)
     with h5py.File(path, "r") as file:
         attributes = {name: _plain(value) for name, value in file.attrs.items()}
     second = attributes.get("which_llm_description") == "2"
@@ -52,6 +54,7 @@ def _recognised(root: Path) -> bool:
     first = next(root.rglob("*.hdf5"), None) if root.is_dir() else None
     if first is None or not first.with_suffix(".mp4").is_file() or not h5py.is_hdf5(first):
         return False
+    check_hdf5(first)
     with h5py.File(first, "r") as file:
         return "transforms" in file and "camera" in file
 
