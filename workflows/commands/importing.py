@@ -54,12 +54,14 @@ def import_(
     instruction: Annotated[str, typer.Option(help="The instruction where the source has none.")] = "",
     allow_no_actions: Annotated[bool, typer.Option(help="Import numbers without an action.")] = False,
     allow_no_state: Annotated[bool, typer.Option(help="Import numbers without a state.")] = False,
+    segment_s: Annotated[float, typer.Option(help="Cut longer videos into episodes of so many seconds.")] = 0.0,
     max_failed: Annotated[float, typer.Option(help="End when more than this share of recordings fails.")] = 0.1,
     dry_run: DryRun = False,
 ) -> None:
     """Bring foreign recordings in; what became of every column stands at the end, and in the dry run."""
     from pipelines.planning.plan import described
     from pipelines.run_job import run_job
+    from storage.formats.import_item import VideoOptions
     from workflows.steps.import_data import ImportStep, import_job, import_table, imported
 
     step = ImportStep(
@@ -80,6 +82,7 @@ def import_(
         instruction=instruction,
         allow_no_actions=allow_no_actions,
         allow_no_state=allow_no_state,
+        videos=VideoOptions(segment_s=segment_s),
         max_failed=max_failed,
     )
     root = folder_for(output, path)
