@@ -256,7 +256,14 @@ def load(paths: Sequence[Path]) -> list[Drawn]:
     return [drawn for path in paths for drawn in np.load(path, allow_pickle=True)]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    # by its own name: what is pickled from `__main__` loads nowhere else
+    from benchmarks.judge_clips import collect as collected
+
     logging.basicConfig(level=logging.INFO)
-    collect(Path(sys.argv[1]), attempts=48, seed=TRAINING_SEED)
-    collect(Path(sys.argv[1]), attempts=16, seed=HELD_OUT_SEED)
+    collected(Path(sys.argv[1]), attempts=48, seed=TRAINING_SEED)
+    collected(Path(sys.argv[1]), attempts=16, seed=HELD_OUT_SEED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The data of `layer_worth`: ten demonstrations of a task from wide placements, and what the layers make of them.
+
+Everything but the ten is made by the command line, as a person would make it, and is taken as it is where it is there.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+log = logging.getLogger(__name__)
+PLACEMENT, SIZE_PX = "D1", 128
+ACTIONLESS = 200
+"""Episodes of the action-less layer: simulated ones of which training sees pictures and latents alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """Folders of one task's layers under `root`. `demonstrations` is how many people would have recorded."""
+
+    root: Path
+    task: str
+    demonstrations: int = 10
+    dreams: int = 100
+
+    @property
+    def sources(self) -> Path:
+        return self.root / "sources.hdf5"
+
+    def real(self) -> Path:
+        """The demonstrations as a data set of the layer `real`, drawn from their states."""
+        folder = self.root / "real"
+        if not (folder / "dataset.json").exists():
+            self._collect()
+            _film(self.sources, self.task, folder)
+        return folder
+
+    def simulated(self, count: int) -> Path:
+        """`count` trajectories multiplied from the same demonstrations."""
+        return self._multiplied(f"simulated-{count}", count, seed=1)
+
+    def dreamed(self) -> Path:
+        """Neural trajectories from first frames of new scenes, with predicted actions, verdicts and the selection
+        `good`. The frames come from scenes whose trajectories training never sees."""
+        folder = self.root / "dreams"
+        frames = self._multiplied("first-frames", self.dreams, seed=3)
+        words = ("--camera", "agentview", "--count", str(self.dreams), "--output", str(folder))
+        pyramid("dream", str(frames), *words)
+        pyramid("label", "idm", str(folder))
+        pyramid("label", "lapa", str(folder))
+        pyramid("filter", str(folder), "--judge", "rules", "--output", str(folder))
+        return folder
+
+    def actionless(self) -> Path:
+        """Episodes with latent actions; the recipe takes only those."""
+        folder = self._multiplied("actionless", ACTIONLESS, seed=5)
+        pyramid("label", "lapa", str(folder))
+        return folder
+
+    def _multiplied(self, name: str, count: int, *, seed: int) -> Path:
+        self._collect()
+        folder = self.root / name
+        step = {
+            "name": name,
+            "task": self.task,
+            "placement": PLACEMENT,
+            "keep": count,
+            "size_px": SIZE_PX,
+            "source_file": str(self.sources),
+        }
+        recipe = self.root / f"{name}.yaml"
+        recipe.write_text(
+            yaml.safe_dump({"name": name, "output": str(folder), "seed": seed, "steps": [{"generate": step}]})
+        )
+        pyramid("run", str(recipe))
+        return folder
+
+    def _collect(self) -> None:
+        if not self.sources.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            words = ("--episodes", str(self.demonstrations), "--placement", PLACEMENT, "--output", str(self.sources))
+            pyramid("sim", "collect", self.task, *words)
+
+
+def _film(sources: Path, task_name: str, folder: Path) -> None:
+    """Write demonstrations as episodes with pictures."""
+    from generators.simulation.demonstrations.recordings import read_recordings
+    from generators.simulation.demonstrations.replay import replayed
+    from generators.simulation.mimicgen.attempt import AttemptResult
+    from generators.simulation.mimicgen.episode_builder import EpisodeMaker
+    from generators.simulation.stepping.render import Pictures
+    from generators.simulation.stepping.scene import Scene
+    from generators.simulation.task.registry import find_task
+    from storage.datasets.dataset import Dataset
+    from storage.ids import content_id
+    from storage.testing import write_unit
+
+    task = find_task(task_name)
+    cameras = Pictures(cameras=task.cameras, width_px=SIZE_PX, height_px=SIZE_PX)
+    episodes: list[Any] = []
+    for made in read_recordings(sources):
+        scene = Scene(task, placement=made.placement, variant=made.variant)
+        states = np.stack(list(replayed(scene, made)))[:-1]
+        attempt = AttemptResult(
+            seed=made.seed,
+            failure="",
+            detail="",
+            actions=np.asarray(made.actions),
+            states=states,
+            initial=made.initial,
+            subtasks=(),
+            retries=0,
+            steps_simulated=len(made.actions),
+        )
+        named = content_id("demonstration", task.name, made.name, made.seed)
+        episode = EpisodeMaker(scene, cameras).episode(attempt, episode_id=named, about={"task": task.name})
+        episodes.append(replace(episode, layer="real"))
+    Dataset.create(folder, name=f"{task_name}-demonstrations")
+    write_unit(folder, episodes, job="demonstrations")
+    log.info("%d demonstrations in %s", len(episodes), folder)
+
+
+def pyramid(*words: str) -> None:
+    """Run one command; it must succeed."""
+    environment = {"MUJOCO_GL": "egl", **os.environ}
+    log.info("pyramid %s", " ".join(words))
+    subprocess.run([sys.executable, "-m", "workflows", *words], check=True, env=environment)

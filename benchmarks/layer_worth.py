@@ -1,0 +1,205 @@
+"""What each layer of the pyramid is worth: image policies of the shared model, the same number of steps for every row.
+
+    python -m benchmarks.layer_worth FOLDER --task lift            # every row, five seeds: many hours on two cores
+    python -m benchmarks.layer_worth FOLDER --task lift --rows real simulated-200 --seeds 1 --steps 1000
+    python -m benchmarks.layer_worth FOLDER --task lift --table    # only what is there, and its picture
+
+All rows start from the same ten demonstrations (layer `real`) and are rolled out in the same scenes, which no training
+saw. Every fit and every roll-out is a command; what is finished is not done again, so it may be stopped anywhere.
+Neural rows need a video model that knows the task (`--rows` without them otherwise).
+"""
+
+import argparse
+import json
+import logging
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from scipy.stats import binomtest
+
+from benchmarks.layer_data import PLACEMENT, Layers, pyramid
+
+Source = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One mixture. `sources` makes its data; `pretrain` trains on latents of action-less video first, for half of the
+    steps; `confidence` as in a recipe."""
+
+    shows: str
+    sources: Callable[[Layers], list[Source]]
+    confidence: str = "off"
+    pretrain: bool = False
+
+
+def _real(layers: Layers) -> list[Source]:
+    return [{"dataset": str(layers.real())}]
+
+
+def _simulated(count: int) -> Callable[[Layers], list[Source]]:
+    return lambda layers: [*_real(layers), {"dataset": str(layers.simulated(count))}]
+
+
+def _dreamed(**chosen: Any) -> Callable[[Layers], list[Source]]:
+    def sources(layers: Layers) -> list[Source]:
+        dreams = {"dataset": str(layers.dreamed()), "labels": ["idm"], "kinds": ["predicted"], **chosen}
+        return [*_real(layers), dreams]
+
+    return sources
+
+
+ROWS: Mapping[str, Row] = {
+    "real": Row(shows="real alone", sources=_real),
+    "simulated-200": Row(shows="what multiplied simulation is worth", sources=_simulated(200)),
+    "simulated-1000": Row(shows="and more of it", sources=_simulated(1000)),
+    "dreams": Row(
+        shows="what neural trajectories with predicted actions are worth", sources=_dreamed(selection="good")
+    ),
+    "dreams-unfiltered": Row(shows="what the judges are worth", sources=_dreamed()),
+    "dreams-confidence": Row(
+        shows="what confidence is worth", sources=_dreamed(selection="good"), confidence="weighted"
+    ),
+    "latents": Row(shows="what action-less video is worth", sources=_real, pretrain=True),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The same for every row: training steps, and scenes of the roll-outs."""
+
+    steps: int = 3000
+    scenes: int = 50
+
+
+def outcome(folder: Path, layers: Layers, name: str, seed: int, budget: Budget) -> dict[str, Any]:
+    """Successes of one policy, trained and rolled out unless that is done."""
+    home = folder / f"{name}-{seed}-{budget.steps}"
+    found = home / "roll-outs" / "success.json"
+    if not found.exists():
+        row = ROWS[name]
+        home.mkdir(parents=True, exist_ok=True)
+        initial = _fit(home / "pretrained", _pretraining(layers), seed, budget.steps // 2) if row.pretrain else None
+        steps = budget.steps - budget.steps // 2 if row.pretrain else budget.steps
+        policy = _fit(home / "policy", _mixture(row, layers), seed, steps, initial=initial)
+        where = ("--task", layers.task, "--placement", PLACEMENT, "--scenes", str(budget.scenes))
+        pyramid("evaluate", "groot", str(policy), *where, "--output", str(home / "roll-outs"))
+    read: dict[str, Any] = json.loads(found.read_text())
+    return read
+
+
+def _mixture(row: Row, layers: Layers) -> dict[str, Any]:
+    """Post-training; layers share the stream 1:1, as in GR00T N1."""
+    return {
+        "stage": "posttrain",
+        "balance": "layers",
+        "confidence": row.confidence,
+        "sources": row.sources(layers),
+    }
+
+
+def _pretraining(layers: Layers) -> dict[str, Any]:
+    latents = {"dataset": str(layers.actionless()), "labels": ["lapa"], "kinds": ["latent"]}
+    return {"stage": "pretrain", "sources": [latents]}
+
+
+def _fit(output: Path, mixture: dict[str, Any], seed: int, steps: int, *, initial: Path | None = None) -> Path:
+    recipe = {
+        "preset": "starter",
+        "held_out_share": 0.0,
+        "mixture": mixture,
+        "fit": {"steps": steps, "seed": seed, "save_every": 250, "log_every": 50},
+        **({"initial": str(initial)} if initial else {}),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    path = output.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(recipe))
+    if not (output / "card.json").exists():
+        pyramid("fit", "groot", "--recipe", str(path), "--output", str(output), "--roll-outs", "0")
+    return output
+
+
+def table(folder: Path, steps: int) -> dict[str, dict[str, Any]]:
+    """By row: seeds, successes of each, the rate over all of them and its 95 % interval (Wilson)."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name in ROWS:
+        files = sorted(folder.glob(f"{name}-[0-9]*-{steps}/roll-outs/success.json"))
+        read = [json.loads(path.read_text()) for path in files if path.parts[-3].rsplit("-", 2)[0] == name]
+        if read:
+            won, tried = sum(each["successes"] for each in read), sum(each["scenes"] for each in read)
+            ends = binomtest(won, tried).proportion_ci(method="wilson")
+            rows[name] = {
+                "seeds": [each["successes"] / each["scenes"] for each in read],
+                "success": won / tried,
+                "interval": (float(ends.low), float(ends.high)),
+                "shows": ROWS[name].shows,
+            }
+    return rows
+
+
+def as_markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The table for RESULTS and the README."""
+    lines = ["| training data | success | 95 % interval | seeds |", "| --- | --- | --- | --- |"]
+    for name, row in rows.items():
+        seeds = ", ".join(f"{each:.2f}" for each in row["seeds"])
+        low, high = row["interval"]
+        lines.append(f"| {name}: {row['shows']} | {row['success']:.2f} | {low:.2f} to {high:.2f} | {seeds} |")
+    return "\n".join(lines)
+
+
+def draw(rows: Mapping[str, Mapping[str, Any]], path: Path, *, title: str) -> None:
+    """One bar a row with its interval, a dot a seed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.55 * len(rows)))
+    for place, row in enumerate(rows.values()):
+        low, high = row["interval"]
+        spread = [[row["success"] - low], [high - row["success"]]]
+        axes.barh(place, row["success"], xerr=spread, color="#4a7fb5", capsize=4, height=0.6)
+        axes.plot(row["seeds"], [place] * len(row["seeds"]), "o", color="black", markersize=4)
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("success in scenes that no training saw")
+    axes.set_title(title)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.layer_worth", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--task", default="lift")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=Budget.steps)
+    parser.add_argument("--scenes", type=int, default=Budget.scenes)
+    parser.add_argument("--table", action="store_true", help="train nothing, show what is there")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    folder = given.folder / given.task
+    layers, budget = Layers(root=folder / "data", task=given.task), Budget(steps=given.steps, scenes=given.scenes)
+    for seed in () if given.table else range(given.seeds):
+        for name in given.rows:
+            found = outcome(folder, layers, name, seed, budget)
+            logging.info("%s, seed %d: %d of %d", name, seed, found["successes"], found["scenes"])
+    rows = table(folder, given.steps)
+    print(as_markdown(rows))
+    if "real" in rows and "simulated-200" in rows:
+        print(f"simulation over real alone: {_over(rows['simulated-200'], rows['real']):.2f} times")
+    draw(rows, folder / "layer_worth.png", title=f"{given.task}, {PLACEMENT}, {given.steps} steps a row")
+
+
+def _over(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    return float(statistics.mean(one["seeds"]) / max(statistics.mean(other["seeds"]), 1e-9))
+
+
+if __name__ == "__main__":
+    main()
