@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lapa.evaluation.linear_probe import fit_probe
+
 Array = NDArray[Any]
 LINEAR_PX = (18, 24)
 CNN_PX = (72, 96)
@@ -21,30 +23,39 @@ CNN_PX = (72, 96)
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
     """Pictures of clips at 96 x 72 (frames (F, 72, 96, 3) uint8, one clip after another), and pairs of them: `now` and
-    `later` (N,) with the change (N, D) between them."""
+    `later` (N,) with the change (N, D) between them, and the number of each pair's `clip` (N,)."""
 
     frames: Array
     now: Array
     later: Array
     change: Array
+    clip: Array
 
 
 def pairs_of(clips: Sequence[tuple[Array, Array]], *, steps: int) -> Pairs:
     """All pairs `steps` frames apart of clips of (frames (T, H, W, 3), numbers (T, D))."""
-    frames, now, change, first = [], [], [], 0
-    for images, numbers in clips:
+    frames, now, change, clip, first = [], [], [], [], 0
+    for number, (images, numbers) in enumerate(clips):
         small = np.stack([cv2.resize(i, (CNN_PX[1], CNN_PX[0]), interpolation=cv2.INTER_AREA) for i in images])
         frames.append(small)
         count = len(images) - steps
         now.append(first + np.arange(count))
         change.append(numbers[steps:] - numbers[:-steps])
+        clip.append(np.full(count, number))
         first += len(images)
     starts = np.concatenate(now)
-    return Pairs(frames=np.concatenate(frames), now=starts, later=starts + steps, change=np.concatenate(change))
+    return Pairs(
+        frames=np.concatenate(frames),
+        now=starts,
+        later=starts + steps,
+        change=np.concatenate(change),
+        clip=np.concatenate(clip),
+    )
 
 
-def linear_model(train: Pairs, test: Pairs, *, ridge: float = 3.0) -> Array:
-    """Ridge regression on the grey frame and the grey difference at 24 x 18: predicted changes of `test`."""
+def linear_model(train: Pairs, test: Pairs) -> Array:
+    """Ridge regression on the grey frame and the grey difference at 24 x 18, its penalty chosen over folds of whole
+    clips: predicted changes of `test`."""
 
     def inputs(pairs: Pairs) -> Array:
         grey = np.stack(
@@ -52,11 +63,7 @@ def linear_model(train: Pairs, test: Pairs, *, ridge: float = 3.0) -> Array:
         ).reshape(len(pairs.frames), -1)
         return np.concatenate([grey[pairs.now], grey[pairs.later] - grey[pairs.now]], axis=1)
 
-    x, mean = inputs(train), train.change.mean(axis=0)
-    centre = x.mean(axis=0)
-    gram = (x - centre).T @ (x - centre) + ridge * np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, (x - centre).T @ (train.change - mean))
-    predicted: Array = (inputs(test) - centre) @ weights + mean
+    predicted: Array = fit_probe(inputs(train), train.change, train.clip).predict(inputs(test))
     return predicted
 
 

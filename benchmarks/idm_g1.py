@@ -21,7 +21,7 @@ from benchmarks.lapa_clips import G1_HELD_OUT, use_threads
 from benchmarks.measure import print_table, result, timed
 from groot.fit import FitConfig
 from idm.evaluation.evaluate import EvaluateConfig
-from idm.evaluation.metrics import changes_over, r2
+from idm.evaluation.metrics import changes_over
 from idm.fitting.calibrate import Clip, clips_of
 from idm.fitting.fit import IdmFitConfig, fit
 from idm.labelling.label import Labeller, window_labels
@@ -35,6 +35,7 @@ from storage.embodiment import G1_INSPIRE
 from storage.episode import Episode
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import read_episodes
+from storage.labelling.scores import r_squared
 from storage.testing import find_real_data, write_unit
 from storage.training_reader.training_data import TrainingData
 
@@ -182,7 +183,7 @@ def window_scores(model: IdmModel, clips: Sequence[Clip]) -> Array:
         keep = said.start < len(change)
         guesses.append(said.motion.mean(axis=0)[keep, -1])
         truths.append(change[said.start[keep]])
-    return r2(np.concatenate(guesses), np.concatenate(truths))
+    return r_squared(np.concatenate(guesses), np.concatenate(truths))
 
 
 def baselines(split: Split, *, steps: int) -> dict[str, float]:
@@ -195,7 +196,7 @@ def baselines(split: Split, *, steps: int) -> dict[str, float]:
     }
     figures: dict[str, float] = {}
     for name, guess in guesses.items():
-        by_dimension = r2(guess, test.change)
+        by_dimension = r_squared(guess, test.change)
         figures[f"{name}: arm R2"] = float(by_dimension[:7].mean())
         figures[f"{name}: hand R2"] = float(by_dimension[7:].mean())
     return figures

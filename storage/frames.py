@@ -129,6 +129,13 @@ class Frames:
             codec.decode_into(self.payloads[index], out[row])
         return out
 
+    def release(self, indices: range) -> None:
+        """Let the memory go that holds these payloads, where they are read from disk: a long clip that is read once
+        from end to end then takes no more memory than a short one. They can be read again."""
+        release = getattr(self.payloads, "release", None)
+        if release is not None:
+            release(indices)
+
     @classmethod
     def encode(cls, images: Iterable[Image], codec: str = "jpeg") -> "Frames":
         """Encode `images`, each (H, W, 3) or (H, W), one at a time; all must have one size."""

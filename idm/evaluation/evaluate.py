@@ -19,7 +19,6 @@ from idm.evaluation.metrics import (
     mean_of_moving,
     motion_errors,
     normalised_error,
-    r2,
     r2_where_moving,
     step_f1,
 )
@@ -33,6 +32,7 @@ from idm.labelling.uncertainty import MEASURES, auroc, ratio_of_least_sure
 from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.labelling.labels import step_shares
+from storage.labelling.scores import r_squared
 
 Array = NDArray[Any]
 _FOLDS = 6
@@ -116,7 +116,7 @@ def group_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets, conf
     switches the F1 of their changes."""
     labels = np.concatenate([each.labels.action[each.rows] for each in labelled])
     truth = np.concatenate([each.clip.truth[each.rows] for each in labelled])
-    scores, errors = r2(labels, truth), normalised_error(labels, truth)
+    scores, errors = r_squared(labels, truth), normalised_error(labels, truth)
     found: dict[str, Any] = {"r2_by_dimension": scores.tolist()}
     for kind, dimensions in body.kinds.items():
         chosen = list(dimensions)
@@ -143,7 +143,7 @@ def change_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets, ste
         both = each.rows[steps:] & each.rows[:-steps]
         moved.append(changes_over(each.labels.action, steps)[both])
         true.append(changes_over(each.clip.truth, steps)[both])
-    scores = r2(np.concatenate(moved), np.concatenate(true))
+    scores = r_squared(np.concatenate(moved), np.concatenate(true))
     found: dict[str, Any] = {"change_r2_by_dimension": scores.tolist()}
     for part, dimensions in body.groups.items():
         found[f"change_r2/{part}"] = mean_of_moving(scores, dimensions)

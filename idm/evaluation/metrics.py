@@ -6,21 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.labelling.scores import r_squared
+
 Array = NDArray[Any]
 GRIPPER_TOLERANCE_STEPS = 3
 
 
-def r2(labels: Array, truth: Array) -> Array:
-    """Coefficient of determination of each dimension (D,); NaN where the truth never changes."""
-    residual = ((labels - truth) ** 2).sum(axis=0)
-    spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
-    score: Array = np.where(spread > 1e-12, 1 - residual / np.where(spread > 1e-12, spread, 1), np.nan)
-    return score
-
-
 def normalised_error(labels: Array, truth: Array) -> Array:
     """Mean squared error over the truth's variance (D,): 1 is no better than the mean."""
-    return 1 - r2(labels, truth)
+    return 1 - r_squared(labels, truth)
 
 
 def mean_of_moving(scores: Array, dimensions: Sequence[int]) -> float:

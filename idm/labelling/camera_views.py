@@ -52,6 +52,13 @@ class ViewFinder:
                 out[row, place] = scaled(quarter_of(image, quarter) if quarter else image, self.size_px)
         return out
 
+    def release(self, episode: Episode, frames: range) -> None:
+        """Frames that nobody will look at again: their memory may go."""
+        for view in self.cameras:
+            name = self._camera(view, episode)
+            if name is not None:
+                episode.cameras[name.partition(":")[0]].release(frames)
+
 
 def quarter_of(image: NDArray[Any], quarter: str) -> NDArray[Any]:
     """One quarter of an image (H, W, 3)."""

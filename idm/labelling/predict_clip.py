@@ -122,6 +122,7 @@ def predict_clip(
     first = done = 0
     for begin, parts in blocks(episode.length, lambda steps: finder.decode(episode, steps), reading):
         images = np.concatenate(parts)
+        finder.release(episode, range(begin, begin + len(images)))
         for view, scan in enumerate(scans):
             scan.add(images[:, view])
         cache = _joined(cache, network.encode(images))

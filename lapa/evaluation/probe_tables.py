@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lapa.evaluation.linear_probe import by_group, fit_probe, r_squared
+from lapa.evaluation.linear_probe import by_group, fit_probe
 from lapa.fitting.clips import Clip
 from lapa.fitting.health import spread_steps
 from lapa.fitting.targets import Motion, motion_of
 from lapa.labelling.encode_clip import encode_clip
 from lapa.network.model import LatentActionModel
 from storage.errors import InputError
+from storage.labelling.scores import r_squared
 
 Array = NDArray[np.float32]
 MotionOf = Callable[[Clip, NDArray[np.int64]], Motion | None]
@@ -23,6 +24,8 @@ Table = Mapping[str, Mapping[str, float]]
 """Feature -> dimension group -> R2 on held-out clips."""
 
 _DIFFERENCE_PX = (24, 18)
+_STILL = 1e-4
+"""A number whose standard deviation is below this does not move."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,13 @@ def score(fitted: ProbeRows, scored: ProbeRows, *, shuffled: bool = True) -> Tab
     table: dict[str, Mapping[str, float]] = {}
     for name, features in fitted.features.items():
         probe = fit_probe(features, fitted.motions, fitted.clips)
-        table[name] = by_group(r_squared(probe.predict(scored.features[name]), scored.motions), fitted.groups)
+        table[name] = by_group(
+            r_squared(probe.predict(scored.features[name]), scored.motions, still=_STILL), fitted.groups
+        )
     if shuffled:
         order = np.random.default_rng(0).permutation(len(fitted.motions))
         probe = fit_probe(fitted.features["latent"], fitted.motions[order], fitted.clips)
-        scores = r_squared(probe.predict(scored.features["latent"]), scored.motions)
+        scores = r_squared(probe.predict(scored.features["latent"]), scored.motions, still=_STILL)
         table["shuffled"] = by_group(scores, fitted.groups)
     return table
 

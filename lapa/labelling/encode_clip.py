@@ -77,6 +77,7 @@ def encode_video(
             scan.add(images, corrupt)
             kept |= {step: images[step - begin].copy() for step in wanted & set(range(begin, begin + len(images)))}
             window.add(images, batch)
+            frames.release(range(begin, begin + len(images)))
             begin += len(images)
         ready = int(np.searchsorted(later[pairs], begin))
         found += [window.encoded(some, later[some]) for some in _split(pairs[done:ready], batch)]

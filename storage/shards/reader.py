@@ -196,7 +196,7 @@ class Video(Sequence[memoryview]):
         start = len(content) - index_bytes - INDEX_CRC_BYTES
         if start < 0:
             raise CorruptFileError(f"{path} is truncated: {len(content)} bytes cannot hold {metadata.shape[0]} frames")
-        self._content = memoryview(content)
+        self._mapping, self._content = content, memoryview(content)
         pairs = self._content[start : start + index_bytes]
         expected = int.from_bytes(content[-INDEX_CRC_BYTES:], "little")
         if google_crc32c.value(bytes(pairs)) != expected:
@@ -217,6 +217,13 @@ class Video(Sequence[memoryview]):
             return [self[index] for index in range(*row.indices(len(self)))]
         offset, size = self._index[row].tolist()
         return self._content[offset : offset + size]
+
+    def release(self, first: int, last: int) -> None:
+        """Give the memory of rows `first` to `last` back to the system; the file stays mapped."""
+        begin, end = int(self._index[first, 0]), int(self._index[last].sum())
+        begin += -begin % mmap.PAGESIZE
+        if end - begin >= mmap.PAGESIZE and hasattr(mmap, "MADV_DONTNEED"):
+            self._mapping.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
     def frames(self, start: int, stop: int) -> Frames:
         """Rows `start` to `stop` as the frames of an episode."""
@@ -241,6 +248,11 @@ class StoredPayloads(Sequence[memoryview]):
         if isinstance(index, slice):
             return StoredPayloads(self._video, self._rows[index])
         return self._video[self._rows[index]]
+
+    def release(self, indices: range) -> None:
+        """Give the pages of these frames back to the system; whole pages only."""
+        if indices:
+            self._video.release(self._rows[indices[0]], self._rows[indices[-1]])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, ([bytes(payload) for payload in self],)

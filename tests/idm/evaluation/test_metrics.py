@@ -12,24 +12,24 @@ from idm.evaluation.metrics import (
     mean_of_moving,
     motion_errors,
     normalised_error,
-    r2,
     r2_where_moving,
     step_f1,
 )
 from idm.labelling.gain_offset import Adjustment, fit_adjustment
 from storage.errors import CorruptFileError, SchemaError
+from storage.labelling.scores import r_squared
 
 
 def test_the_truth_scores_one_the_mean_zero_and_a_constant_nothing() -> None:
     truth = np.random.default_rng(0).normal(size=(50, 3))
     truth[:, 2] = 4.0
-    assert r2(truth, truth)[:2].tolist() == [1, 1]
+    assert r_squared(truth, truth)[:2].tolist() == [1, 1]
     mean = np.broadcast_to(truth.mean(axis=0), truth.shape)
-    np.testing.assert_allclose(r2(mean, truth)[:2], 0, atol=1e-12)
+    np.testing.assert_allclose(r_squared(mean, truth)[:2], 0, atol=1e-12)
     np.testing.assert_allclose(normalised_error(mean, truth)[:2], 1)
-    assert np.isnan(r2(truth, truth)[2])
-    assert mean_of_moving(r2(truth, truth), (0, 2)) == 1
-    assert np.isnan(mean_of_moving(r2(truth, truth), (2,)))
+    assert np.isnan(r_squared(truth, truth)[2])
+    assert mean_of_moving(r_squared(truth, truth), (0, 2)) == 1
+    assert np.isnan(mean_of_moving(r_squared(truth, truth), (2,)))
 
 
 def test_rotations_are_scored_where_they_move() -> None:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from lapa.evaluation.linear_probe import by_group, fit_probe, r_squared
+from lapa.evaluation.linear_probe import by_group, fit_probe
 from lapa.evaluation.retrieval import nearest, same_direction_share, sectors
 from lapa.fitting.targets import change_of_state
 from storage.embodiment import embodiment
 from storage.errors import InputError, UnknownNameError
+from storage.labelling.scores import r_squared
 
 
 def linear_data(rows: int = 400, *, noise: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
