@@ -49,15 +49,7 @@ class _Request:
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "_Request":
-        unknown = item.keys() - {
-            "first_attempt",
-            "attempts",
-            "keep_at_most",
-            "least_rate",
-            "attempt",
-            "task",
-            "placement",
-        }
+        unknown = item.keys() - _ITEM_KEYS
         first = item.get("first_attempt", item.get("attempt"))
         if unknown or not isinstance(first, int) or first < 0:
             raise ConfigError(

@@ -33,7 +33,7 @@ def next_attempts(counts: RoundCounts, settings: Mapping[str, Any]) -> list[dict
     from generators.simulation.yield_watch import LEAST_RATE, check_yield
 
     least_rate = settings.get("least_rate", LEAST_RATE)
-    check_yield(settings.get("task", "TASK"), kept=counts.kept, dropped=counts.dropped, least_rate=least_rate)
+    check_yield(settings.get("task", ""), kept=counts.kept, dropped=counts.dropped, least_rate=least_rate)
     tries = settings.get("tries", TRIES)
     if not isinstance(tries, int) or tries < 1:
         raise ConfigError(f"tries must be a whole number, 1 or more; got {tries!r}")

@@ -36,6 +36,10 @@ class GenerateStep(MultiplyConfig):
             raise ConfigError(
                 f"keep, kept_per_unit and tries must be at least 1; got {self.keep}, {self.kept_per_unit}, {self.tries}"
             )
+        if not 0.0 <= self.least_rate < 1.0:
+            raise ConfigError(
+                f"least_rate (--least-rate) is a share of the attempts, 0 (never give up) to below 1; got {self.least_rate}"
+            )
 
     @property
     def multiply(self) -> MultiplyConfig:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from generators.simulation.demonstrations.source_demonstration import SourceDemonstration
 from generators.simulation.mimicgen.arm_queues import ArmQueue, ArmQueues
-from generators.simulation.mimicgen.plan_segment import AttemptChoices, PlannedSegment, Planner
+from generators.simulation.mimicgen.plan_segment import AttemptChoices, PlannedSegment, Planner, noise_of
 from generators.simulation.mimicgen.reachability import ReachCheck
 from generators.simulation.mimicgen.transform import noisy
 from generators.simulation.robots.rotations import distance
@@ -238,8 +238,7 @@ class _AttemptRun:
         for queue in moved:
             subtask = self.graph.subtask(queue.node)
             if not queue.interpolating() or subtask.noise_during_interpolation:
-                scale = self.execution.noise_scale
-                noise = scale * subtask.noise_position_m, scale * subtask.noise_rotation_rad
+                noise = noise_of(subtask, self.execution)
                 targets[queue.arm.name] = noisy(queue.target, *noise, self.randomness)
         action = self.scene.actuation.action(targets, hands)
         self.states.append(snapshot.state_row(self.scene.environment))

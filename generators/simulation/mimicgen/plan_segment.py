@@ -12,7 +12,7 @@ from generators.simulation.mimicgen.transform import Waypoints, interpolation_le
 from generators.simulation.stepping.scene import Scene
 from generators.simulation.task.constraints import Graph, Node
 from generators.simulation.task.execution import Execution
-from generators.simulation.task.specification import Pose
+from generators.simulation.task.specification import Pose, Subtask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,12 @@ class AttemptChoices:
         return AttemptChoices(dict(self.source_of), dict(self.ends_of), dict(self.shared))
 
 
+def noise_of(subtask: Subtask, execution: Execution) -> tuple[float, float]:
+    """Standard deviations of the noise on every target of a subtask in this attempt, in m and rad."""
+    scale = execution.noise_scale
+    return scale * subtask.noise_position_m, scale * subtask.noise_rotation_rad
+
+
 class Planner:
     """Plans segments for one attempt; all its randomness is the attempt's."""
 
@@ -73,7 +79,7 @@ class Planner:
             "end": end,
             "motion": shared.motion.ravel().tolist(),
             "bridge": interpolation,  # the key that stored episodes have
-            "noise": [subtask.noise_position_m, subtask.noise_rotation_rad],
+            "noise": list(noise_of(subtask, execution)),
         }
         return PlannedSegment(waypoints=waypoints, source=shared.source, origin=origin)
 

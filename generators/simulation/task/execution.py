@@ -42,7 +42,7 @@ class Execution:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}")
         if self.noise_scale < 0:
-            raise ConfigError(f"noise_scale must be 0 or more; got {self.noise_scale}")
+            raise ConfigError(f"noise_scale (--noise) must be 0 or more; got {self.noise_scale}")
         if self.success_steps < 1:
             raise ConfigError(f"success_steps must be at least 1; got {self.success_steps}")
 
