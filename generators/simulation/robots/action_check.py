@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from generators.simulation.robots.osc_actuation import OscActuation
+from generators.simulation.robots.whole_body_poses import WholeBodyPoses
 from generators.simulation.task.scene_poses import part_controller
 from generators.simulation.task.specification import Actuation, Arm, Environment, SimulatedEmbodiment
 from storage.embodiment import Part, embodiment
@@ -41,6 +42,12 @@ def check_actions(environment: Environment, declared: SimulatedEmbodiment, actua
     if isinstance(actuation, OscActuation):
         check_osc_actions(environment, declared)
         return
+    if isinstance(actuation, WholeBodyPoses) and actuation.frame != declared.frame:
+        raise ConfigError(
+            f"the IK controller takes poses in the {actuation.frame} frame (ik_input_ref_frame), embodiment"
+            f" {declared.name!r} declares the {declared.frame} frame; change the controller, or give the task an"
+            " embodiment of its own with that frame"
+        )
     size, made = (
         embodiment(declared.name).action.size,
         len(actuation.record(np.zeros(environment.action_dim, np.float32))),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from generators.simulation.robots.whole_body_ik import WholeBodyIk
 from generators.simulation.task.specification import Action, Arm, Environment, Pose, SimulatedEmbodiment
 from storage.embodiment import GR1
-from storage.errors import SchemaError
+from storage.errors import ConfigError, SchemaError
 
 ROBOT = "GR1ArmsOnly"
 ARM_JOINTS = (
@@ -114,11 +114,21 @@ def controllers() -> dict[str, Any]:
     return gr1_controller.config(stiffness_per_s2=ARM_STIFFNESS_PER_S2)
 
 
+def _check_controller(name: str) -> None:
+    if name != "JOINT_TARGETS":
+        raise ConfigError(
+            f"the robot is under {name}; embodiment {GR1.name!r} takes joint targets. Leave its `controllers` as they"
+            " are (generators.simulation.robots.gr1.controllers), or give the task an embodiment that says what the"
+            " controller takes: SIMULATED_GR1_POSES of generators.simulation.robots.whole_body_poses for whole-body IK"
+        )
+
+
 class JointTargetActuation:
     """End-effector targets -> joint targets, by inverse kinematics from the arms' present joint positions."""
 
     def __init__(self, environment: Environment, arms: tuple[Arm, ...]) -> None:
         robot = environment.robots[0]
+        _check_controller(robot.composite_controller.name)
         model = environment.sim.model
         self._data = environment.sim.data
         self._arms = {arm.name: arm for arm in arms}

@@ -84,8 +84,10 @@ def _hint(error: Exception) -> str:
         return ""
     return (
         "robosuite keeps that controller among its examples (robosuite/examples/third_party_controller, from its source"
-        " tree), outside its wheel: import it in the task's file before the environment is made, or use the GR-1 of"
-        " generators.simulation.robots.gr1 (SIMULATED_GR1), whose joint targets come from our own inverse kinematics"
+        " tree; it needs the package mink), outside its wheel: import it in the task's file before the environment is"
+        " made and use WholeBodyPoses of generators.simulation.robots.whole_body_poses, or take one of the GR-1s here:"
+        " SIMULATED_GR1_POSES of that module (WHOLE_BODY_IK, in the wheel), or SIMULATED_GR1 of"
+        " generators.simulation.robots.gr1 (joint targets from our own inverse kinematics)"
     )
 
 
