@@ -60,7 +60,9 @@ def generate(
     size_px: Annotated[int, typer.Option(help="Side of the square camera images; 0: no images.")] = 128,
     full_quality: Annotated[bool, typer.Option(help="Render with reflections, antialiasing and whole meshes.")] = False,
     keep_failed: Annotated[bool, typer.Option(help="Keep failed attempts too, labelled as failures.")] = False,
-    least_rate: Annotated[float, typer.Option(help="Give up when attempts succeed less often than this; 0: never.")] = 0.05,
+    least_rate: Annotated[
+        float, typer.Option(help="Give up when attempts succeed less often than this; 0: never.")
+    ] = 0.05,
     noise: Annotated[
         float | None, typer.Option(help="Noise on every target, as a multiple of the task's own; 0: none.")
     ] = None,

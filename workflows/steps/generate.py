@@ -38,7 +38,8 @@ class GenerateStep(MultiplyConfig):
             )
         if not 0.0 <= self.least_rate < 1.0:
             raise ConfigError(
-                f"least_rate (--least-rate) is a share of the attempts, 0 (never give up) to below 1; got {self.least_rate}"
+                "least_rate (--least-rate) is a share of the attempts, 0 (never give up) to below 1; got"
+                f" {self.least_rate}"
             )
 
     @property

@@ -99,8 +99,8 @@ def _limb(environment: Environment, arm: Arm) -> _Limb:
     if getattr(controller, "name_suffix", "") != "POSE":
         raise ConfigError(
             f"arm {arm.name!r} is under {controller.name} (the robot under"
-            f" {environment.robots[arm.robot].composite_controller.name}); this actuation drives OSC_POSE controllers only."
-            " For whole-body IK there is WholeBodyPoses of generators.simulation.robots.whole_body_poses"
+            f" {environment.robots[arm.robot].composite_controller.name}); this actuation drives OSC_POSE controllers"
+            " only. For whole-body IK there is WholeBodyPoses of generators.simulation.robots.whole_body_poses"
         )
     offset = sum(robot.action_dim for robot in environment.robots[: arm.robot])
     splits: Mapping[str, Any] = environment.robots[arm.robot]._action_split_indexes

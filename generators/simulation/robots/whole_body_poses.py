@@ -61,9 +61,7 @@ class WholeBodyPoses:
     def targets(self, action: Action) -> tuple[dict[str, Pose], dict[str, NDArray[np.float64]]]:
         """The poses in the world and the hand commands that `action` holds."""
         wide = np.asarray(action, np.float64)
-        targets = {
-            name: limb.origin_in_world @ moved(np.eye(4), wide[limb.pose]) for name, limb in self._limbs.items()
-        }
+        targets = {name: limb.origin_in_world @ moved(np.eye(4), wide[limb.pose]) for name, limb in self._limbs.items()}
         return targets, {name: wide[limb.hand].copy() for name, limb in self._limbs.items()}
 
     def record(self, action: Action) -> Action:
@@ -76,7 +74,7 @@ class WholeBodyPoses:
 
 
 def _solver(environment: Environment, arm: Arm) -> Any:
-    """What solves the inverse kinematics of an arm's robot; raises ConfigError where it does not take absolute poses."""
+    """What solves the IK of an arm's robot; raises ConfigError where it does not take absolute poses."""
     composite = environment.robots[arm.robot].composite_controller
     solver = getattr(composite, "joint_action_policy", None)
     if solver is None:
@@ -99,7 +97,9 @@ def _limb(environment: Environment, arm: Arm) -> _Limb:
     site = model.site(arm.site).id if arm.site else model.site(f"gripper{arm.robot}_{arm.side}_grip_site").id
     splits: Mapping[str, Any] = robot.composite_controller._whole_body_controller_action_split_indexes
     if site not in solver.site_ids or arm.side not in splits:
-        raise ConfigError(f"arm {arm.name!r}: the IK controller steers {solver.site_names}, not {model.site(site).name}")
+        raise ConfigError(
+            f"arm {arm.name!r}: the IK controller steers {solver.site_names}, not {model.site(site).name}"
+        )
     offset = sum(before.action_dim for before in environment.robots[: arm.robot])
 
     def part(name: str) -> slice:
@@ -123,8 +123,8 @@ def _pose_parts(side: str) -> tuple[Part, Part]:
 GR1_POSES = register(
     Embodiment(
         name="gr1_poses",
-        description="Fourier GR-1 under whole-body IK; state as `gr1`; action: absolute poses of the grip sites (position,"
-        " rotation vector) in the robot's base frame, hand commands",
+        description="Fourier GR-1 under whole-body IK; state as `gr1`; action: absolute poses of the grip sites"
+        " (position, rotation vector) in the robot's base frame, hand commands",
         state=GR1.state,
         action=Layout(
             parts=(
