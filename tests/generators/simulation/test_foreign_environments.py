@@ -1,11 +1,14 @@
 """Other people's environments: what they really do is what is recorded, or they are refused with the cause."""
 
 import textwrap
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from generators.simulation.demonstrations.collect import collect
 from generators.simulation.demonstrations.rebuild import rebuild
@@ -25,10 +28,12 @@ FILE = '''
     import random
 
     import numpy as np
+    from scipy.spatial.transform import Rotation
     from robosuite.controllers import load_composite_controller_config
     from robosuite.environments.manipulation.lift import Lift
 
-    from generators.simulation.experts.lift import expert
+    from generators.simulation.experts import lift
+    from generators.simulation.experts.waypoints import Milestones, ScriptedArm, play
     from generators.simulation.robots.panda import SIMULATED_PANDA, SIMULATED_PANDA_ABSOLUTE
     from generators.simulation.task.specification import Subtask, Task
 
@@ -65,6 +70,21 @@ FILE = '''
         return config
 
 
+    class AbsoluteArm(ScriptedArm):
+        """Says where to go instead of how far, in the frame of the robot's base."""
+
+        def action(self):
+            origin, turned = self._controller.origin_pos, self._controller.origin_ori.T
+            turn = Rotation.from_matrix(turned @ self.target_in_world[:3, :3]).as_rotvec()
+            return np.concatenate([turned @ (self.target_in_world[:3, 3] - origin), turn, self.gripper])
+
+
+    def absolute_expert(env, rng):
+        arm = AbsoluteArm(env, 0)
+        grasp = lift.grasp_on_cube(arm, lift.cube_pose(env, env.cube_body_id))
+        yield from play([arm], [lift._lift(arm, grasp, speed_m_s=0.25, height_m=0.12)], Milestones())
+
+
     def object_poses(env):
         pose = np.eye(4)
         pose[:3, 3] = env.sim.data.body_xpos[env.cube_body_id]
@@ -97,7 +117,7 @@ FILE = '''
             object_poses=object_poses,
             signals=signals,
             horizon={horizon},
-            expert=expert,
+            expert={expert},
             sources="sources.hdf5",
         ),
     )
@@ -112,6 +132,7 @@ def task_file(folder, **changes):
         "instruction": "lift it",
         "check": "held",
         "horizon": 200,
+        "expert": "lift.expert",
         **changes,
     }
     folder.mkdir(exist_ok=True)
@@ -124,6 +145,13 @@ def with_sources(reference, episodes=2):
     task = find_task(reference)
     write_recordings(task.file.parent / "sources.hdf5", task, collect(task, episodes=episodes))
     return task
+
+
+def append_a_state(path, name):
+    """T + 1 states beside T actions, as several recorders write them."""
+    with h5py.File(path, "r+") as file:
+        states = file.pop(f"data/{name}/states")[:]
+        file[f"data/{name}/states"] = np.concatenate([states, states[-1:]])
 
 
 def first_kept(reference, attempts=6):
@@ -142,21 +170,69 @@ def assert_replays_exactly(episode):
     assert made.succeeded()
 
 
-ENVIRONMENTS = {
-    "another rate": {"arguments": "{'control_freq': 10}"},
-    "a generator of its own, and no seed": {"environment": 'f"{__name__}:OwnGenerator"'},
-    "a class instead of a name": {"environment": "Lift"},
+@dataclass(frozen=True, kw_only=True)
+class Stranger:
+    """One way in which somebody's environment, controller, recorder and task may be."""
+
+    actions: str
+    rate_hz: int
+    own_generator_and_no_seed: bool
+    one_state_more: bool
+    check: str
+
+    def file(self, folder):
+        absolute = self.actions != "deltas"
+        controllers = ", 'controller_configs': absolute()" if self.actions == "absolute, said to be deltas" else ""
+        return task_file(
+            folder,
+            environment='f"{__name__}:OwnGenerator"' if self.own_generator_and_no_seed else "Lift",
+            arguments=f"{{'control_freq': {self.rate_hz}{controllers}}}",
+            embodiment="SIMULATED_PANDA_ABSOLUTE" if self.actions == "absolute" else "SIMULATED_PANDA",
+            expert="absolute_expert" if absolute else "lift.expert",
+            check=self.check,
+        )
+
+
+KINDS = {
+    "actions": ("deltas", "absolute", "absolute, said to be deltas"),
+    "rate_hz": (10, 20, 25),
+    "own_generator_and_no_seed": (False, True),
+    "one_state_more": (False, True),
+    "check": ("held", "never"),
 }
+EVERY_STRANGER = [Stranger(**dict(zip(KINDS, values, strict=True))) for values in product(*KINDS.values())]
 
 
-@pytest.mark.parametrize("kind", list(ENVIRONMENTS))
-def test_what_is_kept_replays_to_the_bit_in_plain_env_step(kind, tmp_path):
-    reference = task_file(tmp_path / "task", **ENVIRONMENTS[kind])
-    with_sources(reference)
+def assert_replayed_exactly_or_refused_with_the_cause(stranger, folder):
+    reference = stranger.file(folder)
+    if stranger.actions == "absolute, said to be deltas":
+        with pytest.raises(ConfigError, match=r"takes absolute positions in m.*'panda' declares.*PANDA_ABSOLUTE"):
+            with_sources(reference, episodes=1)
+        return
+    path = with_sources(reference, episodes=1).file.parent / "sources.hdf5"
+    if stranger.one_state_more:
+        append_a_state(path, "demo_0")
+    if stranger.check == "never":
+        with pytest.raises(InputError, match=r"demo_0: the check 'never' of arm.grasp does not hold at steps \d+ to"):
+            first_kept(reference)
+        return
     episode = first_kept(reference)
-    assert episode.rate_hz == (10.0 if kind == "another rate" else 20.0)
-    assert episode.provenance["env_args"]["env_kwargs"]["control_freq"] == episode.rate_hz
+    assert episode.embodiment == ("panda_absolute" if stranger.actions == "absolute" else "panda")
+    assert episode.rate_hz == stranger.rate_hz
+    assert episode.provenance["env_args"]["env_kwargs"]["control_freq"] == stranger.rate_hz
     assert_replays_exactly(episode)
+
+
+@given(stranger=st.builds(Stranger, **{name: st.sampled_from(values) for name, values in KINDS.items()}))
+@settings(max_examples=4, deadline=None)
+def test_whatever_a_stranger_brings_is_replayed_to_the_bit_or_refused_with_the_cause(stranger, tmp_path_factory):
+    assert_replayed_exactly_or_refused_with_the_cause(stranger, tmp_path_factory.mktemp("stranger"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stranger", EVERY_STRANGER, ids=str)
+def test_every_stranger_is_replayed_to_the_bit_or_refused_with_the_cause(stranger, tmp_path):
+    assert_replayed_exactly_or_refused_with_the_cause(stranger, tmp_path / "task")
 
 
 def test_generators_of_an_environments_own_follow_from_the_seed_in_every_build(tmp_path):
@@ -198,11 +274,8 @@ def test_a_demonstration_with_one_state_more_is_read_and_a_malformed_one_is_left
     task = with_sources(reference, episodes=3)
     path = task.file.parent / "sources.hdf5"
     with h5py.File(path, "r+") as file:
-        longer, broken = file["data/demo_0"], file["data/demo_1"]
-        states = np.concatenate([longer["states"], longer["states"][-1:]])
-        del longer["states"]
-        longer["states"] = states
-        broken["actions"][3, 0] = np.nan
+        file["data/demo_1/actions"][3, 0] = np.nan
+    append_a_state(path, "demo_0")
     read = read_source_file(path)
     assert [one.name for one in read.recordings] == ["demo_0", "demo_2"]
     assert list(read.left_out) == ["demo_1"]
