@@ -29,15 +29,15 @@ _SECOND_CAMERA = "table_view"
 def run(quick: bool) -> dict[str, Any]:
     """A task of one arm, of two, and of the GR-1; the full run takes every task.
     `cores_for_...` is what GR00T N1's amount would take, were all of it this task."""
-    return _run(_QUICK if quick else sorted(tasks()), quick=quick)
+    return _run(_QUICK if quick else sorted(tasks()), kept=4 if quick else 6, oracle_steps=25 if quick else 40)
 
 
-def _run(names: Sequence[str], *, quick: bool) -> dict[str, Any]:
+def _run(names: Sequence[str], *, kept: int, oracle_steps: int) -> dict[str, Any]:
     figures: dict[str, float] = {}
     bars: dict[str, dict[str, float]] = {}
     for name in names:
-        print(f"{name}:")
-        measured = _measure(name, kept=4 if quick else 6, oracle_steps=25 if quick else 40)
+        print(f"{name}:", flush=True)
+        measured = _measure(name, kept=kept, oracle_steps=oracle_steps)
         limits = {"ours_over_robosuite": {"at_most": BAR}}
         measure.print_table(measured, limits)
         figures |= {f"{name}_{key}": value for key, value in measured.items()}
@@ -94,5 +94,8 @@ def _render_every_step(environment: Environment, steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation_generate")
-    parser.add_argument("names", nargs="+", help="tasks")
-    _run(parser.parse_args().names, quick=True)
+    parser.add_argument("names", nargs="*", help="tasks; all of them when none is named")
+    parser.add_argument("--kept", type=int, default=4, help="trajectories of each task")
+    parser.add_argument("--steps", type=int, default=25, help="steps of robosuite's own environment")
+    chosen = parser.parse_args()
+    _run(chosen.names or sorted(tasks()), kept=chosen.kept, oracle_steps=chosen.steps)
