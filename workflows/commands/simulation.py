@@ -43,17 +43,18 @@ def collect(
     task: TaskName,
     episodes: Annotated[int, typer.Option(help="How many successful demonstrations.")] = 10,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="HDF5 file; the shipped one by default.")
+        Path | None,
+        typer.Option("--output", "-o", help="HDF5 file; the one that the task names by default."),
     ] = None,
     placement: Annotated[str, typer.Option(help="Range of initial scenes.")] = "D0",
 ) -> None:
     """Collect source demonstrations with a task's scripted expert."""
     from generators.simulation.demonstrations.collect import collect as collect_sources
-    from generators.simulation.demonstrations.recordings import SOURCES_FOLDER, write_recordings
+    from generators.simulation.demonstrations.recordings import collected_path, write_recordings
     from generators.simulation.task.registry import find_task
 
     found = find_task(task)
     recordings = collect_sources(found, episodes=episodes, placement=placement)
-    target = output or SOURCES_FOLDER / f"{found.name}.hdf5"
+    target = output or collected_path(found)
     write_recordings(target, found, recordings)
     print(f"{len(recordings)} demonstrations in {target}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from generators.simulation.demonstrations.recordings import SOURCES_FOLDER, RecordedDemonstration, write_recordings
+from generators.simulation.demonstrations.recordings import RecordedDemonstration, collected_path, write_recordings
 from generators.simulation.demonstrations.replay import DISTURBED_REPLAYS, disturbed_successes, replayed
 from generators.simulation.stepping import snapshot
 from generators.simulation.stepping.scene import Scene
@@ -131,12 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--placement", default="D0")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="default: the file that the task names, among the shipped sources")
+    parser.add_argument("--output", type=Path, help="default: the file that the task names")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     task = find_task(options.task)
     made = collect(task, episodes=options.episodes, placement=options.placement, first_seed=options.first_seed)
-    write_recordings(options.output or SOURCES_FOLDER / str(task.sources), task, made)
+    write_recordings(options.output or collected_path(task), task, made)
 
 
 if __name__ == "__main__":

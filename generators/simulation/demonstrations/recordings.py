@@ -63,6 +63,12 @@ def source_path(task: Task, given: str = "") -> Path:
     )
 
 
+def collected_path(task: Task) -> Path:
+    """Where demonstrations that are collected for a task go: the file that it names, beside the task's own file."""
+    folder = task.file.parent if task.file else SOURCES_FOLDER
+    return folder / (task.sources or f"{task.name}.hdf5")
+
+
 def _beside(task: Task, path: Path) -> list[Path]:
     """The path beside the file that declares the task, then beside the one that its functions are in."""
     module = import_module(task.object_poses.__module__)

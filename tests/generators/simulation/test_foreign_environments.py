@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from generators.simulation.demonstrations.collect import collect
 from generators.simulation.demonstrations.rebuild import rebuild
-from generators.simulation.demonstrations.recordings import read_source_file, write_recordings
+from generators.simulation.demonstrations.recordings import (
+    collected_path,
+    read_source_file,
+    source_path,
+    write_recordings,
+)
 from generators.simulation.inspection.check import check_task
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
@@ -320,6 +325,13 @@ def test_a_trajectory_is_not_rebuilt_with_other_code(tmp_path):
     task_file(tmp_path / "task", instruction="raise it")
     with pytest.raises(ConfigError, match="is not what episode"):
         rebuild(episode)
+
+
+def test_demonstrations_go_where_the_task_will_look_for_them(tmp_path):
+    task = find_task(task_file(tmp_path / "task"))
+    assert collected_path(task) == tmp_path / "task" / "sources.hdf5"
+    assert collected_path(replace(task, sources=None)) == tmp_path / "task" / "foreign.hdf5"
+    assert collected_path(find_task("stack")) == source_path(find_task("stack"))
 
 
 def test_an_expert_that_fails_says_where(tmp_path):
