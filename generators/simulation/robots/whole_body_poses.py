@@ -94,12 +94,10 @@ def _solver(environment: Environment, arm: Arm) -> Any:
 def _limb(environment: Environment, arm: Arm) -> _Limb:
     solver = _solver(environment, arm)
     model, robot = environment.sim.model._model, environment.robots[arm.robot]
-    site = model.site(arm.site).id if arm.site else model.site(f"gripper{arm.robot}_{arm.side}_grip_site").id
+    site = arm.site or f"gripper{arm.robot}_{arm.side}_grip_site"
     splits: Mapping[str, Any] = robot.composite_controller._whole_body_controller_action_split_indexes
-    if site not in solver.site_ids or arm.side not in splits:
-        raise ConfigError(
-            f"arm {arm.name!r}: the IK controller steers {solver.site_names}, not {model.site(site).name}"
-        )
+    if site not in solver.site_names or arm.side not in splits:
+        raise ConfigError(f"arm {arm.name!r}: the IK controller steers {sorted(solver.site_names)}, not {site!r}")
     offset = sum(before.action_dim for before in environment.robots[: arm.robot])
 
     def part(name: str) -> slice:
@@ -110,7 +108,9 @@ def _limb(environment: Environment, arm: Arm) -> _Limb:
     if solver.input_ref_frame == "base":
         base = model.body("robot0_base")  # the body that robosuite's solver means, whatever the robot
         origin = pose_of(base.pos, Rotation.from_quat(np.roll(base.quat, -1)).as_matrix())
-    return _Limb(site=site, origin_in_world=origin, pose=part(arm.side), hand=part(f"{arm.side}_gripper"))
+    return _Limb(
+        site=model.site(site).id, origin_in_world=origin, pose=part(arm.side), hand=part(f"{arm.side}_gripper")
+    )
 
 
 def _pose_parts(side: str) -> tuple[Part, Part]:
