@@ -1,12 +1,13 @@
 """Kept trajectories again, in plain `env.step`, from what their own provenance holds.
 
 Every task makes trajectories on D0 and on D1; they are written to a data set, read from it, rebuilt by the documented
-call, and stepped. Some tasks can be named: `python -m benchmarks.simulation_rebuild stack lift --kept 6`.
+call, and stepped. Some tasks can be named, or data sets that are there:
+`python -m benchmarks.simulation_rebuild stack lift --kept 6`, `... --data runs/stack`.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,21 @@ def run(quick: bool) -> dict[str, Any]:
 
 
 def _run(names: Sequence[str], *, kept: int, placements: Sequence[str]) -> dict[str, Any]:
-    wanted = rebuilt = succeeded = 0
+    made = {name: (episode for one in placements for episode in _stored(name, one, kept)) for name in names}
+    return _rebuilt(made, wanted=kept * len(placements) * len(names))
+
+
+def _rebuilt(made: Mapping[str, Iterable[Episode]], *, wanted: int = 0) -> dict[str, Any]:
+    rebuilt = succeeded = 0
     apart = 0.0
-    for name in names:
-        found = [_again(episode) for placement in placements for episode in _stored(name, placement, kept)]
+    for name, episodes in made.items():
+        found = [_again(episode) for episode in episodes]
         good, furthest = sum(success for success, _ in found), max((far for _, far in found), default=0.0)
         print(f"{name:<50} {good} of {len(found)} succeed again, states apart {furthest:g}", flush=True)
-        wanted += kept * len(placements)
         rebuilt, succeeded, apart = rebuilt + len(found), succeeded + good, max(apart, furthest)
     figures = {
         "trajectories": rebuilt,
-        "made_of_those_wanted": rebuilt / wanted,
+        "made_of_those_wanted": rebuilt / (wanted or rebuilt),
         "succeed_again": succeeded / max(rebuilt, 1),
         "states_apart": apart,
     }
@@ -81,5 +86,9 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", help="tasks; all of them when none is named")
     parser.add_argument("--placements", nargs="+", default=PLACEMENTS)
     parser.add_argument("--kept", type=int, default=KEPT)
+    parser.add_argument("--data", nargs="+", default=(), type=Path, help="data sets whose episodes are rebuilt instead")
     options = parser.parse_args()
-    _run(options.names or list(tasks()), kept=options.kept, placements=options.placements)
+    if options.data:
+        _rebuilt({str(folder): Dataset.open(folder).episodes() for folder in options.data})
+    else:
+        _run(options.names or list(tasks()), kept=options.kept, placements=options.placements)
