@@ -1,7 +1,7 @@
 """From a recorded attempt to an episode: states and actions in the embodiment's layout, pictures, provenance."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +13,7 @@ from generators.simulation.mimicgen.attempt import AttemptResult
 from generators.simulation.stepping.build import placement_of
 from generators.simulation.stepping.render import Pictures, Renderer
 from generators.simulation.stepping.scene import Scene
+from generators.simulation.task.specification import Environment
 from storage.episode import Episode
 from storage.frames import Frames, frame_codec
 
@@ -112,8 +113,6 @@ def environment_arguments(scene: Scene) -> dict[str, Any]:
     """What robomimic calls `env_args`: how to make this environment again. Arguments that JSON cannot hold are named in
     `not_stored`; `demonstrations.rebuild` makes the environment from the provenance whatever they are."""
     task, embodiment = scene.task, scene.task.embodiment
-    made = task.environment
-    named = made if isinstance(made, str) else f"{made.__module__}:{getattr(made, '__qualname__', type(made).__name__)}"
     arguments = {
         "robots": list(embodiment.robots),
         "seed": scene.variant,
@@ -123,9 +122,22 @@ def environment_arguments(scene: Scene) -> dict[str, Any]:
         "control_freq": _number(scene.rate_hz),
     }
     kwargs = {name: value for name, value in arguments.items() if _is_json(value)}
-    found = {"env_name": named, "type": 1, "env_version": _VERSIONS["robosuite"], "env_kwargs": kwargs}
+    found = {
+        "env_name": _name_of(task.environment),
+        "type": 1,
+        "env_version": _VERSIONS["robosuite"],
+        "env_kwargs": kwargs,
+    }
     missing = sorted(arguments.keys() - kwargs.keys())
     return {**found, "not_stored": missing} if missing else found
+
+
+def _name_of(made: str | Callable[..., Environment]) -> str:
+    """What `robosuite.make` takes for an environment of robosuite's own, otherwise "module:Class"."""
+    if isinstance(made, str):
+        return made
+    name = getattr(made, "__qualname__", type(made).__name__)
+    return name if made.__module__.startswith("robosuite.environments.") else f"{made.__module__}:{name}"
 
 
 def _number(rate_hz: float) -> float:
