@@ -52,7 +52,7 @@ def run(quick: bool) -> dict[str, Any]:
     return measure.result(figures, bars)
 
 
-def write_long_video(path: Path, seconds: float) -> float:
+def write_long_video(path: Path, seconds: float, *, keyframe_every: int = 250) -> float:
     """An H.264 video of about `seconds` from real ones of 640x480 at 30 Hz; returns its exact length. One stretch is
     encoded, and its packets are repeated."""
     path.parent.mkdir(parents=True)
@@ -61,6 +61,7 @@ def write_long_video(path: Path, seconds: float) -> float:
     with av.open(str(stretch), "w") as container:
         stream: Any = container.add_stream("libx264", rate=RATE_HZ, options={"preset": "veryfast", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        stream.codec_context.gop_size = keyframe_every
         for clip in source:
             with av.open(str(clip)) as reading:
                 for frame in reading.decode(video=0):

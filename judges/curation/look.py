@@ -19,8 +19,10 @@ from storage.formats.hand_poses.poses import HandPoses
 from storage.formats.human_video.frame_grid import GridFrame, grid_frames
 from storage.formats.human_video.segment_item import SegmentItem
 from storage.formats.video.clip import number_in_file
+from storage.formats.video.key_frames import key_frames
 from storage.formats.video.pixels import to_rgb
 from storage.formats.video.reader import VideoInfo, probe
+from storage.formats.video.source_frames import FrameKeeper
 from storage.frames import Frames, frame_codec
 from storage.pictures.resizing import RGB, Resize
 from storage.pictures.source_frame import SourceFrame
@@ -109,6 +111,8 @@ class _Work:
         self._tracks = HandTracks(float(rate), LOOKS_JOINED / config.hands.looks_hz)
         self._payloads: list[bytes] = []
         self._orders: list[int] = []
+        self._keys = key_frames(item.path) if reference else None
+        self._keeper = FrameKeeper(item.path, size_px) if reference else None
         self.seconds: list[Fraction] = []
 
     def take(self, step: GridFrame) -> None:
@@ -129,12 +133,17 @@ class _Work:
         if finder is not None and place % self._every == 0:
             # Hands are small: they are looked for in the frame as it was recorded.
             self._tracks.add(place, finder(to_rgb(step.frame)))
-        if self._reference:
-            self._payloads.append(SourceFrame(self._item.root, self._item.file, step.seconds).payload())
+        if self._keys is not None and self._keeper is not None:
+            group = self._keys.group_of(step.seconds)
+            named = SourceFrame(self._item.root, self._item.file, step.seconds, group)
+            self._keeper.add(named, image)
+            self._payloads.append(named.payload())
         else:
             self._payloads.append(self._encode(blur(image) if blur is not None else image))
 
     def finish(self, damage: str) -> Seen:
+        if self._keeper is not None:
+            self._keeper.close()
         height, width = self._size_px
         codec = "reference" if self._reference else self._look._config.codec
         steps = len(self.seconds)

@@ -16,24 +16,42 @@ SOURCES_VARIABLE = "PYRAMID_SOURCES"
 
 
 @dataclass(frozen=True)
+class Group:
+    """A place in a group of pictures, which decode forward from a key frame: the key frame's time stamp in seconds, the
+    frame's number in the group in the order shown, 0 at the key frame, and how many frames the group has."""
+
+    key: Fraction
+    place: int
+    frames: int
+
+
+@dataclass(frozen=True)
 class SourceFrame:
-    """The frame of `file` (below `root`) whose time stamp is `seconds` after that of the file's first frame."""
+    """The frame of `file` (below `root`) whose time stamp is `seconds` after that of the file's first frame.
+
+    `group` is where decoding begins for it, so that a reader need not look through the file; None where nobody knows.
+    """
 
     root: str
     file: str
     seconds: Fraction
+    group: Group | None = None
 
     def payload(self) -> bytes:
         """This frame as the payload of a shard."""
-        return json.dumps([self.root, self.file, str(self.seconds)], separators=(",", ":")).encode()
+        parts: list[str | int] = [self.root, self.file, str(self.seconds)]
+        if self.group is not None:
+            parts += [str(self.group.key), self.group.place, self.group.frames]
+        return json.dumps(parts, separators=(",", ":")).encode()
 
     @classmethod
     def from_payload(cls, payload: bytes | memoryview) -> "SourceFrame":
         """The inverse of `payload`; raises CorruptFileError."""
         try:
-            root, file, seconds = json.loads(bytes(payload))
-            return cls(str(root), str(file), Fraction(seconds))
-        except (ValueError, TypeError, ZeroDivisionError) as error:
+            root, file, seconds, *group = json.loads(bytes(payload))
+            place = Group(Fraction(group[0]), int(group[1]), int(group[2])) if group else None
+            return cls(str(root), str(file), Fraction(seconds), place)
+        except (ValueError, TypeError, ZeroDivisionError, IndexError) as error:
             raise CorruptFileError(f"a reference to a frame does not read: {error}") from error
 
 

@@ -7,6 +7,8 @@ with another number of loader workers, and with another number of processes wher
 Without weights, every N places in a row (N windows in all, counted from a multiple of N) hold each window once. With
 weights, every 4,096 places in a row hold each source as often as its weight says, and each source goes through its own
 windows, once each, before it repeats any.
+
+Windows whose frames have to be decoded from a source video (codec `reference`) are drawn in runs, see `run_order`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import ConfigError
+from storage.frames import frame_codec
 from storage.ids import Randomness
 from storage.training_reader.permutation import permute
+from storage.training_reader.run_order import run_order
 from storage.training_reader.windows import Windows
 
 BLOCK = 4096
@@ -69,8 +73,8 @@ class WindowSampler:
             )
         self.seed, self.batch_size = seed, batch_size
         self._process, self._global = process, batch_size * processes
-        self._fingerprint = windows.table.fingerprint()
         self._parts = _parts(windows)
+        self._fingerprint = windows.table.fingerprint() + ("-runs" if any(part.in_runs for part in self._parts) else "")
         self.steps_per_epoch = -(-(epoch_windows or len(windows)) // self._global)
         self._at = 0
 
@@ -130,6 +134,7 @@ class _Part:
     windows: int
     first_slot: int = 0
     slots: int = BLOCK
+    in_runs: bool = False
 
     def windows_at(self, turns: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
         """The windows that this part gives at its own `turns`."""
@@ -137,14 +142,20 @@ class _Part:
         found = np.empty_like(turns)
         for number in np.unique(passes):
             mine = passes == number
-            found[mine] = permute(places[mine], size=self.windows, key=_key(seed, self.name, int(number)))
+            order = run_order if self.in_runs else _shuffled
+            found[mine] = order(places[mine], self.windows, _key(seed, self.name, int(number)))
         return found + self.first_window
+
+
+def _shuffled(places: NDArray[np.int64], windows: int, key: int) -> NDArray[np.int64]:
+    return permute(places, size=windows, key=key)
 
 
 def _parts(windows: Windows) -> list[_Part]:
     weights = [source.weight for source in windows.sources]
+    named = _with_references(windows)
     if all(weight is None for weight in weights):
-        return [_Part("all", 0, len(windows))]
+        return [_Part("all", 0, len(windows), in_runs=bool(named))]
     given = [weight for weight in weights if weight is not None]
     titles = [source.title for source in windows.sources]
     if len(given) != len(weights) or len(set(titles)) != len(titles):
@@ -155,10 +166,19 @@ def _parts(windows: Windows) -> list[_Part]:
     ends = windows.table.source_ends()
     slots = _shares(np.asarray(given))
     parts, first_slot, first_window = [], 0, 0
-    for title, end, share in zip(titles, ends, slots, strict=True):
-        parts.append(_Part(title, first_window, end - first_window, first_slot, share))
+    for number, (title, end, share) in enumerate(zip(titles, ends, slots, strict=True)):
+        parts.append(_Part(title, first_window, end - first_window, first_slot, share, in_runs=number in named))
         first_slot, first_window = first_slot + share, end
     return parts
+
+
+def _with_references(windows: Windows) -> set[int]:
+    """The sources whose frames are decoded from source videos."""
+    return {
+        recipe.source
+        for recipe in windows.table.recipe_of_unit
+        if any(frame_codec(camera.codec).is_reference for camera in recipe.cameras.values())
+    }
 
 
 def _shares(weights: NDArray[np.float64]) -> list[int]:

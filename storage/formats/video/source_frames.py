@@ -1,35 +1,32 @@
 """Frames of source videos by their time stamps, for shards that hold references: random access with a cache.
 
-A video decodes forward from its key frames only. What is decoded on the way is kept, as JPEG at the size that was asked
-for, in memory and, where PYRAMID_FRAME_CACHE names a folder, there too. The folder is private to the machine, may be
-deleted at any time, and makes random access cost what a shard with pixels costs once every frame has been decoded.
+A video decodes forward from its key frames only. What is decoded on the way is kept as JPEG at the size that was asked
+for: the last 256 MB in memory, and all of it in the folder of `frame_folder`. A few decoders stay open where they are,
+so that the next frames of a group of pictures go on from there.
 """
 
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
+from threading import RLock
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
-from storage.atomic_files import write_whole
 from storage.errors import CorruptFileError
+from storage.formats.video.frame_folder import CHUNK_FRAMES, GroupKey, frame_folder
+from storage.formats.video.key_frames import key_frames
 from storage.formats.video.pixels import to_rgb
 from storage.formats.video.reader import opened_video
 from storage.frames import Image, frame_codec
-from storage.ids import content_id
-from storage.pictures.resizing import Resize
+from storage.pictures.resizing import RGB, Resize
 from storage.pictures.source_frame import SourceFrame, find_source
 
-CACHE_VARIABLE = "PYRAMID_FRAME_CACHE"
-CHUNK_FRAMES = 64
 _MEMORY_BYTES = 256 << 20
-_HEAD_BYTES = 16
+_OPEN_DECODERS = 4
+_Chunk = dict[int, tuple[str, bytes]]
 
 
 def read_source_frame(payload: bytes | memoryview, out: Image) -> None:
@@ -37,151 +34,169 @@ def read_source_frame(payload: bytes | memoryview, out: Image) -> None:
     there, CorruptFileError where it has no frame at that time (any more)."""
     named = SourceFrame.from_payload(payload)
     path = find_source(named.root, named.file)
-    table = _table(path, path.stat().st_mtime_ns)
-    rank = table.rank(named.seconds)
-    if rank is None:
-        raise CorruptFileError(f"{path} has no frame at {float(named.seconds):.3f} s; it is not the file it was")
-    first, frames = _CACHE.chunk(table, rank, (out.shape[0], out.shape[1]))
-    frame_codec("jpeg").decode_into(frames[rank - first], out)
+    group = named.group or key_frames(path).group_of(named.seconds)
+    if group is None:
+        raise _no_frame(path, named.seconds)
+    key = GroupKey(str(path), path.stat().st_mtime_ns, str(group.key), (out.shape[0], out.shape[1]))
+    content = _CACHE.frame(key, group.place, group.frames, named.seconds)
+    frame_codec("jpeg").decode_into(content, out)
 
 
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """Time stamps of all frames of a video, in order, and where decoding may begin. `chunks` are the ranks at which
-    pieces of at most CHUNK_FRAMES begin; each key frame begins one."""
+class FrameKeeper:
+    """Keeps frames of one video that somebody decodes anyway, so that they need not be decoded again. Frames come in
+    the order shown; `close` keeps the last ones."""
 
-    path: Path
-    changed_ns: int
-    stamps: NDArray[np.int64]
-    keys: NDArray[np.int64]
-    chunks: NDArray[np.int64]
+    def __init__(self, path: Path, size_px: tuple[int, int]) -> None:
+        self._path, self._size_px = path, size_px
+        self._changed_ns = path.stat().st_mtime_ns
+        self._at: tuple[GroupKey, int] | None = None
+        self._frames: _Chunk = {}
+        self._encode = frame_codec("jpeg").encode
+
+    def add(self, named: SourceFrame, image: RGB) -> None:
+        """The frame `named` shows `image` (H, W, 3), of the size that is kept."""
+        if named.group is None or frame_folder() is None:
+            return
+        key = GroupKey(str(self._path), self._changed_ns, str(named.group.key), self._size_px)
+        at = (key, named.group.place // CHUNK_FRAMES)
+        if at != self._at:
+            self.close()
+            self._at = at
+        self._frames[named.group.place] = (str(named.seconds), self._encode(image))
+
+    def close(self) -> None:
+        """Write what is left."""
+        folder = frame_folder()
+        if self._at is not None and self._frames and folder is not None:
+            folder.write(*self._at, self._frames)
+        self._frames = {}
+
+
+@dataclass
+class _Decoder:
+    """A group of pictures that is being decoded: `place` is that of the next frame."""
+
+    frames: Iterator[av.VideoFrame]
     zero: int
     time_base: Fraction
-
-    def rank(self, seconds: Fraction) -> int | None:
-        stamp = seconds / self.time_base + self.zero
-        found = int(np.searchsorted(self.stamps, int(stamp)))
-        there = found < len(self.stamps) and int(self.stamps[found]) == stamp
-        return found if there else None
+    place: int = 0
 
 
-@lru_cache(maxsize=256)
-def _table(path: Path, changed_ns: int) -> _Table:
-    with opened_video(path) as (container, stream):
-        packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.pts is not None]
-        zero = int(stream.start_time or 0)
-        time_base = Fraction(stream.time_base)
-    stamps = np.array(sorted(stamp for stamp, _ in packets if stamp >= zero), np.int64)
-    keys = np.array(sorted(stamp for stamp, key in packets if key and stamp >= zero), np.int64)
-    begins = np.unique(np.r_[0, np.searchsorted(stamps, keys)])
-    ends = np.r_[begins[1:], len(stamps)]
-    chunks = np.concatenate([np.arange(a, b, CHUNK_FRAMES) for a, b in zip(begins, ends, strict=True)])
-    return _Table(path, changed_ns, stamps, keys, chunks, zero, time_base)
-
-
+@dataclass
 class _Cache:
-    """Chunks of encoded frames: the last ones in memory, all of them on the disk where a folder is named."""
+    """Chunks of encoded frames in memory, and open decoders."""
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, int, tuple[int, int]], list[bytes]] = OrderedDict()
-        self._bytes = 0
+    lock: RLock = field(default_factory=RLock)
+    _kept: OrderedDict[tuple[GroupKey, int], _Chunk] = field(default_factory=OrderedDict)
+    _bytes: int = 0
+    _open: OrderedDict[GroupKey, _Decoder] = field(default_factory=OrderedDict)
 
-    def chunk(self, table: _Table, rank: int, size_px: tuple[int, int]) -> tuple[int, list[bytes]]:
-        """(rank of its first frame, frames) of the chunk that holds frame `rank`."""
-        first = int(table.chunks[np.searchsorted(table.chunks, rank, side="right") - 1])
-        key = (str(table.path), table.changed_ns, first, size_px)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return first, self._kept[key]
-        stored = _stored_at(key)
-        frames = _unpacked(stored) if stored is not None and stored.is_file() else None
-        if frames is None:
-            for begin, decoded in _decode_up_to(table, first, size_px):
-                frames = decoded
-                here = (key[0], key[1], begin, size_px)
-                self._keep(here, decoded)
-                if (target := _stored_at(here)) is not None and not target.exists():
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    write_whole(target, _packed(decoded))
-        else:
-            self._keep(key, frames)
-        if frames is None or len(frames) <= rank - first:
-            raise CorruptFileError(f"{table.path} cannot be decoded at frame {rank}; it is not the file it was")
-        return first, frames
+    def frame(self, group: GroupKey, place: int, length: int, seconds: Fraction) -> bytes:
+        """The frame at `place` of a group of `length` frames, shown at `seconds`."""
+        text, folder = str(seconds), frame_folder()
+        with self.lock:
+            if (kept := self._in_memory(group, place, text)) is not None:
+                return kept
+        stored = folder.read(group, place, text) if folder is not None else None
+        if stored is not None:
+            return stored
+        with self.lock:
+            if (kept := self._in_memory(group, place, text)) is not None:
+                return kept
+            return self._decoded(group, place, length, text)
 
-    def _keep(self, key: tuple[str, int, int, tuple[int, int]], frames: list[bytes]) -> None:
-        if key not in self._kept:
-            self._kept[key] = frames
-            self._bytes += sum(map(len, frames))
+    def _in_memory(self, group: GroupKey, place: int, seconds: str) -> bytes | None:
+        chunk = self._kept.get((group, place // CHUNK_FRAMES))
+        if chunk is None or place not in chunk or chunk[place][0] != seconds:
+            return None
+        self._kept.move_to_end((group, place // CHUNK_FRAMES))
+        return chunk[place][1]
+
+    def _decoded(self, group: GroupKey, place: int, length: int, seconds: str) -> bytes:
+        """Decode up to the end of the chunk that holds `place`, and keep what comes on the way."""
+        wanted = place // CHUNK_FRAMES
+        decoder = self._decoder(group, wanted * CHUNK_FRAMES)
+        encode, resize = frame_codec("jpeg").encode, Resize(size_px=group.size_px)
+        while decoder.place < length and decoder.place // CHUNK_FRAMES <= wanted:
+            number = decoder.place // CHUNK_FRAMES
+            skipped = number < wanted and self._is_kept(group, number)
+            frames: _Chunk = {}
+            for at in range(decoder.place, min((number + 1) * CHUNK_FRAMES, length)):
+                frame = next(decoder.frames, None)
+                if frame is None:
+                    decoder.place = length
+                    break
+                decoder.place = at + 1
+                if not skipped:
+                    shown = str((frame.pts - decoder.zero) * decoder.time_base)
+                    frames[at] = (shown, encode(to_rgb(frame, resize)))
+            if not skipped:
+                self._keep(group, number, frames)
+        if decoder.place >= length:
+            self._open.pop(group, None)
+        if (found := self._in_memory(group, place, seconds)) is None:
+            raise _no_frame(Path(group.path), Fraction(seconds))
+        return found
+
+    def _decoder(self, group: GroupKey, first: int) -> _Decoder:
+        """A decoder of the group that has not gone beyond place `first`."""
+        decoder = self._open.get(group)
+        if decoder is None or decoder.place > first:
+            decoder = self._open[group] = _decoder_of(group)
+        self._open.move_to_end(group)
+        while len(self._open) > _OPEN_DECODERS:
+            self._open.popitem(last=False)
+        return decoder
+
+    def _is_kept(self, group: GroupKey, chunk: int) -> bool:
+        folder = frame_folder()
+        return (group, chunk) in self._kept or (folder is not None and folder.holds(group, chunk))
+
+    def _keep(self, group: GroupKey, chunk: int, frames: _Chunk) -> None:
+        folder = frame_folder()
+        if folder is not None and frames:
+            folder.write(group, chunk, frames)
+        old = self._kept.pop((group, chunk), {})
+        self._kept[group, chunk] = frames
+        self._bytes += _size(frames) - _size(old)
         while self._bytes > _MEMORY_BYTES and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= sum(map(len, dropped))
-
-    def clear(self) -> None:
-        self._kept.clear()
-        self._bytes = 0
-
-
-_CACHE = _Cache()
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
 
 
 def forget() -> None:
-    """Let go of every decoded frame in memory; the folder of frames stays."""
-    _CACHE.clear()
+    """Let go of every decoded frame in memory and every open decoder; the folder of frames stays."""
+    global _CACHE
+    _CACHE = _Cache()
 
 
-def _decode_up_to(table: _Table, last: int, size_px: tuple[int, int]) -> Iterator[tuple[int, list[bytes]]]:
-    """Every chunk from the key frame on up to the one that begins at rank `last`, each as it is complete."""
-    key = int(table.keys[max(0, int(np.searchsorted(table.keys, table.stamps[last], side="right")) - 1)])
-    encode, resize = frame_codec("jpeg").encode, Resize(size_px=size_px)
-    place = int(np.searchsorted(table.chunks, np.searchsorted(table.stamps, key), side="right")) - 1
-    stop_place = int(np.searchsorted(table.chunks, last))
-    ends = np.r_[table.chunks[1:], len(table.stamps)]
-    frames: list[bytes] = []
-    for frame in _frames_from(table, key):
-        rank = int(np.searchsorted(table.stamps, frame.pts))
-        if rank != table.chunks[place] + len(frames):
-            continue
-        frames.append(encode(to_rgb(frame, resize)))
-        if rank + 1 == ends[place]:
-            yield int(table.chunks[place]), frames
-            if place == stop_place:
-                return
-            place, frames = place + 1, []
+_CACHE = _Cache()
+# A forked process would share the place in the file with its parent, and perhaps a lock that somebody holds.
+os.register_at_fork(after_in_child=forget)
 
 
-def _frames_from(table: _Table, stamp: int) -> Iterator[av.VideoFrame]:
-    with opened_video(table.path) as (container, stream):
-        if stamp > table.zero:
-            container.seek(stamp, stream=stream, backward=True)
+def _size(frames: _Chunk) -> int:
+    return sum(len(content) for _, content in frames.values())
+
+
+def _decoder_of(group: GroupKey) -> _Decoder:
+    path = Path(group.path)
+    with opened_video(path) as (_, stream):
+        zero, time_base = int(stream.start_time or 0), Fraction(stream.time_base)
+    stamp = int(Fraction(group.key) / time_base) + zero
+    return _Decoder(_frames_from(path, stamp, seek=stamp > zero), zero, time_base)
+
+
+def _frames_from(path: Path, stamp: int, *, seek: bool) -> Iterator[av.VideoFrame]:
+    """The frames of a video shown from `stamp` on, where a key frame is."""
+    with opened_video(path) as (container, stream):
         try:
+            if seek:
+                container.seek(stamp, stream=stream, backward=True)
             for packet in container.demux(stream):
                 yield from (frame for frame in packet.decode() if frame.pts is not None and frame.pts >= stamp)
         except av.error.FFmpegError as error:
-            raise CorruptFileError(f"{table.path} stops decoding ({error}); it is not the file it was") from error
+            raise CorruptFileError(f"{path} stops decoding ({error}); it is not the file it was") from error
 
 
-def _stored_at(key: tuple[str, int, int, tuple[int, int]]) -> Path | None:
-    folder = os.environ.get(CACHE_VARIABLE)
-    if not folder:
-        return None
-    name = content_id("frame cache", *key[:2], key[3])
-    return Path(folder) / name / f"{key[2]:09d}.frames"
-
-
-def _packed(frames: list[bytes]) -> bytes:
-    sizes = np.array([len(frame) for frame in frames], "<u8")
-    return len(frames).to_bytes(_HEAD_BYTES, "little") + sizes.tobytes() + b"".join(frames)
-
-
-def _unpacked(path: Path) -> list[bytes] | None:
-    """The frames of a cached chunk; None where the file is damaged, for then they are decoded again."""
-    content = path.read_bytes()
-    count = int.from_bytes(content[:_HEAD_BYTES], "little")
-    if len(content) < _HEAD_BYTES + 8 * count:
-        return None
-    ends = np.cumsum(np.frombuffer(content, "<u8", count, _HEAD_BYTES)).astype(int) + _HEAD_BYTES + 8 * count
-    if not count or int(ends[-1]) != len(content):
-        return None
-    starts = [_HEAD_BYTES + 8 * count, *ends[:-1].tolist()]
-    return [content[a:b] for a, b in zip(starts, ends.tolist(), strict=True)]
+def _no_frame(path: Path, seconds: Fraction) -> CorruptFileError:
+    return CorruptFileError(f"{path} has no frame at {float(seconds):.3f} s; it is not the file it was")

@@ -7,6 +7,7 @@ from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError
 from storage.testing import tiny_dataset
 from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.run_order import RUN_WINDOWS, RUNS_AT_ONCE, run_order
 from storage.training_reader.sampler import BLOCK, SamplerState, WindowSampler
 from storage.training_reader.windows import Windows, as_it_is
 
@@ -154,3 +155,19 @@ def test_some_weights_without_the_others_are_refused(datasets: list[Dataset]) ->
 def test_settings_that_cannot_work_are_told(windows: Windows, settings: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="batch_size >= 1 and 0 <= process < processes"):
         WindowSampler(windows, **settings)
+
+
+def test_an_order_in_runs_holds_every_place_once_and_few_runs_at_a_time() -> None:
+    windows = 20 * RUN_WINDOWS * RUNS_AT_ONCE + 77
+    places = np.arange(windows, dtype=np.int64)
+    order = run_order(places, windows, key=5)
+    assert np.array_equal(np.sort(order), places)
+    assert not np.array_equal(order, run_order(places, windows, key=6))
+    some = np.random.default_rng(0).permutation(windows)[:1000]
+    assert np.array_equal(run_order(some, windows, key=5), order[some])
+    pool = RUN_WINDOWS * RUNS_AT_ONCE
+    assert all(
+        len(np.unique(order[at : at + pool] // RUN_WINDOWS)) <= 2 * RUNS_AT_ONCE for at in range(0, windows, pool)
+    )
+    batches = [len(np.unique(order[at : at + 32] // RUN_WINDOWS)) for at in range(0, pool, 32)]
+    assert np.mean(batches) > 10, "a batch still comes from many places"
