@@ -2,8 +2,8 @@
 
     python -m benchmarks relabel_reference
 
-Videos of 640x480 at 30 Hz whose key frames are 12, 60 and 250 frames apart, stored at 341x256. Windows of one frame, as a
-policy reads them, and of two frames 0.6 s apart, as latent actions are learned from. One epoch of the sampler each.
+Videos of 640x480 at 30 Hz whose key frames are 12, 60 and 250 frames apart, stored at 341x256. Windows of one frame, as
+a policy reads them, and of two frames 0.6 s apart, as latent actions are learned from. One epoch of the sampler each.
 """
 
 import os

@@ -48,7 +48,7 @@ CATALOG: dict[str, Stage] = {
         config="lapa.labelling.label_config:LapaLabelConfig",
         reads=frozenset({"video"}),
         writes=frozenset({"action/latent", "label/codes", "label/valid/latent", "label/flags/latent", "provenance"}),
-        version=2,
+        version=3,
         process="torch",
         at_once=1,
         resources=Resources(gpu_memory_gb=4.0, memory_gb=3.0),

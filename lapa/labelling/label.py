@@ -8,8 +8,9 @@ Writes, in the order of the steps and in the language of `storage.labelling.labe
     label/flags/latent   (F,) uint16          why there is none
 
 A step has no label when its two frames lie across a cut, when either is dark or does not decode, when nothing moves in
-between, or only the camera. At the end of a clip, where the later moment would lie beyond it, a step takes the label of
-the last window that lies inside and covers it, and says so by a flag. A label is never invented.
+between, or only the camera: by the pictures, and by the camera's motion where curation has labelled it. At the end of a
+clip, where the later moment would lie beyond it, a step takes the label of the last window that lies inside and covers
+it, and says so by a flag. A label is never invented.
 """
 
 import logging
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from groot.device import device_of
 from lapa.fitting.clips import ClipConfig, window_of, with_recorded_faults
 from lapa.fitting.frame_pairs import WindowConfig
+from lapa.labelling.camera_share import HEAD_TURNED, camera_share
 from lapa.labelling.encode_clip import VideoReading, encode_video
 from lapa.labelling.frame_flags import moved_back, pair_flags
 from lapa.labelling.label_config import LapaLabelConfig, model_folder
@@ -139,6 +141,8 @@ def label_clip(model: LapaModel, episode: Episode, config: LapaLabelConfig) -> C
         checks=model.clips.cuts,
     )
     flags = pair_flags(with_recorded_faults(read.check, episode), later)
+    turned = camera_share(episode, later) >= HEAD_TURNED
+    flags[turned] |= FLAGS_DTYPE(LabelFlag.UNLABELLED | LabelFlag.CAMERA_MOTION)
     understanding = Understanding.of(read, flags)
     if config.camera_motion == "flag":
         flags[flags == LabelFlag.UNLABELLED | LabelFlag.CAMERA_MOTION] = LabelFlag.CAMERA_MOTION

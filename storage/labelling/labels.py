@@ -43,7 +43,7 @@ class LabelFlag(IntFlag):
     CORRUPT = 128
     """A frame does not decode, or the source itself marks the step as invalid."""
     CAMERA_MOTION = 256
-    """The camera moves and hardly anything else does."""
+    """The camera moves and hardly anything else does: a latent action of it says that the head turned, and no more."""
 
 
 class DropReason(StrEnum):

@@ -1,8 +1,8 @@
 """An order of windows for frames that have to be decoded from source videos: random, but a few stretches at a time.
 
 Frames of a video come in groups of pictures, and one frame costs as much as all before it in its group. So windows are
-drawn from RUNS_AT_ONCE runs at a time, each of RUN_WINDOWS neighbouring windows from a random place (a shuffle buffer, as
-in WebDataset, that needs no state): every pass holds each window once, in another order, and decodes a group once.
+drawn from RUNS_AT_ONCE runs at a time, each of RUN_WINDOWS neighbouring windows from a random place (a shuffle buffer,
+as in WebDataset, without a state): every pass holds each window once, in another order, and decodes a group once.
 """
 
 from functools import lru_cache

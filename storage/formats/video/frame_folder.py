@@ -1,8 +1,8 @@
 """A private folder of decoded frames, so that a video whose frames may not be copied is decoded once on a machine.
 
 PYRAMID_FRAME_CACHE names the folder ("none": no folder), PYRAMID_FRAME_CACHE_GB how large it may become. It holds
-pixels, belongs to the machine, is no part of any data set and may be deleted at any time. Full, it takes nothing new until
-what was used longest ago, and not within the last day, has made room: one that is too small still serves its share.
+pixels, belongs to the machine, is no part of any data set and may be deleted at any time. Full, it takes nothing new
+until what was used longest ago, and not within the last day, has made room: one too small still serves its share.
 """
 
 import logging

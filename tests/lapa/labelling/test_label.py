@@ -239,3 +239,18 @@ def test_latents_of_a_once_a_frame_encoder_equal_those_of_its_pairs(fitted: tupl
     model.quantizer.train()
     model.quantise(torch.randn(64, 2, 4))
     assert np.allclose(encode_clip(model.eval(), clip, batch=6).latent, direct, atol=1e-5)
+
+
+def test_a_turn_of_the_head_that_curation_saw_has_no_label_or_a_flag_as_asked(fitted: tuple[LapaFit, Path]) -> None:
+    episode = moving_episode(50)
+    turned = np.arange(episode.length) < 20
+    arrays = {
+        "label/motion": np.column_stack([0.4 * turned, 0.5 * ~turned]).astype(np.float32),
+        "label/valid/camera_motion": np.ones(episode.length, bool),
+    }
+    for choice, labelled in (("unlabel", False), ("flag", True)):
+        config = LapaLabelConfig(model=str(fitted[1]), windows_s={"so_arm": 0.25}, camera_motion=choice)  # type: ignore[arg-type]
+        found = label(LabelLatents(config), replace(episode, arrays=arrays)).arrays
+        assert (found["label/flags/latent"][:15] & LabelFlag.CAMERA_MOTION).all()
+        assert (found["label/valid/latent"][:15] == labelled).all()
+        assert not (found["label/flags/latent"][20:] & LabelFlag.CAMERA_MOTION).any()
