@@ -113,6 +113,14 @@ CATALOG: dict[str, Stage] = {
         process="torch",
         resources=Resources(gpu_memory_gb=20.0, memory_gb=4.0),
     ),
+    "caption": Stage(
+        call="judges.vision_language.caption:Caption",
+        config="judges.vision_language.caption:CaptionConfig",
+        reads=frozenset({"video"}),
+        writes=frozenset({"instruction", "provenance"}),
+        process="torch",
+        resources=Resources(gpu_memory_gb=20.0, memory_gb=4.0),
+    ),
     "multiply": Stage(
         call="generators.simulation.multiply:Multiply",
         config="generators.simulation.multiply_config:MultiplyConfig",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from judges.hands.tracks import LEFT_OBSERVED, LEFT_PRESENT, LEFT_RELIABLE
 from storage.formats.hand_poses.action import Rot6d, hand_action, hand_state
-from storage.formats.hand_poses.egodex import read_egodex_poses
+from storage.formats.hand_poses.lifted import read_hand_poses
 from storage.formats.hand_poses.poses import HandPoses
 
 OBSERVED, RELIABLE = 0.1, 0.5
@@ -17,7 +17,7 @@ OBSERVED, RELIABLE = 0.1, 0.5
 
 def read_poses(path: Path, source_frame: NDArray[np.int64]) -> HandPoses:
     """The poses of the frames `source_frame` of a recording; raises MissingFileError or CorruptFileError."""
-    return read_egodex_poses(path).at(source_frame)
+    return read_hand_poses(path).at(source_frame)
 
 
 def pose_labels(poses: HandPoses) -> dict[str, NDArray[Any]]:
@@ -34,10 +34,13 @@ def pose_labels(poses: HandPoses) -> dict[str, NDArray[Any]]:
         ):
             flags |= np.where(where, bit << side, 0).astype(np.uint8)
     camera = np.concatenate([poses.camera[:, :3, 3], quaternions(poses.camera[:, :3, :3])], axis=1)
+    rotations = quaternions(inside[..., :3, :3])
+    if poses.wrists_only:
+        rotations[:, :, 1:] = 0.0
     return {
         "label/hand_joints": np.nan_to_num(inside[..., :3, 3]).astype(np.float32),
-        "label/hand_rotations": quaternions(inside[..., :3, :3]).astype(np.float32),
-        "label/camera_pose": np.nan_to_num(camera).astype(np.float32),
+        "label/hand_rotations": rotations.astype(np.float32),
+        **({"label/camera_pose": np.nan_to_num(camera).astype(np.float32)} if poses.in_world else {}),
         "label/hand_landmarks": poses.landmarks() * present[..., None, None],
         "label/confidence/hands": (poses.confidence * present).astype(np.float32),
         "label/flags/hands": flags,
@@ -45,8 +48,11 @@ def pose_labels(poses: HandPoses) -> dict[str, NDArray[Any]]:
 
 
 def pose_actions(poses: HandPoses, form: Rot6d) -> dict[str, NDArray[Any]]:
-    """state, action/ground_truth and valid of the steps of one clip."""
+    """state, action/ground_truth and valid of the steps of one clip. Where the camera's pose is not known the motion of
+    a hand in the world is not either: every step is then invalid."""
     action, valid = hand_action(poses, form)
+    if not poses.in_world:
+        action, valid = np.zeros_like(action), np.zeros_like(valid)
     return {"state": hand_state(poses, form), "action/ground_truth": action, "valid": valid}
 
 

@@ -1,11 +1,14 @@
 """A model's verdicts: nothing it does not say is taken for an answer, and nothing is lost when it is silent."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from judges.testing import SayingClient, verdict_text
+from judges.vision_language.caption import Caption, CaptionConfig
 from judges.vision_language.client import Question, Said
 from judges.vision_language.config import ModelConfig
 from judges.vision_language.judge import JudgeByModel
@@ -183,3 +186,25 @@ def test_only_what_fails_its_instruction_is_captioned(tmp_path: Path) -> None:
         "refused by others",
     ]
     assert client.asked == []
+
+
+def test_clips_without_a_text_are_captioned_and_others_are_left_alone(tmp_path: Path) -> None:
+    client = SayingClient(lambda question: json.dumps({"caption": "Pour the water"}))
+    stage = Caption(CaptionConfig(model=ModelConfig(force=True), replies=str(tmp_path / "replies")), client)
+    told, silent = tiny_episode(0, length=20), replace(tiny_episode(1, length=20), instruction="")
+    ((left,), (kept,)) = stage([told, silent], RANDOM)
+    assert isinstance(left, Dropped)
+    assert left.reason == "has an instruction"
+    assert isinstance(kept, Kept)
+    assert kept.episode.instruction == "Pour the water"
+    assert kept.episode.provenance["caption"]["origin"] == "captioner"
+    assert len(client.asked) == 1
+
+
+@pytest.mark.parametrize(("said", "reason"), [("nothing is completed", "nothing is completed"), ("", "unjudged")])
+def test_a_caption_that_says_nothing_is_no_caption(tmp_path: Path, said: str, reason: str) -> None:
+    client = SayingClient(lambda question: json.dumps({"caption": said}))
+    stage = Caption(CaptionConfig(model=ModelConfig(force=True), replies=str(tmp_path / "replies")), client)
+    ((outcome,),) = stage([replace(tiny_episode(1, length=20), instruction="")], RANDOM)
+    assert isinstance(outcome, Dropped)
+    assert outcome.reason == reason

@@ -89,3 +89,28 @@ def test_the_command_shows_its_plan_and_leaves_no_trace(
     app(["relabel", str(videos), "--output", "out", "--dry-run"], standalone_mode=False)
     assert "watch_video" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+def test_models_that_are_named_add_boxes_and_what_no_model_is_named_for_is_said(tmp_path: Path, videos: Path) -> None:
+    root = run(tmp_path, videos)
+    steps = "steps:\n  - captions: {model: ''}\n  - boxes: {model: starter, settings: {stride_s: 1.0}}\n"
+    (tmp_path / "models.yaml").write_text(f"name: models\noutput: unused\n{steps}")
+    recipe = load_recipe(tmp_path / "models.yaml", output=str(root))
+    captions, boxes = run_recipe(recipe, RunContext(root=root))
+    assert captions == "captions: left out for 3 clips, no model is named (--captioner, --server)"
+    assert boxes == "boxes: 1 clips; without: 2 no target object"
+    found = Dataset.open(root, labels=("boxes",))
+    (told,) = (each for each in found.episodes() if each.instruction)
+    assert told.arrays["label/box"].shape == (told.length, 5)
+    assert_sound(root)
+
+
+def test_the_options_of_the_command_name_the_models(
+    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--captioner", "teacher", "--server", "http://localhost:1/v1", "--detector", "starter"]
+    app(["relabel", str(videos), "--output", "out", "--dry-run", *options], standalone_mode=False)
+    plan = capsys.readouterr().out
+    assert "ModelStep(model='teacher', server='http://localhost:1/v1'" in plan
+    assert "ModelStep(model='starter'" in plan

@@ -23,13 +23,20 @@ def relabel(
     output: DatasetOutput = "",
     recipe: Annotated[str, typer.Option(help="A YAML file, or the name of a shipped recipe.")] = RECIPE,
     layout: Annotated[str, typer.Option(help="How the data set lies: auto, folder, ego4d, egodex, ...")] = "auto",
+    captioner: Annotated[str, typer.Option(help="A vision-language model: clips without a text get one.")] = "",
+    server: Annotated[str, typer.Option(help="URL of the server that has the captioner.")] = "",
+    detector: Annotated[str, typer.Option(help="A zero-shot detector: boxes of the instruction's object.")] = "",
+    latents: Annotated[str, typer.Option(help="The model of latent actions.")] = "starter",
+    poses: Annotated[str, typer.Option(help="A folder of 3-D hands that a lifter wrote, one file a video.")] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Turn videos without actions into training data. Running it again goes on where it stopped."""
     from workflows.recipes.recipe import find_recipe, load_recipe
     from workflows.recipes.run_recipe import describe_recipe, run_recipe
 
-    variables = {"INPUT": str(Path(source).expanduser().absolute()), "DATASET_LAYOUT": layout}
+    given = {"CAPTION_MODEL": captioner, "CAPTION_SERVER": server, "DETECTOR_MODEL": detector, "HAND_POSES": poses}
+    variables = {"INPUT": str(Path(source).expanduser().absolute()), "DATASET_LAYOUT": layout, "LATENT_MODEL": latents}
+    variables |= {name: value for name, value in given.items() if value}
     loaded = load_recipe(find_recipe(recipe), output=str(folder_for(output, source)), variables=variables)
     context = RunContext(root=Path(loaded.output), seed=loaded.seed, options=options)
     if dry_run:

@@ -15,7 +15,7 @@ from workflows.steps import (
     stages,
     statistics,
 )
-from workflows.steps.relabelling import near_duplicates, relabel_report, watch
+from workflows.steps.relabelling import model_steps, near_duplicates, relabel_report, watch
 from workflows.steps.step_kind import StepKind
 
 STEPS: dict[str, StepKind] = {
@@ -33,6 +33,8 @@ STEPS: dict[str, StepKind] = {
     "report": report.STEP,
     "watch": watch.STEP,
     "near_duplicates": near_duplicates.STEP,
+    "captions": model_steps.CAPTIONS,
+    "boxes": model_steps.BOXES,
     "select": select.STEP,
     "relabel_report": relabel_report.STEP,
 }

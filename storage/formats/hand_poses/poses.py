@@ -17,13 +17,16 @@ class HandPoses:
     """Of T frames. `joints` (T, 2, 21, 4, 4): pose of each joint in the world, left hand first; joint 0 is the wrist,
     then thumb to little finger from palm to tip. `camera` (T, 4, 4): the camera in the world, z forward. `intrinsic`
     (3, 3) in pixels of `size_px` (height, width). `confidence` (T, 2) within 0..1. Metres; rows of NaN where nothing
-    was recorded."""
+    was recorded. With `wrists_only` the rotations of other joints than the wrist are not known and repeat the wrist's;
+    without `in_world` the camera's pose is not known and the world is the camera of each frame."""
 
     joints: NDArray[np.float64]
     camera: NDArray[np.float64]
     intrinsic: NDArray[np.float64]
     size_px: tuple[int, int]
     confidence: NDArray[np.float32]
+    wrists_only: bool = False
+    in_world: bool = True
 
     def __post_init__(self) -> None:
         frames = len(self.camera)

@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from storage.errors import ConfigError, InputError
+from storage.errors import ConfigError, InputError, MissingFileError
+from storage.formats.hand_poses.lifted import with_lifted_poses
 from storage.formats.human_video.adapters import find_adapter
 from storage.formats.human_video.segment_item import SegmentItem
 from storage.formats.human_video.source_video import Adapter, Narration, SourceVideo
@@ -23,13 +24,15 @@ _LONGEST_S = 7 * 24 * 3600.0
 class ListingConfig:
     """`path` is a video or a folder; `dataset` names its layout, "auto" looks. `segment_s` is how long a piece of a
     long file is that one worker takes at a time; shorter files share a unit of up to that many seconds.
-    `rate_hz` reads at another rate than the file's own; `limit` takes only the first so many videos (0: all)."""
+    `rate_hz` reads at another rate than the file's own; `limit` takes only the first so many videos (0: all).
+    `poses` is a folder of hands that a lifter wrote, see `storage.formats.hand_poses.lifted`."""
 
     path: str = ""
     dataset: str = "auto"
     segment_s: float = 60.0
     rate_hz: float = 0.0
     limit: int = 0
+    poses: str = ""
 
     def __post_init__(self) -> None:
         if self.segment_s < 1 or self.rate_hz < 0 or self.limit < 0:
@@ -45,7 +48,9 @@ def list_segments(config: ListingConfig) -> list[list[dict[str, Any]]]:
     root = Path(config.path).expanduser().absolute()
     adapter = find_adapter(config.dataset, root)
     units: list[list[SegmentItem]] = []
+    folder = _folder_of_poses(config.poses)
     for video in islice(adapter.videos(root), config.limit or None):
+        video = with_lifted_poses(video, folder) if folder else video
         for item in _segments(root, adapter, video, config):
             if units and _together(units[-1], item, config.segment_s):
                 units[-1].append(item)
@@ -54,6 +59,13 @@ def list_segments(config: ListingConfig) -> list[list[dict[str, Any]]]:
     if not units:
         raise InputError(f"{root} ({adapter.title}) holds no video")
     return [[item.to_json() for item in unit] for unit in units]
+
+
+def _folder_of_poses(name: str) -> Path | None:
+    folder = Path(name).expanduser().absolute() if name else None
+    if folder is not None and not folder.is_dir():
+        raise MissingFileError(f"{folder} is not there; `poses` is the folder of hands that a lifter wrote")
+    return folder
 
 
 def _together(unit: Sequence[SegmentItem], item: SegmentItem, seconds: float) -> bool:
