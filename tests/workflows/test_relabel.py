@@ -57,6 +57,8 @@ def test_videos_become_a_sound_data_set_with_a_selection_and_a_page(tmp_path: Pa
     page = (root / "relabel.html").read_text()
     assert "broken.mp4" in page
     assert page.count("<video") == 1
+    assert '<b>1</b><span class="soft">instructions' in page
+    assert "No boxes: no model was named (--detector)" in page
 
 
 def test_the_hours_of_the_page_add_up_to_what_came_in(tmp_path: Path, videos: Path) -> None:

@@ -36,12 +36,15 @@ def write_relabel_report(root: Path, config: RelabelReportStep) -> Path:
     labels = tuple(sink.name.removeprefix("labels/") for sink in sinks_of(root) if sink.is_labels)
     chosen = config.selection if config.selection in selection_names(root) else ""
     dataset = Dataset.open(root, labels=labels, selection=chosen)
+    texts = dataset.instructions()[dataset.selected_rows()].tolist()
     gallery = [_card(episode) for episode in _spread(dataset, config.gallery)]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text())
     target = Path(config.output) if config.output else root / "relabel.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, template.render(name=dataset.name, found=found, gallery=gallery).encode())
+    write_whole(
+        target, template.render(name=dataset.name, found=found, gallery=gallery, labels=labels, texts=texts).encode()
+    )
     return target
 
 

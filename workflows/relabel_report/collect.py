@@ -37,7 +37,6 @@ class Relabelled:
     problems: tuple[tuple[str, str], ...]
     head_motion: float
     hands_in_view: float | None
-    instructions: int
     kept_clips: int
 
 
@@ -72,7 +71,6 @@ def collect(root: Path, selection_name: str) -> Relabelled:
         ),
         head_motion=motion,
         hands_in_view=hands,
-        instructions=len({str(clip["instruction"]) for clip in kept if clip["instruction"]}),
         kept_clips=len(kept),
     )
 

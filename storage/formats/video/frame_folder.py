@@ -11,7 +11,8 @@ import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -71,22 +72,17 @@ class FrameFolder:
         """Put {place: (seconds, JPEG)} of a chunk there, beside what it holds already. What cannot be written is left
         out: the folder only saves time."""
         target = _file(self._root, group, chunk)
-        slots = {place % CHUNK_FRAMES: content for place, content in frames.items()}
-        head, parts = np.zeros(CHUNK_FRAMES, _HEAD), []
-        at = head.nbytes
-        for slot, content, check in _joined(target, slots):
-            head[slot] = (at, len(content), check)
-            parts.append(content)
-            at += len(content)
-        if not self._room(at):
-            return
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(head.tobytes() + b"".join(parts))
-            temporary.replace(target)
+            content = _packed(_joined(target, {place % CHUNK_FRAMES: each for place, each in frames.items()}))
+            if self._room(len(content)):
+                self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                target.parent.mkdir(exist_ok=True)
+                temporary.write_bytes(content)
+                temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             _warn(f"decoded frames cannot be kept in {self._root} ({error}); {FOLDER_VARIABLE} names another folder")
 
     def _room(self, size: int) -> bool:
@@ -101,11 +97,11 @@ class FrameFolder:
 
     def _look(self) -> int:
         """Bytes in the folder; beyond nine tenths of the limit videos not used for a day go, oldest first."""
-        videos = [each for each in self._root.glob("*") if each.is_dir()]
-        sizes = {each: sum(file.stat().st_size for file in each.glob("*.frames")) for each in videos}
+        used = {each: each.stat().st_mtime for each in self._root.glob("*") if each.is_dir()}
+        sizes = {each: sum(file.stat().st_size for file in each.glob("*.frames")) for each in used}
         held = sum(sizes.values())
-        for video in sorted(videos, key=lambda each: each.stat().st_mtime):
-            if held <= 0.9 * self._limit or video.stat().st_mtime > time.time() - _DAY_S:
+        for video in sorted(used, key=used.__getitem__):
+            if held <= 0.9 * self._limit or used[video] > time.time() - _DAY_S:
                 break
             shutil.rmtree(video, ignore_errors=True)
             held -= sizes[video]
@@ -116,20 +112,20 @@ class FrameFolder:
 
 def frame_folder() -> FrameFolder | None:
     """The folder that the environment names, by default one in the user's cache; None for "none"."""
-    named = os.environ.get(FOLDER_VARIABLE, "")
-    if named.lower() == "none":
-        return None
-    default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "pyramid" / "frames"
-    return _folder(str(Path(named).expanduser() if named else default.expanduser()), os.environ.get(SIZE_VARIABLE, ""))
+    ask = os.environ.get
+    return _folder(ask(FOLDER_VARIABLE, ""), ask(SIZE_VARIABLE, ""), ask("XDG_CACHE_HOME", ""))
 
 
 @lru_cache(maxsize=8)
-def _folder(root: str, size_gb: str) -> FrameFolder | None:
+def _folder(named: str, size_gb: str, caches: str) -> FrameFolder | None:
+    if named.lower() == "none":
+        return None
+    root = Path(named or Path(caches or "~/.cache") / "pyramid" / "frames").expanduser()
     try:
         limit = float(size_gb) if size_gb else DEFAULT_GB
     except ValueError:
         raise ConfigError(f"{SIZE_VARIABLE} is a number of gigabytes; got {size_gb!r}") from None
-    return FrameFolder(Path(root), int(limit * 1e9)) if limit > 0 else None
+    return FrameFolder(root, int(limit * 1e9)) if limit > 0 else None
 
 
 @lru_cache(maxsize=4096)
@@ -142,8 +138,19 @@ def _file(root: Path, group: GroupKey, chunk: int) -> Path:
 @cache
 def _touch(video: Path) -> None:
     """Note that a video is in use; once in a process."""
-    if video.is_dir():
+    with suppress(OSError):
         os.utime(video)
+
+
+def _packed(frames: Iterable[tuple[int, bytes, int]]) -> bytes:
+    """The content of a file: where each slot lies, how long it is and its check, and then the frames."""
+    head, parts = np.zeros(CHUNK_FRAMES, _HEAD), []
+    at = head.nbytes
+    for slot, content, check in frames:
+        head[slot] = (at, len(content), check)
+        parts.append(content)
+        at += len(content)
+    return head.tobytes() + b"".join(parts)
 
 
 def _joined(target: Path, fresh: Mapping[int, tuple[str, bytes]]) -> list[tuple[int, bytes, int]]:

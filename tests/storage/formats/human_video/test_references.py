@@ -198,3 +198,12 @@ def test_a_time_that_the_source_does_not_have_and_a_broken_reference_are_named(v
         source_frames.read_source_frame(b"{}", out)
     with pytest.raises(SchemaError, match="cannot store an image"):
         frame_codec("reference").encode(out)
+
+
+def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(
+    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "file" / "frames"))
+    episode = clips(video.parent, "reference")[0]
+    assert read_number(episode.cameras["view"].decode([9])[0]) == 9
