@@ -128,7 +128,9 @@ def opened_video(path: Path) -> Iterator[tuple[Any, Any]]:
             raise CorruptFileError(f"{path} holds no video stream; leave it out")
         stream = container.streams.video[0]
         if stream.codec_context is None:
-            raise CorruptFileError(f"{path} uses a codec that this PyAV cannot decode; convert it to H.264 or AV1")
+            raise CorruptFileError(
+                f"{path} is encrypted, or its codec is unknown to this PyAV; convert it to H.264 or AV1"
+            )
         # Units run side by side, so a decoder that starts its own threads would only fight with the others.
         stream.codec_context.thread_count = 1
         yield container, stream

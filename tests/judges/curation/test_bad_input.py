@@ -38,6 +38,15 @@ def write_half(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+def write_encrypted(path: Path) -> None:
+    """As players of protected video leave it: the sample entry says so (ISO/IEC 23001-7), the media is noise."""
+    tiny_video(path, numbered_scene(30))
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"avc1", content.index(b"stsd"))
+    content[entry : entry + 4] = b"encv"
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
@@ -46,6 +55,7 @@ def write_half(path: Path) -> None:
         ("text.mov", lambda path: path.write_text("this is no video"), "does not open"),
         ("sound.mp4", write_sound, "no video stream"),
         ("half.mp4", write_half, "does not open"),
+        ("protected.mp4", write_encrypted, "is encrypted"),
         ("dot.mp4", lambda path: tiny_video(path, np.zeros((8, 2, 2, 3), np.uint8)), "smaller than smallest_px"),
     ],
 )
