@@ -6,27 +6,18 @@ A mixed set of episodes becomes one data set for each embodiment, rate and set o
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from numpy.typing import NDArray
 
 from storage.episode import Episode
-from storage.errors import ConfigError, UnknownNameError
-from storage.formats.export_report import (
-    ExportReport,
-    Progress,
-    about,
-    colour_cameras,
-    group_key,
-    group_name,
-    publish,
-    staged,
-    told,
-)
+from storage.errors import UnknownNameError
+from storage.formats.export_groups import Kind, write_groups
+from storage.formats.export_report import ExportReport, Progress, about, colour_cameras, group_key
 from storage.formats.import_item import fingerprint
 from storage.formats.lerobot.describe import Description, camera_key
 from storage.formats.lerobot.meta import OUR_EPISODES, OUR_META
@@ -77,50 +68,22 @@ def export_lerobot(
     when `target` exists, ConfigError without episodes, WorldError when the disk is full.
     """
     config = config or LeRobotExport()
-    groups: dict[str, _Group] = {}
     left_out: dict[str, int] = {}
-    names: set[str] = set()
-    done = steps = 0
-    with staged(target) as folder, _abandoned_on_error(groups):
-        for episode in episodes:
-            cameras = colour_cameras(episode, config.cameras, left_out, depth=config.version == "v3.0")
-            shared = config.version == "v3.0"
-            layout = layout_of(episode, predicted_as_action=config.predicted_as_action, language=shared)
-            if language_of(episode) and not shared:
-                left_out[_ROLES] = left_out.get(_ROLES, 0) + 1
-            about_texts = [layout.annotations, layout.language, layout.subtasks]
-            key = group_key(episode, cameras, [*about_texts, source_words(episode)])
-            if key not in groups:
-                place = folder / group_name(episode, cameras, names)
-                groups[key] = (
-                    _Group(place, layout, config) if config.version == "v2.1" else _V3Group(place, layout, config)
-                )
-            groups[key].add(episode, cameras)
-            done, steps = done + 1, steps + episode.length
-            if progress:
-                progress(done, steps)
-        if not groups:
-            raise ConfigError(f"nothing to export to {target}: there are no episodes")
-        for group in groups.values():
-            group.finish()
-            if complete:
-                complete(group.folder)
-        if len(groups) == 1:
-            paths = [publish(next(iter(groups.values())).folder, target)]
-        else:
-            publish(folder, target)
-            paths = [target / group.folder.name for group in groups.values()]
-    return told(ExportReport(paths=tuple(paths), episodes=done, steps=steps, left_out=left_out))
+    shared = config.version == "v3.0"
 
+    def kind_of(episode: Episode) -> Kind:
+        cameras = colour_cameras(episode, config.cameras, left_out, depth=shared)
+        layout = layout_of(episode, predicted_as_action=config.predicted_as_action, language=shared)
+        if language_of(episode) and not shared:
+            left_out[_ROLES] = left_out.get(_ROLES, 0) + 1
+        texts = [layout.annotations, layout.language, layout.subtasks]
+        return Kind(
+            key=group_key(episode, cameras, [*texts, source_words(episode)]),
+            cameras=cameras,
+            begin=partial(_V3Group if shared else _Group, layout=layout, config=config),
+        )
 
-@contextmanager
-def _abandoned_on_error(groups: Mapping[str, "_Group"]) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        for group in groups.values():
-            group.abandon()
-        raise
+    return write_groups(episodes, target, kind_of, left_out=left_out, progress=progress, complete=complete)
 
 
 def episode_extras(episode: Episode) -> dict[str, Any]:
@@ -133,8 +96,8 @@ def episode_extras(episode: Episode) -> dict[str, Any]:
 class _Group:
     """One LeRobot v2.1 data set in the making."""
 
-    def __init__(self, folder: Path, layout: Layout, config: LeRobotExport) -> None:
-        self.folder = folder
+    def __init__(self, path: Path, layout: Layout, config: LeRobotExport) -> None:
+        self.path = path
         self._layout = layout
         self._config = config
         self._tasks = Tasks()
@@ -142,7 +105,7 @@ class _Group:
         self._count = self._steps = 0
         self._first: tuple[Episode, Mapping[str, Frames]] | None = None
         self._columns: dict[str, tuple[str, int]] = {}
-        (folder / "meta").mkdir(parents=True)
+        (path / "meta").mkdir(parents=True)
 
     def add(self, episode: Episode, cameras: Mapping[str, Frames]) -> None:
         """Write one more episode: rows, videos and the lines about it."""
@@ -210,16 +173,16 @@ class _Group:
 
     def _path(self, pattern: str, number: int, key: str = "") -> Path:
         chunk = number // _CHUNK_EPISODES
-        path = self.folder / pattern.format(episode_chunk=chunk, episode_index=number, video_key=key)
+        path = self.path / pattern.format(episode_chunk=chunk, episode_index=number, video_key=key)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def _line(self, name: str, record: Mapping[str, Any]) -> None:
-        with (self.folder / name).open("a", newline="\n") as file:
+        with (self.path / name).open("a", newline="\n") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def _json(self, name: str, record: Mapping[str, Any]) -> None:
-        (self.folder / name).write_text(json.dumps(record, indent=4, ensure_ascii=False) + "\n")
+        (self.path / name).write_text(json.dumps(record, indent=4, ensure_ascii=False) + "\n")
 
     def _info(self, said: Description) -> dict[str, Any]:
         return {
@@ -242,9 +205,9 @@ class _Group:
 class _V3Group(_Group):
     """One LeRobot v3.0 data set in the making: many episodes in one parquet file and one mp4."""
 
-    def __init__(self, folder: Path, layout: Layout, config: LeRobotExport) -> None:
-        super().__init__(folder, layout, config)
-        self._shared = V3Files(folder, config.video)
+    def __init__(self, path: Path, layout: Layout, config: LeRobotExport) -> None:
+        super().__init__(path, layout, config)
+        self._shared = V3Files(path, config.video)
         self._notes: list[dict[str, Any]] = []
         self._subtasks = Tasks()
 

@@ -9,6 +9,7 @@ loaders insist on them.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,17 +20,8 @@ from numpy.typing import NDArray
 from storage.embodiment import embodiment
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError
-from storage.formats.export_report import (
-    ExportReport,
-    Progress,
-    about,
-    colour_cameras,
-    group_key,
-    group_name,
-    publish,
-    staged,
-    told,
-)
+from storage.formats.export_groups import Kind, write_groups
+from storage.formats.export_report import ExportReport, Progress, about, colour_cameras, group_key
 from storage.formats.robomimic.contents import OURS
 from storage.formats.robomimic.forgiving_file import ForgivingFile
 from storage.formats.robomimic.mjcf_file import read_model_file
@@ -65,34 +57,17 @@ def export_robomimic(
     """
     config = config or RobomimicExport()
     target = target if target.suffix else target.with_suffix(".hdf5")
-    groups: dict[str, _File] = {}
     left_out: dict[str, int] = {}
-    names: set[str] = set()
-    done = steps = 0
-    with staged(target) as folder:
-        try:
-            for episode in episodes:
-                cameras = colour_cameras(episode, config.cameras, left_out)
-                env_args = _env_args(episode)
-                key = group_key(episode, cameras, env_args)
-                if key not in groups:
-                    path = folder / f"{group_name(episode, cameras, names)}{target.suffix}"
-                    groups[key] = _File(path, episode, env_args, config)
-                groups[key].add(episode, cameras)
-                done, steps = done + 1, steps + episode.length
-                if progress:
-                    progress(done, steps)
-        finally:
-            for group in groups.values():
-                group.close()
-        if not groups:
-            raise ConfigError(f"nothing to export to {target}: there are no episodes")
-        if len(groups) == 1:
-            paths = [publish(next(iter(groups.values())).path, target)]
-        else:
-            whole = publish(folder, target.with_suffix(""))
-            paths = [whole / group.path.name for group in groups.values()]
-    return told(ExportReport(paths=tuple(paths), episodes=done, steps=steps, left_out=left_out))
+
+    def kind_of(episode: Episode) -> Kind:
+        cameras = colour_cameras(episode, config.cameras, left_out)
+        for name in episode.provenance.get("imported", {}).get("annotations", {}):
+            left_out[f"text over time {name}"] = left_out.get(f"text over time {name}", 0) + 1
+        env_args = _env_args(episode)
+        begin = partial(_File, first=episode, env_args=env_args, config=config)
+        return Kind(key=group_key(episode, cameras, env_args), cameras=cameras, begin=begin)
+
+    return write_groups(episodes, target, kind_of, left_out=left_out, suffix=target.suffix, progress=progress)
 
 
 def _env_args(episode: Episode) -> dict[str, Any]:
@@ -137,7 +112,12 @@ class _File:
         self._steps += episode.length
         self._disk.check()
 
-    def close(self) -> None:
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._file.close()
+        self._disk.close()
+
+    def finish(self) -> None:
         """Write the totals and masks, and close the file; raises the first OSError of any write."""
         with self._disk:
             self._write_totals()
