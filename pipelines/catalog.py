@@ -25,7 +25,7 @@ CATALOG: dict[str, Stage] = {
     "import_episodes": Stage(
         call="storage.formats.import_stage:ImportEpisodes",
         config="storage.formats.import_item:ImportConfig",
-        version=2,
+        version=3,
         writes=EVERYTHING,
         source=True,
         at_once=1,

@@ -1,8 +1,7 @@
 """Encoded camera frames. A frame is encoded once, where it is born, and decoded only where a model looks at it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -58,6 +57,12 @@ class FrameCodec:
             )
             return payload
         return bytes(_ZSTD.encode(contiguous))
+
+    def encode_planes(self, planes: Sequence[NDArray[np.uint8]]) -> bytes:
+        """Bytes of one image given as luma (H, W) and two chroma planes (H/2, W/2) of JPEG's own range (BT.601, 0 to
+        255), for JPEG codecs of 4:2:0: nothing is converted to RGB and back."""
+        payload: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=self.jpeg_quality, fastdct=True)
+        return payload
 
     def decode_into(self, payload: bytes | memoryview, out: Image) -> None:
         """Decode one frame straight into `out`, which has the frame's shape and dtype and is contiguous."""
@@ -139,15 +144,19 @@ class Frames:
     @classmethod
     def encode(cls, images: Iterable[Image], codec: str = "jpeg") -> "Frames":
         """Encode `images`, each (H, W, 3) or (H, W), one at a time; all must have one size."""
-        encode: Callable[[Image], bytes] = partial(frame_codec(codec).encode)
+        encode = frame_codec(codec).encode
+        return cls.joined(((encode(image), (image.shape[0], image.shape[1])) for image in images), codec)
+
+    @classmethod
+    def joined(cls, encoded: Iterable[tuple[bytes, tuple[int, int]]], codec: str = "jpeg") -> "Frames":
+        """Frames of (payload, (height, width)) as `codec` encodes them; all must have one size."""
         payloads: list[bytes] = []
         size: tuple[int, int] | None = None
-        for image in images:
-            here = (int(image.shape[0]), int(image.shape[1]))
+        for payload, here in encoded:
             size = size or here
             if here != size:
                 raise SchemaError(f"frame {len(payloads)} is {here[1]}x{here[0]} px, the first one {size[1]}x{size[0]}")
-            payloads.append(encode(image))
+            payloads.append(payload)
         if size is None:
             raise SchemaError("a video needs at least one frame; got none")
         return cls(payloads=payloads, height_px=size[0], width_px=size[1], codec=codec)

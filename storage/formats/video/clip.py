@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from storage.errors import SchemaError
 from storage.formats.untrusted.limits import LIMITS
-from storage.formats.video.pixels import to_rgb
+from storage.formats.video.pixels import jpeg_planes, to_rgb
 from storage.formats.video.reader import decoded, presentation_times, probe
 from storage.frames import Frames, frame_codec
 from storage.pictures.resizing import RGB, Resize
@@ -45,6 +45,16 @@ class FrameCoding:
     resize: Resize = field(default_factory=Resize)
     codec: str = "jpeg"
 
+    def payload(self, frame: av.VideoFrame) -> tuple[bytes, tuple[int, int]]:
+        """(bytes, (height, width)) of a decoded frame."""
+        codec, size = frame_codec(self.codec), (frame.height, frame.width)
+        if codec.jpeg_subsampling == "420" and self.resize.size_of(*size) == size:
+            planes = jpeg_planes(frame)
+            if planes is not None:
+                return codec.encode_planes(planes), size
+        image = to_rgb(frame, self.resize)
+        return codec.encode(image), (image.shape[0], image.shape[1])
+
     def encode(self, images: Iterable[RGB]) -> Frames:
         """`images`, each (H, W, 3) uint8, encoded one at a time."""
         return Frames.encode((self.resize(image) for image in images), self.codec)
@@ -57,7 +67,7 @@ def encode_video(path: Path, coding: FrameCoding) -> Frames:
 
 def encode_frames(frames: Iterable[av.VideoFrame], coding: FrameCoding) -> Frames:
     """Decoded frames, converted and encoded one at a time."""
-    return coding.encode(to_rgb(frame, coding.resize) for frame in frames)
+    return Frames.joined((coding.payload(frame) for frame in frames), coding.codec)
 
 
 def read_clip(
@@ -75,7 +85,6 @@ def read_clip(
     """
     info = probe(path)
     rate = rate or info.rate
-    encode = frame_codec(coding.codec).encode
     payloads: list[bytes] = []
     chosen: list[tuple[int, Fraction]] = []
     size: tuple[int, int] | None = None
@@ -84,11 +93,11 @@ def read_clip(
         if chosen and chosen[-1][0] == number:
             payloads.append(payloads[-1])
         else:
-            image = to_rgb(frame, coding.resize)
-            size = size or (image.shape[0], image.shape[1])
-            if image.shape[:2] != size:
-                raise SchemaError(f"{path} changes its size from {size} to {image.shape[:2]}; give size_px")
-            payloads.append(encode(image))
+            payload, here = coding.payload(frame)
+            size = size or here
+            if here != size:
+                raise SchemaError(f"{path} changes its size from {size} to {here}; give size_px")
+            payloads.append(payload)
         chosen.append((number, seconds))
     if size is None:
         raise SchemaError(f"{path} has no frame between {start_s} and {stop_s} s; it lasts {info.duration_s:.2f} s")

@@ -2,7 +2,8 @@
 
 libswscale's default conversion from YUV to RGB truncates and darkens every channel by about one level (and full-range
 colour by more); over import, export and import again that adds up. OpenCV rounds. The common case (4:2:0, BT.601,
-limited range) has a routine of its own there, as fast as libswscale's; the others go through their matrix.
+limited range) has a routine of its own there; the others go through their matrix. What becomes JPEG at its own size
+skips RGB: JPEG holds the same planes in another range.
 """
 
 import av
@@ -19,8 +20,9 @@ _BT601 = (0.299, 0.114)
 _FULL_RANGE = 2
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
 _EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
-
+_CODES = np.arange(256)
+_LUMA = np.clip(np.rint((_CODES - 16) * 255 / 219), 0, 255).astype(np.uint8)
+_CHROMA = np.clip(np.rint((_CODES - 128) * 255 / 224 + 128), 0, 255).astype(np.uint8)
 _AREA = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _AS_IT_IS = Resize()
 
@@ -32,6 +34,20 @@ def to_rgb(frame: av.VideoFrame, resize: Resize = _AS_IT_IS) -> RGB:
     height, width = resize.scaled_size(*((frame.width, frame.height) if lying else (frame.height, frame.width)))
     image = _rgb(frame, (width, height) if lying else (height, width))
     return resize(np.ascontiguousarray(np.rot90(image, turns)) if turns else image)
+
+
+def jpeg_planes(frame: av.VideoFrame) -> tuple[NDArray[np.uint8], ...] | None:
+    """Luma and chroma of a plain upright frame in JPEG's range, which is that of its pixels (BT.601, 4:2:0): only the
+    range changes. None for any other frame, which goes through RGB."""
+    even = frame.width % 2 == 0 and frame.height % 2 == 0
+    if frame.format.name not in ("yuv420p", "yuvj420p") or not even or quarter_turns(frame):
+        return None
+    if _WEIGHTS.get(frame.colorspace, _BT601) != _BT601:
+        return None
+    planes = [_plane_as_it_is(frame, index) for index in range(3)]
+    if frame.color_range == _FULL_RANGE or frame.format.name == "yuvj420p":
+        return tuple(np.ascontiguousarray(plane) for plane in planes)
+    return tuple(cv2.LUT(plane, table) for plane, table in zip(planes, (_LUMA, _CHROMA, _CHROMA), strict=True))
 
 
 def _rgb(frame: av.VideoFrame, size_px: tuple[int, int]) -> RGB:
@@ -60,12 +76,16 @@ def _rgb(frame: av.VideoFrame, size_px: tuple[int, int]) -> RGB:
 
 def _plane(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
     """A plane at the size of the frame; colour is repeated where it has fewer samples."""
-    plane = frame.planes[index]
-    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    plane, rows = frame.planes[index], _plane_as_it_is(frame, index)
     if rows.shape == (frame.height, frame.width):
         return rows
     across, down = -(-frame.width // plane.width), -(-frame.height // plane.height)
     return rows.repeat(down, axis=0).repeat(across, axis=1)[: frame.height, : frame.width]
+
+
+def _plane_as_it_is(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
+    plane = frame.planes[index]
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
 def _matrix(weights: tuple[float, float], *, full: bool) -> NDArray[np.float64]:

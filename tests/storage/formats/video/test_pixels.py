@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from storage.errors import ConfigError, UnknownNameError
-from storage.formats.video.pixels import from_rgb, to_rgb
+from storage.formats.video.pixels import from_rgb, jpeg_planes, to_rgb
+from storage.frames import frame_codec
 from storage.pictures.resizing import Resize
 from storage.testing import tiny_images
 
@@ -93,6 +94,30 @@ def test_wrong_sizes_and_fits_are_refused() -> None:
         Resize(size_px=(0, 20))
     with pytest.raises(UnknownNameError, match="did you mean stretch"):
         Resize(size_px=(2, 2), fit="strech")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("colour_range", [LIMITED, FULL])
+@pytest.mark.parametrize("size_px", [(64, 48), (62, 50)])
+def test_planes_become_the_same_picture_without_rgb(size_px: tuple[int, int], colour_range: int) -> None:
+    (image,) = tiny_images(3, steps=1, height_px=size_px[0], width_px=size_px[1])
+    frame = from_rgb(image, "yuv420p")
+    frame.colorspace, frame.color_range = BT601, colour_range
+    planes = jpeg_planes(frame)
+    assert planes is not None
+    codec = frame_codec("jpeg")
+    straight, by_rgb = np.empty_like(image), np.empty_like(image)
+    codec.decode_into(codec.encode_planes(planes), straight)
+    codec.decode_into(codec.encode(to_rgb(frame)), by_rgb)
+    difference = straight.astype(float) - by_rgb
+    assert np.abs(difference).mean() < 1
+    assert np.abs(difference.mean(axis=(0, 1))).max() < 0.5
+
+
+def test_only_planes_of_the_matrix_of_jpeg_skip_rgb() -> None:
+    assert jpeg_planes(_frame(81, 90, 240)) is not None
+    assert jpeg_planes(_frame(81, 90, 240, matrix=BT709)) is None
+    assert jpeg_planes(_frame(81, 90, 240, name="yuv444p")) is None
+    assert jpeg_planes(av.VideoFrame(7, 6, "yuv420p")) is None
 
 
 @pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
