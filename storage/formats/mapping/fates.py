@@ -31,14 +31,17 @@ def fate_table(fates: Sequence[Fate]) -> str:
     return "\n".join(f"  {row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows)
 
 
-def require_vectors(where: str, fates: Iterable[Fate], *, allow_no_actions: bool, allow_no_state: bool) -> None:
+def require_vectors(
+    where: str, fates: Iterable[Fate], *, allow_no_actions: bool, allow_no_state: bool, numeric: bool = False
+) -> None:
     """Raise SchemaError when numeric columns are there, if only a state, and none was recognised as the action, or a
-    wide one of no known meaning is there and none as the state."""
+    wide one of no known meaning is there and none as the state. A `numeric` source has such columns, if only among
+    what was left out."""
     told = list(fates)
     kinds = {fate.became for fate in told}
     loose = [fate for fate in told if fate.became == "foreign"]
-    numbers = ", ".join(f"{fate.column} ({fate.width})" for fate in loose) or "all of its state"
-    if (loose or "state" in kinds) and not {"action", "label"} & kinds and not allow_no_actions:
+    numbers = ", ".join(f"{fate.column} ({fate.width})" for fate in loose) or "part of its state, or left out"
+    if (loose or numeric or "state" in kinds) and not {"action", "label"} & kinds and not allow_no_actions:
         raise SchemaError(
             f"{where}: no column was recognised as the action; its numeric columns are {numbers}. Name them: "
             "--map action=COLUMN (`map:` in a recipe; `pyramid data inspect` guesses), or import without actions by "

@@ -26,7 +26,7 @@ def guess_mapping(fates: Sequence[Fate]) -> dict[str, str]:
         out["action"] = ", ".join(dict.fromkeys(actions))
     for fate in fates:
         if fate.became in ("camera", "depth") and fate.detail.startswith("video/"):
-            out[f"camera.{fate.detail.removeprefix('video/')}"] = fate.column
+            out[f"camera.{fate.detail.removeprefix('video/').partition(';')[0]}"] = fate.column
         if fate.became == "text" and fate.detail == "instruction":
             out["instruction"] = fate.column
     return out

@@ -85,16 +85,21 @@ def fates_of_choice(recording: Recording, choice: Choice) -> list[Fate]:
             end = width if piece.stop is None else piece.stop
             size, whole = end - piece.start, (piece.start, end) == (0, width)
             column = piece.column if whole else f"{piece.column}[{piece.start}:{end}]"
-            fates.append(Fate(column=column, became=vector, detail=f"{vector}[{at}:{at + size}]", width=size))
+            detail = _told(f"{vector}[{at}:{at + size}]", recording.streams[piece.column])
+            fates.append(Fate(column=column, became=vector, detail=detail, width=size))
             at += size
     for name, stream in choice.cameras.items():
         became: Became = "depth" if stream.kind == "depth" else "camera"
-        fates.append(Fate(column=stream.name, became=became, detail=f"video/{name}"))
+        fates.append(Fate(column=stream.name, became=became, detail=_told(f"video/{name}", stream)))
     for name, stream in choice.foreign.items():
-        fates.append(Fate(column=stream.name, became="foreign", detail=name, width=stream.width))
+        fates.append(Fate(column=stream.name, became="foreign", detail=_told(name, stream), width=stream.width))
     if choice.instruction is not None:
         fates.append(Fate(column=choice.instruction.name, became="text", detail="instruction"))
     return fates + [Fate(column=name, became="left out", detail=why) for name, why in choice.left_out.items()]
+
+
+def _told(detail: str, stream: Stream) -> str:
+    return f"{detail}; {stream.why}" if stream.why else detail
 
 
 def _pieces(mapped: tuple[Piece, ...], numbers: Mapping[str, Stream], where: str) -> tuple[Piece, ...]:

@@ -162,6 +162,7 @@ def _described(reader: StreamFormat, folder: Path, ref: Ref, config: ImportConfi
             fates_of_choice(recording, choice),
             allow_no_actions=config.allow_no_actions,
             allow_no_state=config.allow_no_state,
+            numeric=True,
         )
         check_steps(ref.name, recording.length)
         body = _body(recording, choice, config)

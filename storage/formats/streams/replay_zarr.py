@@ -2,15 +2,17 @@
 meta/episode_ends (E,), as a folder or zipped.
 
 A buffer does not tell its rate. UMI's buffers hold poses and no action: its policies are trained on the poses to
-come, so the pose of a step is its action. A chunk that is missing among others is damage: zarr would read zeros in
-its place.
+come, so the pose of a step is its action. A chunk that is missing among others is damage, where zarr itself would
+read zeros. An array without any chunk is zeros: zarr 3 does not store what is empty; the table of the import says so.
 """
 
 import itertools
+import logging
 import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream
 from storage.formats.untrusted.limits import LIMITS
 
+_LOG = logging.getLogger(__name__)
 _POSE = ("eef_pos", "eef_rot_axis_angle", "gripper_width")
 
 
@@ -114,11 +117,10 @@ def _opened(root: Path, ref: Ref, config: ImportConfig) -> Iterator[Recording]:
             continue
         if data.shape[0] < end:
             raise SchemaError(f"{path}: data/{name} has {data.shape[0]} steps; the episode is steps {first} to {end}")
-        if why := _missing(path, data, first, end):
-            streams[name] = Stream(name=name, kind="other", shape=data.shape, dtype=str(data.dtype), why=why)
-            continue
+        note = _missing(path, data, first, end)
         part = _Part(data, first, end)
-        streams[name] = array_stream(name, part, cameras.get(name, frozenset()), flipped=config.flip_images)
+        stream = array_stream(name, part, cameras.get(name, frozenset()), flipped=config.flip_images)
+        streams[name] = replace(stream, why=note) if note and stream.kind != "other" else stream
     pose = _pose(streams)
     known = any(name in streams for name in ("action", "actions"))
     yield Recording(
@@ -138,14 +140,15 @@ def _pose(streams: dict[str, Stream]) -> tuple[Piece, ...]:
 
 
 def _missing(path: Path, data: Any, first: int, end: int) -> str:
-    """Why an array is left out whole, "" where it is all there; raises CorruptFileError where a chunk of it is missing
-    among others."""
+    """What to say of an array of which nothing is stored, "" where all of it is; raises CorruptFileError where a chunk
+    is missing among others."""
     chunks = _chunks(data, first, end)
     missing = [chunk for chunk in chunks if not _is_there(path, chunk)]
     if not missing:
         return ""
     if len(missing) == len(chunks) and not _anything(path, data.path):
-        return f"no chunk of it is there; zarr would read {data.fill_value} throughout"
+        _LOG.warning("%s: no chunk of %s is there, so all of it is %s", path, data.path, data.fill_value)
+        return f"no chunk is there: all of it is {data.fill_value}"
     raise CorruptFileError(
         f"{path}: {missing[0]} is not there; zarr would read {data.fill_value} in its place: copy it again, or, where "
         "it was written without its empty chunks, write it with them"

@@ -21,7 +21,7 @@ Kind = Literal["numbers", "image", "depth", "video", "text", "other"]
 class Stream:
     """Something with one entry a step. `shape` (T, ...) and `dtype` are those of the source; `read` gives the numbers
     (T, ...) or texts (T,), `images` the converted images, `frames` the decoded frames of a video. `why` says why a
-    stream of kind "other" is left out."""
+    stream of kind "other" is left out, or what is odd about one that is not."""
 
     name: str
     kind: Kind
