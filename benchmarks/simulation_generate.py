@@ -32,12 +32,12 @@ def run(quick: bool) -> dict[str, Any]:
     return _run(_QUICK if quick else sorted(tasks()), kept=4 if quick else 6, oracle_steps=25 if quick else 40)
 
 
-def _run(names: Sequence[str], *, kept: int, oracle_steps: int) -> dict[str, Any]:
+def _run(names: Sequence[str], *, kept: int, oracle_steps: int, sources: int = 0) -> dict[str, Any]:
     figures: dict[str, float] = {}
     bars: dict[str, dict[str, float]] = {}
     for name in names:
         print(f"{name}:", flush=True)
-        measured = _measure(name, kept=kept, oracle_steps=oracle_steps)
+        measured = _measure(name, kept=kept, oracle_steps=oracle_steps, sources=sources)
         limits = {"ours_over_robosuite": {"at_most": BAR}}
         measure.print_table(measured, limits)
         figures |= {f"{name}_{key}": value for key, value in measured.items()}
@@ -45,10 +45,10 @@ def _run(names: Sequence[str], *, kept: int, oracle_steps: int) -> dict[str, Any
     return measure.result(figures, bars)
 
 
-def _measure(name: str, *, kept: int, oracle_steps: int) -> dict[str, float]:
+def _measure(name: str, *, kept: int, oracle_steps: int, sources: int) -> dict[str, float]:
     task = find_task(name)
     cameras = task.cameras if len(task.cameras) == 2 else (task.cameras[0], _SECOND_CAMERA)
-    stage = Multiply(MultiplyConfig(task=name, cameras=cameras))
+    stage = Multiply(MultiplyConfig(task=name, cameras=cameras, sources=sources))
     randomness = Randomness(1, "multiply")
     stage([{"first_attempt": 10**6, "attempts": 10, "keep_at_most": 1}], randomness)
     plain = build_environment(
@@ -97,5 +97,6 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", help="tasks; all of them when none is named")
     parser.add_argument("--kept", type=int, default=4, help="trajectories of each task")
     parser.add_argument("--steps", type=int, default=25, help="steps of robosuite's own environment")
+    parser.add_argument("--sources", type=int, default=0, help="source demonstrations; 0: all (none is in the figures)")
     chosen = parser.parse_args()
-    _run(chosen.names or sorted(tasks()), kept=chosen.kept, oracle_steps=chosen.steps)
+    _run(chosen.names or sorted(tasks()), kept=chosen.kept, oracle_steps=chosen.steps, sources=chosen.sources)
