@@ -97,6 +97,8 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", help="tasks; all of them when none is named")
     parser.add_argument("--kept", type=int, default=4, help="trajectories of each task")
     parser.add_argument("--steps", type=int, default=25, help="steps of robosuite's own environment")
-    parser.add_argument("--sources", type=int, default=0, help="source demonstrations; 0: all; reading them is not timed")
+    parser.add_argument(
+        "--sources", type=int, default=0, help="source demonstrations; 0: all; reading them is not timed"
+    )
     chosen = parser.parse_args()
     _run(chosen.names or sorted(tasks()), kept=chosen.kept, oracle_steps=chosen.steps, sources=chosen.sources)
