@@ -1,7 +1,7 @@
 """`pyramid data inspect`: what a foreign recording holds, and the mapping that it seems to want."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,12 @@ def inspect_source(path: Path, format: str = "auto") -> dict[str, Any]:
     found: dict[str, Any] = {"path": str(root), "format": name, "columns": [asdict(fate) for fate in fates]}
     found["mapping"] = guess_mapping(fates)
     try:
-        units = list_items(config)
-        found["episodes"] = sum(len(unit) for unit in units)
-        found["first"] = _first(units[0][0], config)
-    except ConfigError:
-        # Only the rate is missing: look again with any, and say so.
-        found["rate"] = "not told by the source: give --rate-hz"
-        units = list_items(ImportConfig(**{**asdict(config), "videos": config.videos, "rate_hz": 10.0}))
-        found["episodes"] = sum(len(unit) for unit in units)
+        try:
+            found |= _looked_into(config)
+        except ConfigError:
+            # Only the rate is missing: look again with any, and say so.
+            found |= _looked_into(replace(config, rate_hz=10.0))
+            found["rate"] = "not told by the source: give --rate-hz"
     except InputError as error:
         found["problem"] = str(error)
     return found
@@ -45,7 +43,8 @@ def inspection_text(found: Mapping[str, Any]) -> str:
     lines.append(fate_table([Fate(**row) for row in found["columns"]]))
     first = found.get("first")
     if first:
-        lines.append(f"first episode: {first['length']} steps at {first['rate_hz']:g} Hz, {first['embodiment']}")
+        rate = "an unknown rate" if "rate" in found else f"{first['rate_hz']:g} Hz"
+        lines.append(f"first episode: {first['length']} steps at {rate}, {first['embodiment']}")
         lines.append(f"  instruction: {first['instruction']!r}")
         lines += [
             f"  {name}: shape {row['shape']}, from {row['min']:g} to {row['max']:g}"
@@ -68,6 +67,11 @@ def write_mapping(path: Path, found: Mapping[str, Any]) -> Path:
     head = "# What becomes of the columns of this recording; see docs/foreign-formats.md.\n"
     target.write_text(head + yaml.safe_dump(dict(found["mapping"]), sort_keys=False, allow_unicode=True))
     return target
+
+
+def _looked_into(config: ImportConfig) -> dict[str, Any]:
+    units = list_items(config)
+    return {"episodes": sum(len(unit) for unit in units), "first": _first(units[0][0], config)}
 
 
 def _first(item: Mapping[str, Any], config: ImportConfig) -> dict[str, Any]:

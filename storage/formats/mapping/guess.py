@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from storage.formats.mapping.fates import Fate
 
-_STATE = re.compile(r"qpos|proprio|(?<!inter)state|joint|eef|tcp|pose|gripper|observation", re.IGNORECASE)
+_STATE = re.compile(
+    r"(^|[./_])obs(ervations?)?[./]|qpos|proprio|(?<!inter)state|joint|eef|tcp|pose|gripper", re.IGNORECASE
+)
 _ACTION = re.compile(r"(^|[./_])(act|action|actions|command|target|control|ctrl|cmd)($|[./_s])", re.IGNORECASE)
 _NEITHER = re.compile(r"vel|effort|torque|reward|done|success|object|time|index|terminated|truncated", re.IGNORECASE)
 

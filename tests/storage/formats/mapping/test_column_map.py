@@ -83,3 +83,9 @@ def test_the_guess_names_what_looks_like_state_and_action() -> None:
         for name in ("arm_joint_pos", "arm_joint_vel", "joint_target", "object_pose")
     ]
     assert guess_mapping(fates) == {"state": "arm_joint_pos", "action": "joint_target"}
+
+
+def test_observations_of_any_name_are_guessed_as_state() -> None:
+    names = ("obs/arm", "obs/hand", "obs/arm_vel", "rewards")
+    fates = [Fate(column=name, became="foreign", detail=f"foreign/{name}", width=6) for name in names]
+    assert guess_mapping(fates) == {"state": "obs/arm, obs/hand"}
