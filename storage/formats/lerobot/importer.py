@@ -126,7 +126,9 @@ def lerobot_fates(root: Path, config: ImportConfig) -> list[Fate]:
         if column in spoken or column in LANGUAGE_COLUMNS or column == instruction:
             fates.append(Fate(column=column, became="text", detail="instruction or annotation"))
         else:
-            fates.append(Fate(column=column, became="left out", detail="neither numbers nor a text of a known name"))
+            made_up = column in meta.ours.get("filled_columns", ())
+            why = "made up by the export" if made_up else "neither numbers nor a text of a known name"
+            fates.append(Fate(column=column, became="left out", detail=why))
     _, seen = find_cameras(meta, numbers, config)
     phantom = [
         Fate(column=key, became="left out", detail="info.json promises it; there is no file of it")
