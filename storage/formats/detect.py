@@ -84,8 +84,12 @@ def replay_zarrs_in(path: Path) -> list[Path]:
 
 
 def droid_episodes_in(path: Path) -> list[Path]:
-    """The folders of raw DROID episodes at or below `path`: trajectory.h5 beside recordings."""
-    return sorted(file.parent for file in path.rglob("trajectory.h5")) if path.is_dir() else []
+    """The folders of raw DROID episodes at or below `path`: trajectory.h5 beside recordings or a metadata_*.json
+    (ManiSkill calls its files so too)."""
+    if not path.is_dir():
+        return []
+    folders = (file.parent for file in path.rglob("trajectory.h5"))
+    return sorted(each for each in folders if (each / "recordings").is_dir() or any(each.glob("metadata_*.json")))
 
 
 def rlds_folders_in(path: Path) -> list[Path]:

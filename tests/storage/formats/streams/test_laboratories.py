@@ -152,6 +152,12 @@ def test_the_pose_of_umi_is_its_action(tmp_path: Path) -> None:
     assert episode.arrays["state"].shape == (6, 7)
 
 
+def test_a_folder_of_maniskill_is_no_droid(tmp_path: Path) -> None:
+    tiny_maniskill(tmp_path / "PickCube-v1/motionplanning/trajectory.h5")
+    assert detect_format(tmp_path) == "maniskill"
+    assert [episode.length for episode in _import(tmp_path)] == [6, 6]
+
+
 def test_maniskill_leaves_out_the_observation_without_an_action(tmp_path: Path) -> None:
     (episode, _) = _import(tiny_maniskill(tmp_path / "trajectory.h5"))
     assert (episode.arrays["state"] == numbers(10, 7, 9)[:6].astype(np.float32)).all()
