@@ -1,7 +1,7 @@
 """What an export says about its columns and cameras: features of info.json and modality.json, in the words of the
 source where there was one, in ours otherwise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,8 @@ class Description:
                 record[vector] = {name: {**entry, "original_key": column} for name, entry in its.items()}
         record["video"] = self._video(words.get("video", {}))
         record["annotation"] = self._annotations(words.get("annotation", {}))
-        return record
+        order: Mapping[str, list[str]] = source_words(self.first).get("order", {})
+        return {section: _ordered(entries, order.get(section, [])) for section, entries in record.items()}
 
     def _names(self, vector: str) -> list[str]:
         """A name for every number of a vector: the source's, or left_arm_0, left_arm_1, ..."""
@@ -85,6 +86,12 @@ class Description:
         told = {str(entry.get("original_key") or f"annotation.{name}") for name, entry in kept.items()}
         spoken = [name for name in self.columns if name.startswith("annotation.") and name not in told]
         return kept | {name.removeprefix("annotation."): {} for name in spoken}
+
+
+def _ordered(entries: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """`entries` in the order of `names`, others behind."""
+    first = [name for name in names if name in entries]
+    return {name: entries[name] for name in dict.fromkeys([*first, *entries])}
 
 
 def camera_key(episode: Episode, name: str) -> str:

@@ -35,6 +35,9 @@ def words_of(meta: LeRobotMeta, vectors: Vectors, cameras: Mapping[str, str], in
             record.setdefault("modality", {})[vector] = entries
     if meta.info.get("tools"):
         record["tools"] = meta.info["tools"]
+    if meta.modality:
+        # Trainers join vectors and views in the order of their keys, and JSON objects are stored sorted.
+        record["order"] = {section: list(entries) for section, entries in meta.modality.items()}
     for section in ("video", "annotation"):
         if section in meta.modality:
             record.setdefault("modality", {})[section] = dict(meta.modality[section])
