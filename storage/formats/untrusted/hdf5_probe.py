@@ -106,21 +106,24 @@ def look_through(path: Path, seconds: float) -> None:
         while groups and seen < LIMITS.objects:
             group, depth = groups.pop()
             with suppress(OSError, *OF_CONTENT):
-                _touch(group)
+                _touch(group, seconds)
                 for name in group:
                     seen += 1
                     # One that cannot be opened says nothing about the rest.
                     with suppress(OSError, PyramidError, *OF_CONTENT):
                         _more_time(seconds)
                         child = open_child(str(path), group, name)
-                        _touch(child)
+                        _touch(child, seconds)
                         if isinstance(child, h5py.Group) and depth < LIMITS.depth:
                             groups.append((child, depth + 1))
 
 
-def _touch(item: Any) -> None:
+def _touch(item: Any, seconds: float) -> None:
     for name in item.attrs:
-        item.attrs.get_id(name)
+        # Texts lie in a heap of their own, in which the library may turn in circles too.
+        with suppress(OSError, *OF_CONTENT):
+            _more_time(seconds)
+            item.attrs[name]
     if isinstance(item, h5py.Dataset) and item.chunks:
         item.id.get_num_chunks()
 
