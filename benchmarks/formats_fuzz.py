@@ -14,7 +14,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ def _damaged(seed: int, made: list[Path], copy: Path) -> tuple[str, Path, str]:
 
 
 @dataclass
-class _Watch:
+class Watch:
     """What a run has seen: `inputs` done, their peak of memory and CPU seconds, and everything that was `found`."""
 
     stacks: Path
@@ -198,8 +198,17 @@ def _cpu_s(pid: int) -> float:
     return float(times.user + times.system)
 
 
-def fuzz(cpu_s: float, first_seed: int = 0) -> _Watch:
-    """Fuzz until the readers have taken so many CPU seconds; returns counts and everything that was found."""
+def fuzz(
+    cpu_s: float,
+    first_seed: int = 0,
+    *,
+    sources: Callable[[], Mapping[str, Callable[[Path], Path]]] = sources,
+    work: Callable[[range, str, str, Any], None] = _work,
+) -> Watch:
+    """Fuzz until `work` has taken so many CPU seconds; returns counts and everything that was found.
+
+    `work` takes seeds, the folder in which `sources` were made, a file for stacks, and the pipe (see `_work`).
+    """
     context = multiprocessing.get_context("forkserver")
     with tempfile.TemporaryDirectory() as folder:
         pristine, stacks = Path(folder) / "pristine", Path(folder) / "stacks"
@@ -207,11 +216,11 @@ def fuzz(cpu_s: float, first_seed: int = 0) -> _Watch:
         for name, make in sources().items():
             (pristine / name).mkdir(parents=True)
             make(pristine / name)
-        watch, seed = _Watch(stacks), first_seed
+        watch, seed = Watch(stacks), first_seed
         while watch.cpu_s < cpu_s:
             ours, theirs = context.Pipe()
             batch = range(seed, seed + _BATCH)
-            process = context.Process(target=_work, args=(batch, str(pristine), str(stacks), theirs))
+            process = context.Process(target=work, args=(batch, str(pristine), str(stacks), theirs))
             process.start()
             theirs.close()
             seed = watch.worker(process, ours, seed)
