@@ -9,7 +9,7 @@ from pipelines.engines.options import EngineOptions
 from pipelines.job import Job, PlannedJob
 from pipelines.planning.job_file import job_names, read_job, write_job
 from pipelines.planning.plan import planned, units_of
-from pipelines.planning.resume_check import check_resumable, refuse_code_inside
+from pipelines.planning.resume_check import check_resumable, refuse_code_inside, refuse_lost_jobs
 from pipelines.progress.job_counts import JobResult
 from pipelines.progress.status import JobStatus, status
 from pipelines.refuse_damage import refuse_damage
@@ -56,14 +56,17 @@ def resume(
 
     What is left is the plan minus the manifests; units that were given up are tried again unless `retry_failed` is off.
     The folder is all it takes, and the engine may be another than the one that began. Raises CorruptFileError where
-    committed files are missing or too short, and ConfigError where the files that a stage names (a model) have changed,
-    or where the plan names code that this program does not know, unless `trust` says that its maker is trusted.
+    committed files are missing or too short, MissingFileError where the file of a job with open units is gone, and
+    ConfigError where the files that a stage names (a model) have changed, or where the plan names code that this
+    program does not know, unless `trust` says that its maker is trusted.
     """
     root = Path(dataset_root).absolute()
     refuse_damage(root)
     Dataset.open(root)
     _check_output(root)
     jobs = [read_job(root, name) for name in (job_names(root) if job is None else [job])]
+    if job is None:
+        refuse_lost_jobs(root)
     for each in jobs:
         check_resumable(root, each, trust=trust)
     return tuple(run_rounds(root, each, options, retry_failed=retry_failed) for each in jobs)

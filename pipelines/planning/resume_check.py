@@ -10,8 +10,11 @@ from typing import Any
 from pipelines.catalog import find_stage
 from pipelines.config import NamesFiles
 from pipelines.job import DATASET, PlannedJob, PlannedStage, with_dataset
-from pipelines.planning.job_file import check_versions
-from storage.errors import ConfigError, UnknownNameError
+from pipelines.planning.job_file import check_versions, job_names
+from storage.datasets.commit import is_committed
+from storage.datasets.plan import FOLDER, plan_files, read_plan
+from storage.datasets.unit_paths import Sink
+from storage.errors import ConfigError, MissingFileError, UnknownNameError
 
 _PLANNERS = frozenset(
     {"pipelines.planning.plan_rounds:numbered_items", "generators.simulation.plan_attempts:next_attempts"}
@@ -27,6 +30,19 @@ def check_resumable(root: Path, job: PlannedJob, *, trust: bool = False) -> None
         _refuse_unknown_code(root, job)
     check_versions(job)
     _check_inputs(root, job)
+
+
+def refuse_lost_jobs(root: Path) -> None:
+    """Raise MissingFileError where units are open whose job nobody knows any more: its file is gone."""
+    known = set(job_names(root))
+    for path in plan_files(root):
+        job = path.stem.rpartition("-")[0]
+        units = () if job in known else read_plan(path)
+        if any(not is_committed(Sink(root, unit.sink), unit.unit_id) for unit in units):
+            raise MissingFileError(
+                f"{root / FOLDER / job}.json is not there, and units of {path.name} are open; the command that started"
+                " the job writes it again"
+            )
 
 
 def refuse_code_inside(root: Path, job: PlannedJob) -> None:

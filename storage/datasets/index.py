@@ -167,7 +167,7 @@ def read_index(sink: Sink, *, checked: bool = False) -> Index | None:
             io.BytesIO(content) if checked else path, read_dictionary=[*_REPEATED]
         ) as file:
             table = file.read(use_threads=False)
-        if checked and KEY.encode() in table.schema.metadata:  # indices of older programs have none
+        if checked and table.schema.metadata.keys() != {_META}:  # indices of older programs have no seal
             check_seal(content, path, last=True)
         about = json.loads(table.schema.metadata[_META])
         if (came := about.get("version")) != INDEX_VERSION:

@@ -2,18 +2,20 @@
 
     reviews/decisions.jsonl    {"episode_id": "...", "accept": false, "caption": "", "note": "", "judges": {...}}
 
-The last line about an episode counts. A line that a killed program left half written is skipped, and named in the log.
+The last line about an episode counts. Each carries a checksum ("_seal"); a line that a killed program left half
+written, or that has changed, is skipped, and named in the log and by `pyramid data verify`.
 """
 
 import json
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from storage.errors import SchemaError
+from storage.seals import KEY, PLACEHOLDER, check_seal, sealed
 
 _LOG = logging.getLogger(__name__)
 FILE = Path("reviews") / "decisions.jsonl"
@@ -43,9 +45,10 @@ def append_decision(root: Path, decision: Decision) -> None:
     try:
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        line = json.dumps(asdict(decision), ensure_ascii=False, sort_keys=True) + "\n"
+        record = {**asdict(decision), KEY: PLACEHOLDER}
+        line = sealed(json.dumps(record, ensure_ascii=False, sort_keys=True).encode())
         # One write: a line is there whole, or torn at the end where the next one starts on a line of its own.
-        os.write(handle, ("\n" if torn else "").encode() + line.encode())
+        os.write(handle, (b"\n" if torn else b"") + line + b"\n")
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -53,23 +56,48 @@ def append_decision(root: Path, decision: Decision) -> None:
 
 def decisions_of(root: Path) -> dict[str, Decision]:
     """Episode id -> the decision that counts: the last word on acceptance, and the last caption."""
-    try:
-        lines = (root / FILE).read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return {}
     found: dict[str, Decision] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            decision = Decision(**json.loads(line))
-        except (ValueError, TypeError):
-            if line.strip():
-                _LOG.warning("%s, line %d is not a decision and is skipped: %.80s", root / FILE, number, line)
+    for number, decision in _lines(root):
+        if isinstance(decision, str):
+            _LOG.warning("%s, line %d is not a decision and is skipped: %s", root / FILE, number, decision)
             continue
         before = found.get(decision.episode_id)
         accept = decision.accept if decision.accept is not None or before is None else before.accept
         caption = decision.caption or (before.caption if before else "")
-        found[decision.episode_id] = Decision(**{**asdict(decision), "accept": accept, "caption": caption})
+        found[decision.episode_id] = replace(decision, accept=accept, caption=caption)
     return found
+
+
+def damaged_lines(root: Path) -> dict[int, str]:
+    """Line number -> why that line of the file is no decision."""
+    return {number: decision for number, decision in _lines(root) if isinstance(decision, str)}
+
+
+def _lines(root: Path) -> Iterator[tuple[int, Decision | str]]:
+    """Each line that says something: its number, and the decision or why it is none."""
+    try:
+        content = (root / FILE).read_bytes()
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.strip():
+            try:
+                yield number, _decision(line, root / FILE)
+            except (ValueError, TypeError, RecursionError) as error:
+                yield number, f"{line[:80].decode(errors='replace')} ({error})"
+
+
+def _decision(line: bytes, path: Path) -> Decision:
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise SchemaError("not a JSON object")
+    if record.pop(KEY, None) is not None:  # lines of older programs have none
+        check_seal(line, path)
+    decision = Decision(**record)
+    texts = (decision.episode_id, decision.caption, decision.note)
+    if not all(isinstance(text, str) for text in texts) or decision.accept not in (None, True, False):
+        raise SchemaError("a decision holds texts, and accepts or refuses")
+    return decision
 
 
 def people_of(root: Path) -> dict[str, bool]:

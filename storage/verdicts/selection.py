@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from storage.atomic_files import json_bytes, read_json, write_whole
+from storage.atomic_files import read_json, sealed_json_bytes, write_whole
 from storage.errors import ConfigError, CorruptFileError, MissingFileError, SchemaVersionError, UnknownNameError
 from storage.verdicts.duplicates import DUPLICATE, FARTHEST_BITS, duplicates
 from storage.verdicts.verdicts import FAILURES_ONLY, Verdict, effective, verdicts_hash, verdicts_of
@@ -187,7 +187,7 @@ def _best(
 def write_selection(root: Path, selection: Selection) -> Path:
     """Write the file of a selection; one of the same name is replaced."""
     path = _path(root, selection.name)
-    write_whole(path, json_bytes(selection.to_json()))
+    write_whole(path, sealed_json_bytes(selection.to_json()))
     return path
 
 
@@ -219,7 +219,7 @@ def read_selection(root: Path, name: str) -> Selection:
                 "rejected": {name: tuple(reasons) for name, reasons in record["rejected"].items()},
             }
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} is no selection: {error}; make it again with `pyramid data select`") from error
 
 

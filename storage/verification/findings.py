@@ -16,6 +16,8 @@ Kind = Literal[
     "index",
     "plan",
     "source",
+    "selection",
+    "review",
     "orphan",
     "leftover",
 ]
@@ -50,6 +52,10 @@ class Finding:
             return "pyramid data clean DATASET"
         if self.kind == "source":
             return "put the file back as it was, or name its folder in PYRAMID_SOURCES"
+        if self.kind == "selection":
+            return f"pyramid data select DATASET --name {self.path.rpartition('/')[2].removesuffix('.json')}"
+        if self.kind == "review":
+            return "write the line anew as one JSON object without _seal, or remove it; readers skip it"
         return "pyramid resume DATASET" if self.kind == "plan" else "pyramid data repair DATASET"
 
     def __str__(self) -> str:

@@ -16,6 +16,10 @@ from storage.datasets.manifest import Manifest, read_manifest
 from storage.datasets.plan import plan_files, read_plan
 from storage.datasets.unit_paths import Sink, sinks_of
 from storage.errors import CorruptFileError, InputError, SchemaVersionError
+from storage.verdicts.reviews import FILE as REVIEWS
+from storage.verdicts.reviews import damaged_lines
+from storage.verdicts.selection import FOLDER as SELECTIONS
+from storage.verdicts.selection import check_selection, read_selection, selection_names
 from storage.verification.check_sources import lost_sources
 from storage.verification.check_unit import check_content, check_files, relative
 from storage.verification.findings import Finding, of_unit
@@ -40,6 +44,7 @@ def findings(root: Path) -> Iterator[Finding]:
         yield from _check_index(sink, manifests)
         base = base or manifests
     yield from _check_plan(root)
+    yield from _check_choices(root, base)
     for lost in lost_sources(episode for manifest in base.values() for episode in manifest.episodes):
         yield Finding(kind="source", path=lost.file, text=lost.text)
     for path in leftovers(root, older_than_s=0.0):
@@ -151,6 +156,18 @@ def _check_plan(root: Path) -> Iterator[Finding]:
             if (sink.name, unit_id) not in planned:
                 path = sink.manifest(unit_id) if unit_id in sink.committed() else sink.dead_letter(unit_id)
                 yield Finding(kind="plan", path=relative(root, path), text="no plan speaks of this unit")
+
+
+def _check_choices(root: Path, base: Mapping[str, Manifest]) -> Iterator[Finding]:
+    """Selections, and what people decided."""
+    episodes = {str(episode["episode_id"]) for manifest in base.values() for episode in manifest.episodes}
+    for name in selection_names(root):
+        try:
+            check_selection(read_selection(root, name), episodes, root)
+        except (InputError, SchemaVersionError) as error:
+            yield Finding(kind="selection", path=f"{SELECTIONS}/{name}.json", text=str(error))
+    for number, why in damaged_lines(root).items():
+        yield Finding(kind="review", path=REVIEWS.as_posix(), text=f"line {number} is not a decision: {why}")
 
 
 def _letters(sink: Sink) -> list[Path]:
