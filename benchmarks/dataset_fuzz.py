@@ -198,12 +198,14 @@ def work(seeds: range, pristine: str, stacks: str, pipe: Any) -> None:
             found = attempt(aside / "data", what)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
             text = "\n".join(f"{kind}: {told}" for kind, told in found)
+            if text:
+                print(seed, what, text, flush=True)
             pipe.send(("end", seed, text, memory, time.process_time()))
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(quick: bool, *, first_seed: int = 0) -> dict[str, Any]:
     """Fuzz for 15 minutes of CPU time (one with `quick`) and print everything that was found."""
-    watch = formats_fuzz.fuzz(60.0 if quick else 900.0, sources=lambda: {"dataset": make}, work=work)
+    watch = formats_fuzz.fuzz(60.0 if quick else 900.0, first_seed, sources=lambda: {"dataset": make}, work=work)
     figures = {"inputs": float(watch.inputs), "peak_megabytes": watch.peak_megabytes, "cpu_s": watch.cpu_s}
     figures["slowest_input_cpu_s"] = watch.slowest[0]
     for kind in KINDS:
@@ -213,7 +215,8 @@ def run(quick: bool) -> dict[str, Any]:
     for kind in ("missed", "unmended"):
         figures[kind] = float(sum(f"{kind}: " in text for text in texts))
     for each in watch.found:
-        print(each["kind"], each["seed"], each["input"], each.get("text", ""))
+        if each["kind"] != "traceback":  # printed when it was found
+            print(each["kind"], each["seed"], each["input"], each.get("text", ""))
     print("slowest input:", watch.slowest[1])
     measure.print_table(figures, BARS)
     return measure.result(figures, BARS)
