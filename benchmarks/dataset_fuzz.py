@@ -104,7 +104,7 @@ def attempt(root: Path, what: str) -> list[tuple[str, str]]:
         tried(lambda work=work: work(root))
     where = what.split(" ", 1)[1]
     harmless = what.startswith(("nothing", "unseal")) or where.startswith(_FREE)
-    if first == [] and not harmless and not (what.startswith("delete") and _may_go(where)):
+    if first == [] and not harmless and not (what.startswith(("delete", "empty")) and _may_go(where)):
         found.append(("missed", what))
     done = tried(lambda: _repair(root))
     again = tried(lambda: _verify(root))
@@ -116,10 +116,12 @@ def attempt(root: Path, what: str) -> list[tuple[str, str]]:
 
 
 def _may_go(where: str) -> bool:
-    """Whether a file may be gone for a good reason: indices are made again, letters buried, people remove choices, and
-    the file of a job that is done says nothing any more."""
-    return where.startswith(("index/", "labels/rules/index/", "failed/", "selections/", "reviews/", "plan/judge")) and (
-        not where.endswith(".parquet") or "index" in where
+    """Whether a file may be gone, or a list be empty, for a good reason: indices are made again, letters buried, choices
+    removed by people, and the file of a job that is done says nothing any more."""
+    return (
+        "index/" in where
+        or where.startswith(("failed/", "selections/", "reviews/"))
+        or where == "plan/judge-rules.json"
     )
 
 

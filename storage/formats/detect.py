@@ -21,6 +21,8 @@ def detect_format(path: Path) -> FormatName:
         raise InputError(f"{path} is a data set of this project already; join it with `pyramid data merge`")
     if (path / "meta" / "info.json").is_file():
         return "lerobot"
+    if (path / "meta").is_dir() and any((path / "meta" / name).exists() for name in ("info.json", "episodes.jsonl")):
+        raise MissingFileError(f"{path} is a LeRobot data set without a readable meta/info.json; fetch it again")
     if (path / "meta_data").is_dir() and ((path / "meta_data" / "info.json").is_file() or (path / "data").is_dir()):
         raise ConfigError(
             f"{path} is LeRobot v1, which is not read; bring it to v2.0 with convert_dataset_v1_to_v2.py of lerobot "
@@ -37,6 +39,7 @@ def _by_suffix(path: Path) -> FormatName:
     names = [path] if path.is_file() else sorted(path.rglob("*"))
     suffixes = {name.suffix.lower() for name in names}
     files = [name for name in names if name.suffix.lower() in HDF5_SUFFIXES]
+    files = [name for name in files if name.is_file()]
     if files or (path.is_file() and h5py.is_hdf5(path)):
         # Where none can be opened, robomimic's reader says why.
         return next(filter(None, map(hdf5_format, files or [path])), "robomimic")

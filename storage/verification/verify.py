@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from storage.atomic_files import read_json
-from storage.datasets.commit import leftovers
+from storage.datasets.commit import is_committed, leftovers
 from storage.datasets.dataset import read_about
 from storage.datasets.index import current_index, index_of, read_index
 from storage.datasets.manifest import Manifest, read_manifest
-from storage.datasets.plan import plan_files, read_plan
+from storage.datasets.plan import WorkUnit, plan_files, read_plan
 from storage.datasets.unit_paths import Sink, sinks_of
 from storage.errors import CorruptFileError, InputError, SchemaVersionError
 from storage.verdicts.reviews import FILE as REVIEWS
@@ -138,6 +138,10 @@ def _check_plan(root: Path) -> Iterator[Finding]:
         except CorruptFileError as error:
             yield Finding(kind="unreadable", path=where, text=str(error))
             continue
+        job = path.stem.rpartition("-")[0]
+        if not (root / "plan" / f"{job}.json").exists() and any(not _is_done(root, unit) for unit in units):
+            text = f"plan/{job}.json is not there, and units are open; the command that started the job writes it again"
+            yield Finding(kind="plan", path=where, text=text)
         planned |= {(unit.sink, unit.unit_id): where for unit in units}
     small = [*(root / "plan").glob("*.json"), *(path for sink in sinks_of(root) for path in _letters(sink))]
     for path in small:
@@ -156,6 +160,10 @@ def _check_plan(root: Path) -> Iterator[Finding]:
             if (sink.name, unit_id) not in planned:
                 path = sink.manifest(unit_id) if unit_id in sink.committed() else sink.dead_letter(unit_id)
                 yield Finding(kind="plan", path=relative(root, path), text="no plan speaks of this unit")
+
+
+def _is_done(root: Path, unit: WorkUnit) -> bool:
+    return is_committed(Sink(root, unit.sink), unit.unit_id)
 
 
 def _check_choices(root: Path, base: Mapping[str, Manifest]) -> Iterator[Finding]:

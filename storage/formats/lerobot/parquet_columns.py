@@ -10,13 +10,14 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from storage.errors import CorruptFileError, MissingFileError, SchemaError
-from storage.formats.untrusted.limits import LIMITS
+from storage.errors import CorruptFileError, SchemaError
+from storage.formats.untrusted.limits import LIMITS, regular
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None, rows: tuple[int, int] | None = None) -> Any:
     """The pyarrow table in `path`, or only `columns` and rows [first, end) of it; raises MissingFileError or
     CorruptFileError, also for a file that unpacks to more than an episode can hold."""
+    regular(path, "the rows of an episode")
     try:
         file = _opened(path, path.stat().st_mtime_ns)
         groups, before = _groups(file.metadata, rows)
@@ -27,8 +28,6 @@ def read_table(path: Path, columns: Sequence[str] | None = None, rows: tuple[int
         table = file.read_row_groups(groups, columns=columns, use_threads=False)
         if rows is not None:
             table = table.slice(rows[0] - before, rows[1] - rows[0])
-    except FileNotFoundError:
-        raise MissingFileError(f"{path} is not there; expected the rows of an episode") from None
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         if isinstance(error, CorruptFileError):
             raise
@@ -59,10 +58,9 @@ def _groups(metadata: Any, rows: tuple[int, int] | None) -> tuple[list[int], int
 
 def read_schema(path: Path) -> Any:
     """The pyarrow schema of `path`, from its footer alone; raises as `read_table`."""
+    regular(path, "the rows of an episode")
     try:
         return pyarrow.parquet.read_schema(path)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path} is not there; expected the rows of an episode") from None
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise CorruptFileError(f"{path} is not a readable parquet file ({error})") from error
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import google_crc32c
 
 from storage.errors import CorruptFileError
-from storage.formats.untrusted.limits import LIMITS
+from storage.formats.untrusted.limits import LIMITS, regular
 
 _HEAD, _TAIL = 12, 4
 
 
 def record_offsets(path: Path) -> Iterator[int]:
     """The offset of every record, from the headers alone; one that the file's end cuts off is among them."""
-    size = path.stat().st_size
+    size = regular(path, "a TFRecord").stat().st_size
     with path.open("rb") as file:
         at = 0
         while at < size:
@@ -32,7 +32,7 @@ def record_offsets(path: Path) -> Iterator[int]:
 
 def read_record(path: Path, offset: int) -> bytes:
     """The bytes of the record at `offset`; raises CorruptFileError where they are cut off or changed."""
-    with path.open("rb") as file:
+    with regular(path, "a TFRecord").open("rb") as file:
         file.seek(offset)
         head = file.read(_HEAD)
         if len(head) < _HEAD:

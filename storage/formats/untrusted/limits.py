@@ -116,10 +116,17 @@ def _plain_form(form: str) -> bool:
     return not form or (form.rstrip("d").isdigit() and int(form.rstrip("d")) < 100)
 
 
+def regular(path: Path, expected: str) -> Path:
+    """`path`; raises MissingFileError unless it is a file: a pipe or a device would be read without end."""
+    if not path.is_file():
+        came = "is no file" if path.exists() else "is not there"
+        raise MissingFileError(f"{path} {came}; expected {expected}")
+    return path
+
+
 def read_text(path: Path) -> str:
     """The text of a small file, with or without a byte-order mark; raises MissingFileError or CorruptFileError."""
-    if not path.is_file():
-        raise MissingFileError(f"{path} is not there; expected a file of text")
+    regular(path, "a file of text")
     size = path.stat().st_size / 1e6
     if size > LIMITS.text_megabytes:
         raise CorruptFileError(f"{path} has {size:.0f} MB; metadata may have {LIMITS.text_megabytes:.0f} MB")

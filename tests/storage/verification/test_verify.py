@@ -166,9 +166,11 @@ def test_an_index_that_says_other_things_than_the_manifests_is_found(root: Path,
 def test_a_planned_unit_without_manifest_or_dead_letter_is_found(root: Path) -> None:
     unit = WorkUnit(unit_id="todo", job="more", items=(), config_hash="")
     write_plan(root, [unit])
-    assert "todo for shards has no manifest and no dead letter" in one(root).text
+    assert any("todo for shards has no manifest and no dead letter" in each.text for each in verify(root))
     letter = DeadLetter(unit_id="todo", job="more", stage="s", attempts=3, host="h", error="E", message="m")
     write_dead_letter(root, letter)
+    assert "plan/more.json is not there" in one(root).text
+    (root / "plan/more.json").write_text("{}")
     assert verify(root) == []
 
 

@@ -1,12 +1,13 @@
 """Reading what lies beside the videos: CSV tables, JSON files, lists of files. Errors name the file and the line."""
 
 import csv
-import json
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from storage.errors import CorruptFileError, MissingFileError
+from storage.errors import CorruptFileError
+from storage.formats.untrusted.limits import parse_json, read_text
 from storage.formats.video.reader import VIDEO_SUFFIXES
 
 
@@ -18,23 +19,15 @@ def video_files(root: Path) -> list[Path]:
 
 def read_json_file(path: Path) -> Any:
     """The content of a JSON file; raises MissingFileError or CorruptFileError."""
-    if not path.is_file():
-        raise MissingFileError(f"{path} is not there")
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise CorruptFileError(f"{path} is not JSON: {error}") from error
+    return parse_json(str(path), read_text(path))
 
 
 def read_json_lines(path: Path, *, needs: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """The objects of a file with one JSON object a line, each with the keys `needs`; raises CorruptFileError."""
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise CorruptFileError(f"{path}, line {number} is not JSON: {error}") from error
+        row = parse_json(f"{path}, line {number}", line)
         if not isinstance(row, dict) or any(key not in row for key in needs):
             raise CorruptFileError(f"{path}, line {number}: expected a JSON object with {', '.join(needs)}")
         yield row
@@ -43,14 +36,11 @@ def read_json_lines(path: Path, *, needs: Sequence[str]) -> Iterator[Mapping[str
 def read_csv_table(path: Path, *, needs: Sequence[str], delimiter: str = ",") -> Iterator[Mapping[str, str]]:
     """The rows of a CSV file with a header that has the columns `needs`. Raises CorruptFileError or
     MissingFileError."""
-    if not path.is_file():
-        raise MissingFileError(f"{path} is not there")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, delimiter=delimiter)
-        missing = [name for name in needs if name not in (rows.fieldnames or ())]
-        if missing:
-            raise CorruptFileError(f"{path} has no column {', '.join(missing)}; it has {rows.fieldnames}")
-        yield from rows
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
+    missing = [name for name in needs if name not in (rows.fieldnames or ())]
+    if missing:
+        raise CorruptFileError(f"{path} has no column {', '.join(missing)}; it has {rows.fieldnames}")
+    yield from rows
 
 
 def seconds_of(clock: str) -> float:

@@ -10,6 +10,7 @@ import pyarrow
 import pyarrow.parquet
 
 from storage.errors import CorruptFileError, MissingFileError, SchemaError
+from storage.formats.untrusted.limits import regular
 
 _NEEDED = ("episode_index", "length", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
 _NAMELESS = "__index_level_0__"
@@ -110,6 +111,7 @@ def _tasks(root: Path, info: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _read(path: Path, columns: list[str] | None, *, schema: bool = False) -> Any:
+    regular(path, "a table of LeRobot v3.0")
     try:
         if schema:
             return pyarrow.parquet.read_schema(path)
