@@ -116,13 +116,11 @@ def attempt(root: Path, what: str) -> list[tuple[str, str]]:
 
 
 def _may_go(where: str) -> bool:
-    """Whether a file may be gone, or a list be empty, for a good reason: indices are made again, letters buried, choices
-    removed by people, and the file of a job that is done says nothing any more."""
-    return (
-        "index/" in where
-        or where.startswith(("failed/", "selections/", "reviews/"))
-        or where == "plan/judge-rules.json"
-    )
+    """Whether a file may be gone, or a list be empty, for a good reason: indices are made again, letters buried,
+    choices removed by people, and the file of a job that is done says nothing."""
+    if where.startswith(("failed/", "selections/", "reviews/")):
+        return True
+    return "index/" in where or where == "plan/judge-rules.json"
 
 
 def _verify(root: Path) -> Any:
