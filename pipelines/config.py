@@ -9,6 +9,7 @@ says by `inputs()` what is in them, name -> content hash: that enters the ids, w
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args, get_type_hints, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +19,9 @@ from storage.ids import canonical_json
 
 Config = TypeVar("Config")
 _LONGEST_VALUE = 60
+_FILES = frozenset({"model", "lora"})
+"""Settings that may name a file or a folder, in whatever stage."""
+_SHIPPED = frozenset({"", "starter", "none"})
 
 
 @runtime_checkable
@@ -51,6 +55,22 @@ def settings_of(config: Any) -> dict[str, Any]:
     """Everything a config dataclass says, defaults too, as JSON values; `config_from` takes it back."""
     plain: dict[str, Any] = json.loads(canonical_json(asdict(config)))
     return plain
+
+
+def from_anywhere(settings: Any) -> Any:
+    """`settings` with absolute paths where "model" or "lora" names a file or folder that is there, inside mappings too,
+    so that the job goes on from any folder. The name of a model on a server, and names of shipped ones, stay."""
+    if isinstance(settings, list):
+        return [from_anywhere(each) for each in settings]
+    if not isinstance(settings, Mapping):
+        return settings
+    served = isinstance(server := settings.get("server"), Mapping) and bool(server.get("url"))
+    return {
+        key: str(Path(value).absolute())
+        if key in _FILES and not served and isinstance(value, str) and value not in _SHIPPED and Path(value).exists()
+        else from_anywhere(value)
+        for key, value in settings.items()
+    }
 
 
 def identity_of(config: Any) -> dict[str, Any]:

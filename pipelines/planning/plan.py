@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipelines.catalog import find_stage
-from pipelines.config import NamesFiles, identity_of, settings_of
+from pipelines.config import NamesFiles, from_anywhere, identity_of, settings_of
 from pipelines.job import Job, PlannedJob, PlannedStage, UnitItems
 from pipelines.planning.field_check import check_fields
 from pipelines.planning.versions import versions
@@ -26,7 +26,7 @@ def planned(job: Job) -> PlannedJob:
             raise ConfigError(f"job {job.name!r}, stage {name!r}: {error}") from error
         times = sum(stage.name.partition("#")[0] == name for stage in chain)
         unique = f"{name}#{times + 1}" if times else name
-        chain.append(PlannedStage(name=unique, row=row, settings=settings_of(config)))
+        chain.append(PlannedStage(name=unique, row=row, settings=from_anywhere(settings_of(config))))
         identities.append((unique, row.version, identity_of(config)))
         if isinstance(config, NamesFiles):
             inputs[unique] = dict(config.inputs())

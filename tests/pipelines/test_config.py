@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import config_from, identity_of, settings_of
+from pipelines.config import config_from, from_anywhere, identity_of, settings_of
 from storage.errors import ConfigError
 
 
@@ -81,3 +81,16 @@ def test_a_file_counts_by_its_content_and_not_by_where_it_lies(tmp_path: Path) -
         (tmp_path / name / "weights").write_text(weights)
         identities.append(identity_of(Model(folder=str(tmp_path / name))))
     assert identities[0] == identities[1] != identities[2]
+
+
+def test_a_model_that_is_named_from_here_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("weights", "starter"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    here = str(tmp_path / "weights")
+    settings = {"model": "weights", "camera": "weights", "inner": [{"lora": "weights"}], "other": {"model": "starter"}}
+    assert from_anywhere(settings) == {**settings, "model": here, "inner": [{"lora": here}]}
+    served = {"model": "weights", "server": {"url": "http://127.0.0.1:1"}}
+    assert from_anywhere(served) == served
