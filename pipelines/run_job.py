@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines.engines.options import EngineOptions
 from pipelines.job import Job, PlannedJob
+from pipelines.planning.growing import not_planned_yet
 from pipelines.planning.job_file import job_names, read_job, write_job
 from pipelines.planning.plan import planned, units_of
 from pipelines.planning.resume_check import check_resumable, refuse_code_inside, refuse_lost_jobs
@@ -26,7 +27,8 @@ __all__ = ["EngineOptions", "JobResult", "JobStatus", "resume", "run_job", "stat
 def run_job(dataset_root: Path, job: Job, options: EngineOptions = EngineOptions()) -> JobResult:  # noqa: B008
     """Plan `job` in the data set at `dataset_root` (made when missing) and run it to its end.
 
-    Running again a job that ran before does what is left of it. Raises ConfigError before anything starts when the job
+    Running again a job that ran before does what is left of it, and what it is asked for now besides (see
+    `pipelines.planning.growing`). Raises ConfigError before anything starts when the job
     cannot work, WorkFailedError when too much of it failed.
     """
     root = Path(dataset_root).absolute()
@@ -39,8 +41,8 @@ def run_job(dataset_root: Path, job: Job, options: EngineOptions = EngineOptions
     _check_topping_up(root, settled)
     dataset.declare(*job.embodiments)
     settled = write_job(root, settled)
-    if units:
-        write_plan(root, units)
+    if more := not_planned_yet(root, settled, units):
+        write_plan(root, more)
     return run_rounds(root, settled, options)
 
 
