@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pipelines.planning.field_check import gives
@@ -36,9 +37,14 @@ def check_outcomes(
 
 def _check_writes(stage: str, before: Any, after: Episode, *, writes: frozenset[str]) -> None:
     known = before.fields if isinstance(before, Episode) else frozenset()
-    for name in sorted(after.fields - known - {"instruction", "provenance"}):
-        if not any(gives(declared, name) for declared in writes):
-            raise StageContractError(f"stage {stage!r} wrote {name!r}; its row declares {sorted(writes)}")
+    if name := _undeclared(after.fields - known - {"instruction", "provenance"}, writes):
+        raise StageContractError(f"stage {stage!r} wrote {name!r}; its row declares {sorted(writes)}")
+
+
+@lru_cache(maxsize=256)  # the episodes of a job hold the same fields, nearly always
+def _undeclared(names: frozenset[str], writes: frozenset[str]) -> str:
+    """The first of `names` that `writes` do not speak of; "" where there is none."""
+    return next((name for name in sorted(names) if not any(gives(declared, name) for declared in writes)), "")
 
 
 def _id(outcome: Outcome) -> str:

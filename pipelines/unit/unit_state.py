@@ -10,6 +10,7 @@ from storage.datasets.unit_paths import SHARDS
 from storage.episode import Episode
 from storage.ids import content_id
 from storage.outcomes import Dropped, Kept, Outcome
+from storage.shards.reader import StoredPayloads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,9 @@ def added_bytes(before: Sequence[Any], outcomes: Sequence[Sequence[Outcome]]) ->
 def _bytes_beyond(episode: Episode, known: frozenset[str]) -> int:
     arrays = sum(array.nbytes for name, array in episode.arrays.items() if name not in known)
     return arrays + sum(
-        sum(len(payload) for payload in frames.payloads)
-        for camera, frames in episode.cameras.items()
-        if f"video/{camera}" not in known
+        _size(frames.payloads) for camera, frames in episode.cameras.items() if f"video/{camera}" not in known
     )
+
+
+def _size(payloads: Sequence[bytes | memoryview]) -> int:
+    return payloads.total_bytes if isinstance(payloads, StoredPayloads) else sum(map(len, payloads))

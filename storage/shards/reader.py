@@ -225,6 +225,10 @@ class Video(Sequence[memoryview]):
         if end - begin >= mmap.PAGESIZE and hasattr(mmap, "MADV_DONTNEED"):
             self._mapping.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
+    def bytes_of(self, rows: range) -> int:
+        """Size of the encoded frames of `rows`."""
+        return int(self._index[rows.start : rows.stop : rows.step, 1].sum())
+
     def frames(self, start: int, stop: int) -> Frames:
         """Rows `start` to `stop` as the frames of an episode."""
         payloads = StoredPayloads(self, range(start, stop))
@@ -239,6 +243,11 @@ class StoredPayloads(Sequence[memoryview]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all of them; no frame is looked at."""
+        return self._video.bytes_of(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> memoryview: ...
