@@ -9,6 +9,7 @@ import logging
 import shutil
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,15 @@ def attempt(root: Path, what: str) -> list[tuple[str, str]]:
             found.append(("traceback", traceback.format_exc(limit=-8)))
             return None
 
-    first = tried(lambda: _verify(root))
+    first = tried(partial(_verify, root))
     for work in (_read, _look, _export, _resume):
-        tried(lambda work=work: work(root))
+        tried(partial(work, root))
     where = what.split(" ", 1)[1]
     harmless = what.startswith(("nothing", "unseal")) or where.startswith(_FREE)
     if first == [] and not harmless and not (what.startswith(("delete", "empty")) and _may_go(where)):
         found.append(("missed", what))
-    done = tried(lambda: _repair(root))
-    again = tried(lambda: _verify(root))
+    done = tried(partial(_repair, root))
+    again = tried(partial(_verify, root))
     if not isinstance(done, PyramidError) and isinstance(again, list):
         left = [each for each in again if each.is_damage and each.kind not in ("selection", "review")]
         if left:
