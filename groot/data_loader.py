@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from groot.fit import Batch, BatchSource, Position
+from storage.training_reader.memory import HEAP, Memory
 from storage.training_reader.sampler import WindowSampler
 from storage.training_reader.shared_batches import SharedBatches
-from storage.training_reader.windows import Windows, Zeros
+from storage.training_reader.windows import Windows
 
 Prepare = Callable[[dict[str, Any]], Batch]
 """Turns a batch of windows (see `storage.training_reader.windows.Batch`) into what the loss takes.
@@ -30,7 +29,7 @@ def window_batches(
             windows, batch_size=batch_size, seed=seed, process=position.process, processes=position.processes
         )
 
-        def make(number: int, zeros: Zeros = np.zeros) -> Batch:
+        def make(number: int, memory: Memory = HEAP) -> Batch:
             # What is prepared lies in other arrays than what was read: only the former is worth the shared memory.
             return prepare(windows.batch(sampler.batch(number)))
 
@@ -57,7 +56,7 @@ def numbered_batches(batch_of: Callable[[int], Batch], *, first: int, workers: i
     """The endless stream `batch_of(first)`, `batch_of(first + 1)`, ...; with `workers` made by that many processes
     ahead of time, in the same order, each valid until the next but one is taken."""
 
-    def make(number: int, zeros: Zeros = np.zeros) -> Batch:
+    def make(number: int, memory: Memory = HEAP) -> Batch:
         return batch_of(number)
 
     return _ended(SharedBatches(make, workers=workers, first=first)) if workers else _counted(batch_of, first)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
-    AutoProcessor,
     Dinov2WithRegistersConfig,
     Dinov2WithRegistersModel,
     SiglipVisionConfig,
@@ -23,6 +22,7 @@ from transformers import (
 )
 
 from groot.encoders.context_tokens import Tokens, as_pixels
+from groot.network.processors import load_processor, prepared
 from groot.presets import BackboneConfig
 from storage.errors import ConfigError, MissingFileError, UnknownNameError
 
@@ -74,16 +74,6 @@ def _load(config: BackboneConfig) -> nn.Module:
     except ValueError as error:
         raise ConfigError(f"transformers cannot build the model at {config.source!r}: {error}") from error
     return model
-
-
-def _processor(source: str) -> Any:
-    """The model's own processor of pictures and chats; several need torchvision for the videos that they also take."""
-    try:
-        return AutoProcessor.from_pretrained(source)
-    except ImportError as error:
-        raise ConfigError(f"the processor of {source!r} needs a library that is not installed: {error}") from error
-    except (OSError, ValueError) as error:
-        raise MissingFileError(f"{source!r} holds no processor to prepare pictures and text with: {error}") from error
 
 
 class ImageTower(nn.Module):
@@ -213,14 +203,8 @@ class VisionLanguageModel(nn.Module):
     def prepare(self, images: Tensor, instructions: list[str]) -> dict[str, Tensor]:
         """The "vlm" entry of a batch from images (B, V, H, W, 3) uint8 and one instruction a sample."""
         if self._processor is None:
-            self._processor = _processor(self.config.source)
-        chats = [
-            [{"role": "user", "content": [*({"type": "image"} for _ in views), {"type": "text", "text": text}]}]
-            for views, text in zip(images, instructions, strict=True)
-        ]
-        texts = [self._processor.apply_chat_template(chat, tokenize=False) for chat in chats]
-        pictures = [list(views.permute(0, 3, 1, 2)) for views in images]
-        return dict(self._processor(text=texts, images=pictures, return_tensors="pt", padding=True))
+            self._processor = load_processor(self.config.source)
+        return prepared(self._processor, images, instructions)
 
     def forward(self, batch: Mapping[str, Any]) -> Tokens:
         tokens = self.frozen(batch)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from numpy.typing import NDArray
 from torch import nn
 
@@ -25,7 +27,9 @@ _BATCH = 64
 class OfflineError:
     """Root mean square error in normalised units (1: half of the range) on at most `limit` windows, a `Validation`.
 
-    Gives `error/<head>` over the whole chunk and `error/<head>/<from>-<to>` for four stretches of it.
+    Gives `error/<head>` over the whole chunk and `error/<head>/<from>-<to>` for four stretches of it; where the model
+    learns them, `loss/detection` and `loss/future` too (squared distance of box centres over the picture's size, and
+    1 - cosine to the features of the frame at the chunk's end).
     """
 
     def __init__(
@@ -41,9 +45,10 @@ class OfflineError:
         device = next(model.parameters()).device
         squares: dict[str, NDArray[np.float64]] = {}
         counts: dict[str, NDArray[np.float64]] = {}
+        others: dict[str, list[float]] = {}
         for start in range(0, len(self.numbers), _BATCH):
             windows = self.windows.__getitems__(self.numbers[start : start + _BATCH])
-            batch = {name: value.to(device) for name, value in as_tensors(self.prepare(windows)).items()}
+            batch = send_to_device(as_tensors(self.prepare(windows)), device)
             noise = torch.randn(batch["actions"].shape, generator=torch.Generator().manual_seed(start)).to(device)
             predicted = model.act(batch, noise_BHD=noise)
             wrong = ((predicted - batch["actions"]) ** 2 * (batch["mask"] > 0)).sum(dim=2).double().cpu().numpy()
@@ -52,10 +57,26 @@ class OfflineError:
                 rows = windows["embodiment"] == number
                 squares[name] = squares.get(name, 0) + wrong[rows].sum(axis=0)
                 counts[name] = counts.get(name, 0) + there[rows].sum(axis=0)
-        figures: dict[str, float] = {}
+            for name, value in _other_losses(model, batch, seed=start).items():
+                others.setdefault(name, []).append(value)
+        figures: dict[str, float] = {f"loss/{name}": float(np.mean(values)) for name, values in others.items()}
         for name in squares:
             figures |= _by_horizon(name, squares[name], counts[name])
         return figures
+
+
+@torch.no_grad()
+def _other_losses(model: Groot, batch: Mapping[str, Any], *, seed: int) -> dict[str, float]:
+    """The losses beside the flow's, with noise that follows from the seed."""
+    if model.detector is None and model.aligner is None:
+        return {}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        parts = model.losses(batch)
+    found = {name: float(parts[name]) for name in ("detection", "future") if name in parts}
+    if "target_valid" in batch and not batch["target_valid"].any():
+        found.pop("detection", None)
+    return found
 
 
 def _by_horizon(name: str, squares_H: NDArray[np.float64], counts_H: NDArray[np.float64]) -> dict[str, float]:

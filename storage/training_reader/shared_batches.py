@@ -9,6 +9,7 @@ import mmap
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -18,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import ConfigError, WorkFailedError
+from storage.training_reader.memory import HEAP, Memory
 
-Zeros = Callable[[tuple[int, ...], Any], NDArray[Any]]
-Make = Callable[[int, Zeros], Any]
-"""Batch number -> arrays and other values, in any nest of dicts. Arrays that the given function makes lie in shared
-memory from the beginning; others are copied there."""
+Make = Callable[[int, Memory], Any]
+"""Batch number -> arrays and other values, in any nest of dicts. Arrays of the given memory are shared from the
+beginning; others are copied there."""
 _ALIGNMENT = 64
 _ROOM = 1.25
 """How much larger than the first batch a slot is; an array that does not fit travels through the pipe."""
@@ -51,13 +52,13 @@ class SharedBatches:
         self._turn, self._hold = 0, hold
         self._layouts: list[Any] = [None] * workers
         self._taken: deque[tuple[int, int]] = deque()
-        size = _ALIGNMENT + round(_ROOM * _bytes_of(make(first, np.zeros)))
+        size = _ALIGNMENT + round(_ROOM * _bytes_of(make(first, HEAP)))
         forked = multiprocessing.get_context("fork")
         self._pipes: list[Connection] = []
         self._slots: list[list[mmap.mmap]] = []
         self._processes: list[Any] = []
         for number in range(workers):
-            slots = [mmap.mmap(-1, size) for _ in range(ahead + hold)]
+            slots = [_memory(size) for _ in range(ahead + hold)]
             here, there = forked.Pipe()
             stream = range(first + number, 1 << 62, workers)
             process = forked.Process(target=_work, args=(there, make, stream, slots), daemon=True)
@@ -124,8 +125,17 @@ class SharedBatches:
         self.close()
 
 
+def _memory(size: int) -> mmap.mmap:
+    """Memory that forked processes share, in huge pages where the system gives them."""
+    memory = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
 class _Slot:
-    """Memory of one batch, filled from its beginning."""
+    """Memory of one batch, filled from its beginning; a `Memory`."""
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory, self._end = memory, 0
@@ -134,13 +144,16 @@ class _Slot:
     def clear(self) -> None:
         self._end = 0
 
-    def zeros(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    def zeros(self, shape: tuple[int, ...], dtype: Any, /) -> NDArray[Any]:
         """An array of zeros, in this memory while there is room."""
-        array = self._new(shape, np.dtype(dtype))
-        if array is None:
-            return np.zeros(shape, dtype)
+        array = self.empty(shape, dtype)
         array.fill(0)
         return array
+
+    def empty(self, shape: tuple[int, ...], dtype: Any, /) -> NDArray[Any]:
+        """An array of whatever was there before, in this memory while there is room."""
+        array = self._new(shape, np.dtype(dtype))
+        return np.empty(shape, dtype) if array is None else array
 
     def placed(self, array: NDArray[Any]) -> "_Placed | None":
         """Where `array` lies, copied here unless it is here already; None where there is no room."""
@@ -174,7 +187,7 @@ def _work(pipe: Connection, make: Make, numbers: range, memories: list[mmap.mmap
             chosen = free.popleft()
             slots[chosen].clear()
             texts: list[Any] = []
-            layout = _put(make(number, slots[chosen].zeros), slots[chosen], texts)
+            layout = _put(make(number, slots[chosen]), slots[chosen], texts)
             pipe.send((chosen, None if layout == sent else layout, texts))
             sent = layout
     except (EOFError, BrokenPipeError, KeyboardInterrupt):

@@ -7,7 +7,7 @@ function that turns arrays into tensors there in the worker.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,10 @@ from storage.instructions import instruction_runs, text_at
 from storage.pictures.resizing import scaled
 from storage.shards.reader import Shard, Video
 from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.memory import HEAP, Memory
 from storage.training_reader.window_layout import Camera, Recipe
 from storage.training_reader.window_table import Place, window_table
 
-Zeros = Callable[[tuple[int, ...], Any], NDArray[Any]]
-"""Shape and dtype -> an array of zeros."""
 Batch = dict[str, Any]
 """One batch of B windows. V view, T and S observation and state offsets, H steps of the chunk, D the widest vector:
 
@@ -73,10 +72,10 @@ class Windows:
         """The windows `numbers` as one batch, in this order."""
         return self.batch(numbers)
 
-    def batch(self, numbers: Sequence[int], *, zeros: Zeros = np.zeros) -> Batch:
-        """The windows `numbers` as one batch, in this order, in arrays that `zeros` makes."""
+    def batch(self, numbers: Sequence[int], *, memory: Memory = HEAP) -> Batch:
+        """The windows `numbers` as one batch, in this order, in arrays of `memory`."""
         places = self.table.places(numbers)
-        batch = self._empty(len(places), zeros)
+        batch = self._empty(len(places), memory)
         steps = [0] * len(places)
         # Neighbours on the disk one behind the other, whatever the order of the batch.
         for number in sorted(range(len(places)), key=places.__getitem__):
@@ -84,6 +83,8 @@ class Windows:
             shard = self._shard(place.unit)
             steps[number] = step = shard.present_step(place)
             shard.fill(batch, number, place, step)
+            for view in self._views.keys() - self.table.recipe_of_unit[place.unit].cameras.keys():
+                batch["images"][view][number] = 0
         self._describe(batch, places, steps)
         return batch
 
@@ -118,15 +119,16 @@ class Windows:
             self._open.popitem(last=False)
         return opened
 
-    def _empty(self, count: int, zeros: Zeros) -> Batch:
+    def _empty(self, count: int, memory: Memory) -> Batch:
+        zeros = memory.zeros
         observations, horizon = len(self.config.observation_offsets_s), self.config.horizon_steps
         states = (count, len(self.config.state_offsets_s), self.state_size)
         actions = (count, horizon, self.action_size)
         sure = {"action_confidence": zeros(actions, np.float32) + np.float32(1)} if self.config.confidence else {}
         return {
             **sure,
-            "images": {
-                view: zeros((count, observations, *shape), dtype) for view, (shape, dtype) in self._views.items()
+            "images": {  # most of a batch, and every frame is drawn or cleared
+                view: memory.empty((count, observations, *shape), dtype) for view, (shape, dtype) in self._views.items()
             },
             "image_mask": {view: zeros((count, observations), bool) for view in self._views},
             "state": zeros(states, np.float32),

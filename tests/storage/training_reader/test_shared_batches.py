@@ -12,12 +12,13 @@ import pytest
 from storage.errors import SchemaError, WorkFailedError
 from storage.testing import tiny_dataset
 from storage.training_reader.config import Source, WindowConfig
+from storage.training_reader.memory import HEAP, Memory
 from storage.training_reader.sampler import WindowSampler
 from storage.training_reader.shared_batches import SharedBatches
-from storage.training_reader.windows import Windows, Zeros
+from storage.training_reader.windows import Windows
 
 
-def numbered(number: int, zeros: Zeros = np.zeros) -> dict[str, Any]:
+def numbered(number: int, memory: Memory = HEAP) -> dict[str, Any]:
     x = np.full((4, number % 3 + 1), number, np.int64)
     return {"x": x, "deep": {"y": np.float32(number)}, "text": [str(number)]}
 
@@ -39,7 +40,9 @@ def test_the_stream_is_that_of_no_workers(workers: int) -> None:
 def test_windows_come_out_of_shared_memory_as_they_are(tmp_path: Path) -> None:
     windows = Windows([Source(dataset=tiny_dataset(tmp_path / "d"))], WindowConfig(cameras={"v": ("front",)}))
     sampler = WindowSampler(windows, batch_size=4)
-    with SharedBatches(lambda number, zeros: windows.batch(sampler.batch(number), zeros=zeros), workers=2) as batches:
+    with SharedBatches(
+        lambda number, memory: windows.batch(sampler.batch(number), memory=memory), workers=2
+    ) as batches:
         for number, batch in zip(range(6), batches, strict=False):
             expected = windows.__getitems__(sampler.batch(number))
             for name in ("state", "action", "action_mask", "embodiment"):
@@ -57,7 +60,7 @@ def test_a_batch_stays_valid_until_the_next_but_one() -> None:
 
 
 def test_what_does_not_fit_comes_all_the_same() -> None:
-    def growing(number: int, zeros: Zeros = np.zeros) -> dict[str, Any]:
+    def growing(number: int, memory: Memory = HEAP) -> dict[str, Any]:
         return {"x": np.full((1000 * number + 1, 1), number)}
 
     with SharedBatches(growing, workers=2) as batches:
@@ -65,7 +68,7 @@ def test_what_does_not_fit_comes_all_the_same() -> None:
 
 
 def test_an_error_is_raised_in_its_place() -> None:
-    def failing(number: int, zeros: Zeros = np.zeros) -> dict[str, Any]:
+    def failing(number: int, memory: Memory = HEAP) -> dict[str, Any]:
         if number == 3:
             raise SchemaError("batch 3 is bad")
         return numbered(number)
@@ -79,7 +82,7 @@ def test_an_error_is_raised_in_its_place() -> None:
 def test_a_worker_that_dies_is_named() -> None:
     parent = os.getpid()
 
-    def dying(number: int, zeros: Zeros = np.zeros) -> dict[str, Any]:
+    def dying(number: int, memory: Memory = HEAP) -> dict[str, Any]:
         if number == 2 and os.getpid() != parent:
             os._exit(7)
         return numbered(number)
