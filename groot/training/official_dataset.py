@@ -3,11 +3,11 @@
 Its mixture loader asks a data set for shards of processed steps, their lengths and statistics; the class below has
 those methods and needs nothing of that package. A step becomes whatever `make_step` makes of keyword arguments images,
 states, actions, text and embodiment (its VLAStepData). As there, the last steps of an episode start no sample, chunks
-are absolute, and statistics are of all steps. Statistics of relative chunks are not given: train absolute actions, or
-export.
+are absolute (its processor makes them relative), and statistics are of all steps; those of relative chunks, step by
+step of the horizon, are of the keys that an export declares relative (`storage.formats.groot.action_keys`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from storage.datasets.dataset import Dataset
 from storage.datasets.merged_statistics import merged_statistics
 from storage.embodiment import Layout, embodiment
 from storage.errors import ConfigError, WorkFailedError
+from storage.formats.groot.action_keys import action_keys
+from storage.formats.groot.relative_statistics import relative_statistics_of
+from storage.formats.groot.versions import RULES
 from storage.ids import Randomness
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.permutation import permute
@@ -87,11 +90,12 @@ class OfficialDataset:
             for row in range(len(batch["step"]))
         ]
 
-    def get_dataset_statistics(self) -> dict[str, dict[str, dict[str, list[float]]]]:
-        """state | action -> part -> mean, std, min, max, q01, q99, each a list."""
+    def get_dataset_statistics(self) -> dict[str, dict[str, dict[str, list[Any]]]]:
+        """state | action -> part -> mean, std, min, max, q01, q99, each a list; relative_action -> part -> the same,
+        each a list for every step of the horizon."""
         found = merged_statistics(self._dataset)[self._body.name]
         names = {"state": "state", "action": "action/ground_truth"}
-        return {
+        told: dict[str, dict[str, dict[str, list[Any]]]] = {
             name: {
                 part: {
                     each: getattr(found[names[name]], each)[span].tolist()
@@ -101,6 +105,22 @@ class OfficialDataset:
             }
             for name, layout in self._layouts()
         }
+        modality = {
+            name: {part: {"start": span.start, "end": span.stop} for part, span in layout.slices().items()}
+            for name, layout in self._layouts()
+        }
+        keys = action_keys(modality, self._body, RULES["n1.7"])
+        relative = relative_statistics_of(self._vectors(), keys, self._windows.config.horizon_steps)
+        return {**told, "relative_action": relative} if relative else told
+
+    def _vectors(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """States and actions of each episode."""
+        for unit in sorted(self._dataset.units()):
+            shard = self._dataset.shard(unit)
+            states, actions = shard.array("state"), shard.array("action/ground_truth")
+            for record in shard.episodes:
+                span = slice(record["start"], record["start"] + record["length"])
+                yield states[span], actions[span]
 
     def get_initial_actions(self) -> list[Any]:
         """None are kept apart."""

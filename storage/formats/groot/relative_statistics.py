@@ -2,7 +2,7 @@
 compute them (gr00t/data/stats.py): over all windows that lie within an episode, action minus the state at the
 window's start, or inverse(T_state) x T_action for poses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,18 @@ def relative_statistics(files: Sequence[Path], keys: Sequence[ActionKey], horizo
 
     Episodes shorter than the horizon have no window. Memory is that of all states and actions.
     """
+    return relative_statistics_of(map(_vectors, files), keys, horizon)
+
+
+def relative_statistics_of(
+    episodes: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]], keys: Sequence[ActionKey], horizon: int
+) -> dict[str, Any]:
+    """The same of states (T, S) and actions (T, D) of episodes; these are not read where no key is relative."""
     relative = [key for key in keys if key.kind != "absolute"]
     if not relative:
         return {}
-    episodes = [pair for pair in map(_vectors, files) if len(pair[0]) >= horizon]
-    return {key.name: _of_key(key, episodes, horizon) for key in relative} if episodes else {}
+    long_enough = [pair for pair in episodes if len(pair[0]) >= horizon]
+    return {key.name: _of_key(key, long_enough, horizon) for key in relative} if long_enough else {}
 
 
 def _vectors(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

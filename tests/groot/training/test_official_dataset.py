@@ -1,5 +1,6 @@
 """The adaptor for the official trainer: every step that may start a sample once, with what was recorded."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from groot.training.official_dataset import OfficialDataset
 from storage.embodiment import PANDA
 from storage.errors import ConfigError, WorkFailedError
+from storage.formats.groot.exporter import GrootExport, export_groot
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 
 
@@ -44,6 +46,20 @@ def test_statistics_are_given_by_part(tmp_path: Path) -> None:
         found["state"]["gripper"]["mean"], rows[:, PANDA.state.slices()["gripper"]].mean(axis=0), atol=1e-5
     )
     assert set(found["action"]) == {"position_delta", "rotation_delta", "gripper"}
+
+
+def test_statistics_of_relative_chunks_are_those_of_an_export(tmp_path: Path) -> None:
+    dataset = tiny_dataset(tmp_path / "d", embodiment="gr1", length=10)
+    told = opened(dataset.root).get_dataset_statistics()["relative_action"]
+    export_groot(dataset.episodes(), tmp_path / "out", GrootExport(version="n1.7", horizon=4))
+    exported = json.loads((tmp_path / "out/meta/relative_stats.json").read_text())
+    assert set(told) == set(exported) >= {"left_arm", "right_arm", "waist"}
+    for part, figures in exported.items():
+        for name, values in figures.items():
+            assert np.allclose(told[part][name], values, atol=1e-5), (part, name)
+    assert np.shape(told["left_arm"]["q99"]) == (4, 7)
+    panda = tiny_dataset(tmp_path / "p").root
+    assert "relative_action" not in opened(panda).get_dataset_statistics(), "deltas are relative already"
 
 
 def test_two_embodiments_and_a_missing_processor_are_refused(tmp_path: Path) -> None:
