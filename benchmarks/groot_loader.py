@@ -1,4 +1,5 @@
-"""The training loader: windows a second without workers, with two through shared memory, with two of torch's own."""
+"""The training loader: windows a second without workers, with two through shared memory, with two of torch's own; and
+lerobot 0.3 with torchcodec on the exported copy, in an environment that has them."""
 
 import multiprocessing
 import os
@@ -6,6 +7,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +23,7 @@ from benchmarks.storage_scene import camera_images
 from groot.fit import as_tensors
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
+from storage.formats.lerobot.exporter import export_lerobot
 from storage.frames import Frames
 from storage.testing import write_unit
 from storage.training_reader.config import Source, WindowConfig
@@ -41,9 +45,13 @@ class _Seen:
     workers_ms: float
 
     @property
+    def both_ms(self) -> float:
+        return self.here_ms + self.workers_ms
+
+    @property
     def cores_needed_ms(self) -> float:
         """What a batch takes on two cores that have nothing else to do."""
-        return max(self.here_ms, (self.here_ms + self.workers_ms) / 2)
+        return max(self.here_ms, self.both_ms / 2)
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -61,6 +69,10 @@ def run(quick: bool) -> dict[str, Any]:
             "shared": lambda: _watched(_shared(windows, sampler), batches),
             "torch": lambda: _watched(_torch(windows, sampler), batches),
         }
+        if find_spec("lerobot"):
+            copy = _copy(Path(folder))
+            for workers in (0, WORKERS):
+                contestants[f"lerobot, {workers} workers"] = partial(_lerobot, copy, workers, max(8, batches // 10))
         seen: dict[str, list[_Seen]] = {name: [] for name in contestants}
         decoding: list[float] = []
         for _ in range(rounds):
@@ -78,6 +90,12 @@ def run(quick: bool) -> dict[str, Any]:
                 one.here_ms / two.cores_needed_ms for two, one in pairs
             ),
         }
+    if "lerobot, 0 workers" in seen:
+        for workers, ours in ((0, "none"), (WORKERS, "shared")):
+            pairs = list(zip(seen[ours], seen[f"lerobot, {workers} workers"], strict=True))
+            name = f"ours over lerobot, {workers} workers"
+            figures[f"{name}, on the clock"] = median(one.rate / other.rate for one, other in pairs)
+            figures[f"{name}, by CPU time"] = median(other.both_ms / one.both_ms for one, other in pairs)
     alone_ms = median(each.here_ms for each in seen["none"])
     figures |= {
         "CPU ms a batch, none": alone_ms,
@@ -119,9 +137,9 @@ def _windows(root: Path, *, units: int, steps: int) -> Windows:
     return Windows([Source(dataset=Dataset.open(root))], config)
 
 
-def _watched(batches: Iterator[Any], count: int) -> _Seen:
+def _watched(batches: Iterator[Any], count: int, *, warm_up: int = 8) -> _Seen:
     """`count` batches, after a few of warming up."""
-    for _ in range(8):
+    for _ in range(warm_up):
         next(batches)
     workers = [process.pid for process in multiprocessing.active_children() if process.pid]
     began_s, here_s, there_s = time.perf_counter(), time.process_time(), _cpu_s(workers)
@@ -180,6 +198,26 @@ def _torch(windows: Windows, sampler: WindowSampler) -> Iterator[Any]:
     chosen: Any = numbers()
     collate: Any = as_it_is
     yield from DataLoader(dataset, batch_sampler=chosen, num_workers=WORKERS, collate_fn=collate)
+
+
+def _copy(folder: Path) -> Path:
+    """The data set as LeRobot v2.1, its videos as an export writes them."""
+    export_lerobot(Dataset.open(folder / "data").episodes(), folder / "copy")
+    return folder / "copy"
+
+
+def _lerobot(copy: Path, workers: int, count: int) -> _Seen:
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    chunk = {"action": [step / 20 for step in range(16)]}
+    dataset = LeRobotDataset("ours/copy", root=copy, delta_timestamps=chunk, video_backend="torchcodec")
+    loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=workers, drop_last=True)
+
+    def endless() -> Iterator[Any]:
+        while True:
+            yield from loader
+
+    return _watched(endless(), count, warm_up=2)
 
 
 def _decoding_ms(windows: Windows, sampler: WindowSampler, count: int) -> float:

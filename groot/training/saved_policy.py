@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from groot.card_hash import policy_folder
 from groot.checkpoint import ModelCard, load_card, load_weights, save_model
 from groot.network.dit import DiTConfig
 from groot.network.flow_matching import FlowConfig
@@ -56,7 +57,11 @@ def save_policy(folder: Path, policy: SavedPolicy, card: ModelCard) -> SavedPoli
 
 
 def load_policy(folder: Path, *, preset: str = "") -> SavedPolicy:
-    """Read a policy; raises what `groot.checkpoint.load_card` does, ConfigError for a model of another preset."""
+    """Read the policy in `folder`, "starter" for the one that ships.
+
+    Raises what `groot.checkpoint.load_card` does, ConfigError for a model of another preset.
+    """
+    folder = policy_folder(folder)
     card = load_card(folder, kind=KIND, preset=preset)
     try:
         for record in card.inputs["embodiments"]:

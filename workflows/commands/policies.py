@@ -72,7 +72,7 @@ def label_features(
 @evaluate.command("groot")
 @with_engine
 def evaluate_groot(
-    model: Annotated[Path, typer.Argument(help="Folder of a fitted policy.")],
+    model: Annotated[Path, typer.Argument(help='Folder of a fitted policy, or "starter" for the one that ships.')],
     options: EngineOptions,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for figures, roll-outs and the page.")] = Path(
         "runs/evaluation"
@@ -98,7 +98,9 @@ def evaluate_groot(
 
 
 def serve(
-    model: Annotated[Path | None, typer.Argument(help="Folder of a fitted policy.", metavar="[MODEL]")] = None,
+    model: Annotated[
+        Path | None, typer.Argument(help='Folder of a fitted policy, or "starter".', metavar="[MODEL]")
+    ] = None,
     replay: Annotated[Path | None, typer.Option(help="Play back this data set's own actions instead.")] = None,
     protocol: Annotated[Literal["groot", "openpi"], typer.Option(help="Isaac-GR00T (ZeroMQ) or openpi.")] = "groot",
     host: Annotated[str, typer.Option(help="Where to listen; anything but loopback needs --token.")] = "127.0.0.1",

@@ -126,8 +126,9 @@ def evaluate_groot(
 
     Figures go to OUTPUT/success.json and OUTPUT/offline.json, clips of roll-outs to OUTPUT/report.html.
     """
-    from groot.card_hash import stated_hash
+    from groot.card_hash import policy_folder, stated_hash
 
+    model = policy_folder(model)
     if not datasets and plan is None:
         raise ConfigError("nothing to measure: name --data with recorded actions, or a --task to be done")
     policy = stated_hash(model, command="pyramid fit groot")
