@@ -4,6 +4,7 @@ parts, each of which is kept in the cache folder and not done again:
 
     python -m benchmarks.groot_policy lift-10 lift-50 lift-200 told     # or any of them
     python -m benchmarks groot_policy                                   # what is not there yet, and the table
+    python -m benchmarks.groot_policy starter                           # `told`, put into groot/starter with its card
 """
 
 import json
@@ -22,6 +23,7 @@ from benchmarks import measure
 from benchmarks.lapa_simulated import cache_folder
 
 BARS = {"success, 200 demonstrations": {"at_least": 0.8}, "successes that are the task asked for": {"at_least": 0.85}}
+STARTER = Path(__file__).parents[1] / "groot" / "starter"
 PAIR = ("pick_red", "pick_green")
 POST_TRAINING = {"stage": "posttrain"}
 
@@ -115,6 +117,32 @@ def _told(root: Path, size: Size) -> dict[str, float]:
     }
 
 
+def ship(told: Path, figures: Mapping[str, float], size: Size, output: Path) -> None:
+    """Put the policy in `told`, whose `figures` were measured, into `output` as the starter."""
+    from groot.checkpoint import ModelCard
+    from groot.training.saved_policy import load_policy, save_policy
+
+    card = ModelCard(
+        kind="groot",
+        preset="starter",
+        config={},
+        data={task: {"placement": "D0", "generated": size.pair, "held_out_share": 0.05} for task in PAIR},
+        training={
+            "command": "python -m benchmarks.groot_policy starter",
+            "steps": size.told_steps,
+            "begun_from": f"lift, D1, {size.lift} generated, held_out_share 0.2, {size.lift_steps} steps",
+        },
+        metrics={**figures, "scenes": 2 * size.told_scenes, "execute_steps": 4},
+    )
+    save_policy(output, load_policy(told), card)
+
+
+def _starter(root: Path, size: Size) -> dict[str, float]:
+    figures = part("told")
+    ship(root / "told", figures, size, STARTER)
+    return figures
+
+
 PARTS: Mapping[str, Callable[[Path, Size], dict[str, float]]] = {
     **{f"lift-{count}": lambda root, size, count=count: _lift(root, size, count) for count in (10, 50, 200)},
     "told": _told,
@@ -133,7 +161,6 @@ def fit_until(recipe: str, model: str, stop_at: int) -> None:
     """Fit the recipe until step `stop_at` of its schedule and save the policy in `model`."""
     import logging
 
-    from groot.checkpoint import ModelCard
     from groot.training.fit_policy import fit_policy
     from groot.training.saved_policy import save_policy
     from workflows.models.training import fit_config
@@ -141,8 +168,7 @@ def fit_until(recipe: str, model: str, stop_at: int) -> None:
     logging.basicConfig(level=logging.INFO)
     config = fit_config([], preset="starter", recipe=Path(recipe))
     fitted = fit_policy(config, Path(model), stop_at=stop_at, tensorboard=False)
-    metrics = {"step": fitted.result.steps, **fitted.result.figures}
-    save_policy(Path(model), fitted.policy, ModelCard(kind="groot", preset="starter", config={}, metrics=metrics))
+    save_policy(Path(model), fitted.policy, fitted.card)
 
 
 def _success(model: Path, task: str, placement: str, scenes: int, *more: str) -> dict[str, Any]:
@@ -160,4 +186,4 @@ def _pyramid(*words: str) -> None:
 
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or PARTS:
-        print(json.dumps(part(chosen)))
+        print(json.dumps(_starter(cache_folder() / "groot-policy", Size()) if chosen == "starter" else part(chosen)))

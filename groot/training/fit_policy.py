@@ -33,11 +33,12 @@ SNAPSHOT = "snapshot.json"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted policy, how its training went, and what of the mixture was left out and why."""
+    """A fitted policy, how its training went, what of the mixture was left out and why, and what its card says."""
 
     policy: SavedPolicy
     result: FitResult
     left_out: Sequence[str]
+    card: ModelCard
 
 
 def fit_policy(config: GrootFitConfig, output: Path, *, stop_at: int = 0, tensorboard: bool = True) -> Fitted:
@@ -91,20 +92,26 @@ def fit_policy(config: GrootFitConfig, output: Path, *, stop_at: int = 0, tensor
     policy = SavedPolicy(
         network=model.eval(), config=model_config, heads=heads, views=views, horizon_s=config.horizon_s, card=None
     )
+    card = _card(config, cells, result, left_out)
     if result.steps < config.fit.steps and not result.stopped:
-        return Fitted(policy, result, left_out)
-    saved = save_policy(output, policy, _card(config, cells, result, left_out))
-    return Fitted(saved, result, left_out)
+        return Fitted(policy, result, left_out, card)
+    return Fitted(save_policy(output, policy, card), result, left_out, card)
 
 
 def _snapshot_cells(config: GrootFitConfig, folder: Path) -> tuple[list[Cell], list[str]]:
     """The mixture as it was when the run in `folder` began: what is committed while it trains does not change it."""
     file = folder / SNAPSHOT
     if file.exists():
-        return cells_of(config.mixture, read_json(file))
+        begun = read_json(file)
+        if sorted(begun) != sorted({source.dataset for source in config.mixture.sources}):
+            raise ConfigError(
+                f"the run in {folder.parent} was begun on {', '.join(sorted(begun))}; name the same data sets, or"
+                " another output"
+            )
+        return cells_of(config.mixture, begun)
     cells, left_out = cells_of(config.mixture)
     folder.mkdir(parents=True, exist_ok=True)
-    write_once(file, json_bytes(snapshot_of(cells)))
+    write_once(file, json_bytes(snapshot_of(cells, config.mixture)))
     return cells, left_out
 
 
@@ -199,7 +206,12 @@ def _card(config: GrootFitConfig, cells: Sequence[Cell], result: FitResult, left
         }
         for cell in cells
     }
-    training = {"fit": asdict(config.fit), "batch_size": config.batch_size, "wall_s": round(result.wall_s, 1)}
+    training = {
+        "steps": result.steps,
+        "fit": asdict(config.fit),
+        "batch_size": config.batch_size,
+        "wall_s": round(result.wall_s, 1),
+    }
     plain = json.loads(json.dumps(asdict(config.mixture), default=str))
     return ModelCard(
         kind="groot",

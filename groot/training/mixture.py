@@ -204,9 +204,10 @@ def split_episodes(cells: Sequence[Cell], held_out_share: float) -> tuple[list[S
     return training, held_out
 
 
-def snapshot_of(cells: Sequence[Cell]) -> dict[str, list[str]]:
-    """Folder of each data set -> ids of the units that were there when the run began."""
-    found: dict[str, set[str]] = {}
+def snapshot_of(cells: Sequence[Cell], mixture: Mixture) -> dict[str, list[str]]:
+    """Folder of each data set -> ids of the units that were there when the run began; those of weight 0 too."""
+    left_out = {source.dataset for source in mixture.sources} - {cell.source.dataset for cell in cells}
+    found = {name: set(Dataset.open(Path(name)).units()) for name in left_out}
     for cell in cells:
         found.setdefault(cell.source.dataset, set()).update(cell.dataset.units())
     return {name: sorted(units) for name, units in found.items()}

@@ -43,6 +43,22 @@ def test_a_fit_stopped_halfway_and_resumed_equals_one_that_was_not(tmp_path: Pat
     assert torch.equal(weights(tmp_path / "straight"), weights(tmp_path / "resumed"))
 
 
+def test_going_on_with_other_data_sets_is_refused_by_their_names(tmp_path: Path) -> None:
+    data, other = (tiny_dataset(tmp_path / name).root for name in ("d", "e"))
+    fit_policy(tiny_config(data, save_every=1), tmp_path / "m", stop_at=1, tensorboard=False)
+    with pytest.raises(ConfigError, match=f"was begun on {data}"):
+        fit_policy(tiny_config(other), tmp_path / "m", tensorboard=False)
+
+
+def test_a_source_of_weight_zero_does_not_keep_a_run_from_going_on(tmp_path: Path) -> None:
+    data, other = (tiny_dataset(tmp_path / name).root for name in ("d", "e"))
+    config = tiny_config(data, save_every=1)
+    silent = replace(config.mixture.sources[0], dataset=str(other), weight=0.0)
+    config = replace(config, mixture=replace(config.mixture, sources=(*config.mixture.sources, silent)))
+    assert any("weight 0" in line for line in fit_policy(config, tmp_path / "m", stop_at=1, tensorboard=False).left_out)
+    assert fit_policy(config, tmp_path / "m", tensorboard=False).result.steps == 4
+
+
 def test_a_fitted_policy_acts_in_physical_units_and_follows_its_seed(tmp_path: Path) -> None:
     data = tiny_dataset(tmp_path / "d").root
     fit_policy(tiny_config(data), tmp_path / "m", tensorboard=False)

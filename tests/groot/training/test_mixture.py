@@ -93,7 +93,7 @@ def test_what_is_committed_after_the_snapshot_is_not_read(tmp_path: Path) -> Non
     root = tiny_dataset(tmp_path / "d", units=1).root
     mixture = Mixture(sources=(MixtureSource(dataset=str(root)),))
     before, _ = cells_of(mixture)
-    snapshot = snapshot_of(before)
+    snapshot = snapshot_of(before, mixture)
     write_unit(root, [tiny_episode(77)])
     grown, _ = cells_of(mixture)
     again, _ = cells_of(mixture, snapshot)
