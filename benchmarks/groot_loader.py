@@ -59,7 +59,7 @@ def run(quick: bool) -> dict[str, Any]:
 
     Ratios are given twice: on the clock, and by CPU time, which other programs on the machine disturb less.
     """
-    units, steps, batches, rounds = (2, 200, 20, 3) if quick else (4, 300, 150, 5)
+    units, steps, batches, rounds = (2, 200, 20, 3) if quick else (3, 250, 100, 3)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         windows = _windows(Path(folder) / "data", units=units, steps=steps)
