@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def _starter(root: Path, size: Size) -> dict[str, float]:
 
 
 PARTS: Mapping[str, Callable[[Path, Size], dict[str, float]]] = {
-    **{f"lift-{count}": lambda root, size, count=count: _lift(root, size, count) for count in (10, 50, 200)},
+    **{f"lift-{count}": partial(_lift, count=count) for count in (10, 50, 200)},
     "told": _told,
 }
 

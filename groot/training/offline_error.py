@@ -73,7 +73,7 @@ def _other_losses(model: Groot, batch: Mapping[str, Any], *, seed: int) -> dict[
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts = model.losses(batch)
-    found = {name: float(parts[name]) for name in ("detection", "future") if name in parts}
+    found: dict[str, float] = {name: float(parts[name]) for name in ("detection", "future") if name in parts}
     if "target_valid" in batch and not batch["target_valid"].any():
         found.pop("detection", None)
     return found
