@@ -9,6 +9,7 @@ from pipelines.catalog import load_stages
 from pipelines.planning.plan import described
 from storage.atomic_files import write_whole
 from storage.datasets.dataset import Dataset
+from workflows.recipes.estimate import estimate_table
 from workflows.recipes.recipe import Recipe, Step
 from workflows.recipes.run_context import RunContext
 from workflows.steps import STEPS
@@ -29,12 +30,13 @@ def run_recipe(recipe: Recipe, context: RunContext) -> Iterator[str]:
 
 
 def describe_recipe(recipe: Recipe, context: RunContext) -> str:
-    """What would run. A step whose plan follows from what earlier steps make is named and left open."""
+    """What would run, and an estimate of its time and disk. A step whose plan follows from what earlier steps make is
+    named and left open."""
     load_stages(Path(plugin) for plugin in recipe.plugins)
     lines = [f"recipe {recipe.name} -> {context.root}, seed {recipe.seed}"]
     for number, step in enumerate(_wanted(recipe), start=1):
         lines += [f"step {number}: {step.kind}", *(f"  {line}" for line in _described(step, context).splitlines())]
-    return "\n".join(lines)
+    return "\n".join([*lines, estimate_table(list(_wanted(recipe)))])
 
 
 def _wanted(recipe: Recipe) -> Iterator[Step]:
