@@ -19,6 +19,7 @@ from groot.target_checks import target_findings
 from idm.evaluation.evaluate import EvaluateConfig, evaluate
 from idm.fitting.batch_norm_statistics import CleanWindows, measure_statistics, predict_windows, statistics_of
 from idm.fitting.calibrate import with_calibration
+from idm.fitting.rates import check_rates
 from idm.fitting.targets import EmbodimentTargets
 from idm.fitting.windows import Prepare, embodiment_targets
 from idm.labelling.label_config import model_folder
@@ -84,6 +85,7 @@ def fit(
     has neither calibration nor scores.
     """
     config = with_known_cameras(data, config)
+    check_rates(data, config.model)
     network, shape, targets, result = fit_network(data, config, folder=folder)
     cameras = {view: tuple(config.cameras.get(view, (view,))) for view in shape.views}
     model = IdmModel(network=network, config=shape, targets=targets, cameras=cameras)

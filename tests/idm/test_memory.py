@@ -36,6 +36,7 @@ from storage.datasets.dataset import Dataset
 from storage.ids import Randomness
 (episode,) = Dataset.open(sys.argv[1]).episodes()
 ((outcome,),) = LabelLatents(LapaLabelConfig(force=True, device="cpu"))([episode], Randomness(0, "memory"))
+assert hasattr(outcome, "episode"), outcome
 assert outcome.episode.arrays["label/valid/latent"].mean() > 0.9
 """
 FIT_IDM = """
@@ -49,7 +50,7 @@ config = IdmFitConfig(model=replace(preset("tiny"), views=("front",)), batch_siz
                       fit=FitConfig(steps=30, device="cpu", log_every=30))
 fit([TrainingData(dataset=Dataset.open(sys.argv[1]), held_out_share=0.1)], config, Path(sys.argv[2]))
 """
-TWENTY_MINUTES = 20 * 60 * 20 // 20
+TWENTY_MINUTES = 20 * 60 * 20
 
 
 def peak_mb(work: str, *arguments: str) -> int:
@@ -60,11 +61,18 @@ def peak_mb(work: str, *arguments: str) -> int:
     return int(done.stdout.split("PEAK")[1])
 
 
+def _with_a_block(picture: np.ndarray, left: int) -> np.ndarray:
+    """A block that moves in front of a scene that stands still."""
+    shown = picture.copy()
+    shown[90:150, left : left + 60] = (200, 40, 40)
+    return shown
+
+
 def long_clip(root: Path, steps: int) -> Path:
-    """One episode of `steps` frames of 240x320 that move, 20 kB each, as the Panda's front camera."""
+    """One episode of `steps` frames of 240x320, 20 kB each, as the Panda's front camera."""
     random = np.random.default_rng(0)
     picture = random.integers(0, 255, (60, 80, 3), np.uint8).repeat(4, 0).repeat(4, 1)
-    some = Frames.encode([np.roll(picture, 3 * shift, axis=1) for shift in range(100)])
+    some = Frames.encode([_with_a_block(picture, 2 * place) for place in range(100)])
     frames = Frames(payloads=[some.payloads[step % 100] for step in range(steps)], height_px=240, width_px=320)
     Dataset.create(root, name="long")
     write_unit(root, [replace(tiny_episode(0, length=steps, cameras=()), arrays={}, cameras={"agentview": frames})])
@@ -80,7 +88,10 @@ def large_dataset(root: Path, *, episodes: int, steps: int) -> Path:
     Dataset.create(root, name="large")
     write_unit(
         root,
-        [replace(tiny_episode(seed, length=steps, cameras=()), cameras={"front": frames}) for seed in range(episodes)],
+        [
+            replace(tiny_episode(seed, length=steps, rate_hz=10.0, cameras=()), cameras={"front": frames})
+            for seed in range(episodes)
+        ],
     )
     return root
 

@@ -150,3 +150,13 @@ def test_the_card_names_data_config_and_hash(fitted: Path) -> None:
     assert card.data["tiny world"]["training_episodes"] == 39
     assert card.preset == "tiny"
     assert len(card.content_hash) == len(content_id())
+
+
+def test_held_out_clips_of_another_rate_are_refused_before_training_with_the_settings_that_fit(
+    world: Dataset, tmp_path: Path
+) -> None:
+    data = [TrainingData(dataset=world, held_out_share=0.3)]
+    other = replace(CONFIG, model=replace(CONFIG.model, chunk_steps=3))
+    with pytest.raises(ConfigError, match=r"15 steps a second.*at 10 Hz.*chunk_steps: 2, chunk_s: 0\.2"):
+        fit(data, other, tmp_path / "model", folder=tmp_path / "training")
+    assert not (tmp_path / "training").exists()
