@@ -1,4 +1,4 @@
-"""What the starter inverse dynamics model does with video that it was never meant for: how many of its steps are flagged
+"""What the starter inverse dynamics model does with video that it was never meant for: how many steps are flagged
 or get no label, and how many good steps are lost.
 
     PYRAMID_REAL_DATA=FOLDER python -m benchmarks idm_strangers     # real recordings join in where they are

@@ -102,7 +102,9 @@ def describe(job: PlannedJob, units: Sequence[WorkUnit], *, done: int = 0) -> st
     items = sum(len(unit.items) for unit in units)
     size = f"{len(units)} units, {items} items, {done} committed already"
     if job.until:
-        size = f"until {job.until.kept} episodes are kept; first round: {size}"
+        until = job.until
+        size = f"until {until.kept} episodes are kept; planned in rounds, {until.items_per_unit} items a unit"
+        size += f"; {len(units)} units planned, {done} committed already" if units else ""
     lines = [f"job {job.name} -> {job.sink}, seed {job.seed}, config {job.config_hash[:12]}", f"  {size}"]
     for number, stage in enumerate(job.stages, start=1):
         row = stage.row
