@@ -205,7 +205,7 @@ def _filter(model: IdmModel, head: str, clips: Sequence[Clip], used: NDArray[np.
         windows = _windows(model, head, clip)
         steps = clip.episode.length
         rows = filter_inputs(
-            windows.motion.mean(axis=0), windows.moved, windows.start, steps=steps, reach=_FILTER_REACH
+            windows.motion.mean(axis=0), windows.moved, windows.start, at=range(steps), reach=_FILTER_REACH
         )
         seen = clip.valid & (np.arange(steps) <= windows.start.max(initial=-1))
         inputs.append((rows[seen], clip.truth[seen]))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+_BLOCK_STEPS = 2048
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
@@ -29,9 +30,13 @@ class LinearFilter:
     used: NDArray[np.bool_]
 
     def apply(self, predictions: Array, moved: Array, start: NDArray[np.int64], steps: int) -> Array:
-        """Filtered numbers (T, D) from what windows that begin at `start` (N,) say: (N, K, D) and (N, P)."""
-        inputs = filter_inputs(predictions, moved, start, steps=steps, reach=self.reach)
-        filtered: Array = (inputs / self.scale) @ self.weights[:-1] + self.weights[-1]
+        """Filtered numbers (T, D) from what windows that begin at `start` (N,) say: (N, K, D) and (N, P). Block by
+        block, for the inputs of a long clip are many times what is said."""
+        filtered = np.empty((steps, self.weights.shape[1]))
+        for begin in range(0, steps, _BLOCK_STEPS):
+            span = range(begin, min(begin + _BLOCK_STEPS, steps))
+            inputs = filter_inputs(predictions, moved, start, at=span, reach=self.reach)
+            filtered[span.start : span.stop] = (inputs / self.scale) @ self.weights[:-1] + self.weights[-1]
         return filtered
 
     def to_json(self) -> dict[str, Any]:
@@ -52,15 +57,15 @@ class LinearFilter:
         )
 
 
-def filter_inputs(predictions: Array, moved: Array, start: NDArray[np.int64], *, steps: int, reach: int) -> Array:
-    """Inputs (T, Q) of the filter: the predictions and the motion of the windows that begin `reach` steps before each
-    step to `reach` steps behind it; where there is none, of the nearest one."""
+def filter_inputs(predictions: Array, moved: Array, start: NDArray[np.int64], *, at: range, reach: int) -> Array:
+    """Inputs (T, Q) of the filter at the steps `at`: the predictions and the motion of the windows that begin `reach`
+    steps before each step to `reach` steps behind it; where there is none, of the nearest one."""
     rows = np.concatenate([predictions.reshape(len(predictions), -1), moved], axis=1)
-    at = np.arange(steps)[:, None] + np.arange(-reach, reach + 1)
-    right = np.clip(np.searchsorted(start, at), 0, len(start) - 1)
+    wanted = np.asarray(at)[:, None] + np.arange(-reach, reach + 1)
+    right = np.clip(np.searchsorted(start, wanted), 0, len(start) - 1)
     left = np.clip(right - 1, 0, len(start) - 1)
-    nearest = np.where(np.abs(start[left] - at) <= np.abs(start[right] - at), left, right)
-    inputs: Array = rows[nearest].reshape(steps, -1)
+    nearest = np.where(np.abs(start[left] - wanted) <= np.abs(start[right] - wanted), left, right)
+    inputs: Array = rows[nearest].reshape(len(at), -1)
     return inputs
 
 

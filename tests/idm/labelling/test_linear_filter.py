@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from idm.labelling import linear_filter
 from idm.labelling.linear_filter import LinearFilter, filter_inputs, fit_filter
 
 USED = np.array([True])
@@ -22,7 +23,7 @@ def sluggish_clip(seed: int, steps: int = 120) -> tuple[np.ndarray, np.ndarray]:
 
 def inputs(moved: np.ndarray, steps: int, reach: int) -> np.ndarray:
     nothing = np.zeros((len(moved), 1, 1))
-    return filter_inputs(nothing, moved, np.arange(len(moved)), steps=steps, reach=reach)
+    return filter_inputs(nothing, moved, np.arange(len(moved)), at=range(steps), reach=reach)
 
 
 def test_the_filter_finds_commands_that_a_mean_cannot() -> None:
@@ -38,9 +39,19 @@ def test_the_filter_finds_commands_that_a_mean_cannot() -> None:
     np.testing.assert_allclose(again.apply(np.zeros((119, 1, 1)), moved, np.arange(119), 119), found, atol=1e-4)
 
 
+def test_a_long_clip_is_filtered_block_by_block_as_it_would_be_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    linear = fit_filter(
+        [(inputs(moved, 119, 4), command[:119]) for command, moved in [sluggish_clip(0)]], used=USED, reach=4
+    )
+    _, moved = sluggish_clip(1)
+    at_once = linear.apply(np.zeros((119, 1, 1)), moved, np.arange(119), 119)
+    monkeypatch.setattr(linear_filter, "_BLOCK_STEPS", 7)
+    np.testing.assert_allclose(linear.apply(np.zeros((119, 1, 1)), moved, np.arange(119), 119), at_once, atol=1e-12)
+
+
 def test_missing_windows_are_replaced_by_the_nearest() -> None:
     moved = np.arange(5.0)[:, None]
-    rows = filter_inputs(np.zeros((5, 1, 1)), moved, np.array([0, 1, 2, 7, 8]), steps=10, reach=1)
+    rows = filter_inputs(np.zeros((5, 1, 1)), moved, np.array([0, 1, 2, 7, 8]), at=range(10), reach=1)
     middle = rows.reshape(10, 3, 2)[:, 1, 1]
     np.testing.assert_array_equal(middle, [0, 1, 2, 2, 2, 3, 3, 3, 4, 4])
     np.testing.assert_array_equal(rows.reshape(10, 3, 2)[0, :, 1], [0, 0, 1])
