@@ -77,8 +77,7 @@ def flags_of(episode: Episode) -> NDArray[np.uint16]:
 
 
 def seen(episode: Episode) -> NDArray[np.uint8]:
-    frames: NDArray[np.uint8] = episode.cameras[CAMERA].decode()
-    return frames
+    return episode.cameras[CAMERA].decode().astype(np.uint8)
 
 
 def with_frames(episode: Episode, images: NDArray[np.uint8]) -> Episode:

@@ -54,7 +54,7 @@ class Layers:
         pyramid("dream", str(frames), *words)
         pyramid("label", "idm", str(folder))
         pyramid("label", "lapa", str(folder))
-        pyramid("filter", str(folder), "--judge", "rules", "--output", str(folder))
+        pyramid("filter", str(folder))
         return folder
 
     def actionless(self) -> Path:

@@ -149,17 +149,19 @@ def estimate_table(steps: Sequence[Step]) -> str:
     """The costs as lines of text, the sum at the end, and what it leaves out."""
     found = list(costs(steps))
     names = [f"{number} {_name(step)}" for number, (step, _) in enumerate(found, start=1)]
-    rows = [
-        (name, _count(cost), cost.cpu_s, cost.disk_bytes, cost.why)
-        for name, (_, cost) in zip(names, found, strict=True)
-    ]
-    left_open = [name for name, (_, cost) in zip(names, found, strict=True) if cost.cpu_s is None]
-    known = [sum(row[column] or 0.0 for row in rows) for column in (2, 3)]  # type: ignore[misc]
-    rows.append(("together", "", *known, f"and what is open: {', '.join(left_open)}" if left_open else ""))
-    wide = [max(len(str(row[column])) for row in rows) for column in (0, 1)]
+    parts = [cost for _, cost in found]
+    left_open = [name for name, cost in zip(names, parts, strict=True) if cost.cpu_s is None]
+    together = Cost(
+        cpu_s=sum(cost.cpu_s or 0.0 for cost in parts),
+        disk_bytes=sum(cost.disk_bytes or 0.0 for cost in parts),
+        why=f"and what is open: {', '.join(left_open)}" if left_open else "",
+    )
+    rows = [*zip(names, parts, strict=True), ("together", together)]
+    wide = max(len(name) for name, _ in rows), max(len(_count(cost)) for _, cost in rows)
     lines = [
-        f"  {name:<{wide[0]}}  {count:<{wide[1]}}  {_time(cpu_s):>8}  {_bytes(disk):>8}  {why}".rstrip()
-        for name, count, cpu_s, disk, why in rows
+        f"  {name:<{wide[0]}}  {_count(cost):<{wide[1]}}  {_time(cost.cpu_s):>8}  {_bytes(cost.disk_bytes):>8}"
+        f"  {cost.why}".rstrip()
+        for name, cost in rows
     ]
     head = "estimate from nothing, CPU time of one core as measured in benchmarks/RESULTS.md:"
     return "\n".join([head, *lines])
