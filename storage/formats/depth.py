@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import CorruptFileError
+from storage.formats.untrusted.pictures import decode_as_it_is
 from storage.frames import Frames
 from storage.pictures.resizing import Resize
 
@@ -39,14 +40,11 @@ def encode_depth(images: Iterable[Depth], resize: Resize) -> Frames:
 
 def depth_from_bytes(where: str, content: bytes) -> Depth:
     """(H, W) uint16 of an encoded image of one plane; raises CorruptFileError."""
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    return as_depth(where, image)
+    return as_depth(where, decode_as_it_is(where, content))
 
 
 def as_depth(where: str, image: Any) -> Depth:
     """`image` as (H, W) uint16; raises CorruptFileError for colour and for fractions."""
-    if image is None:
-        raise CorruptFileError(f"{where} does not decode; drop the episode")
     plane = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     if plane.ndim != 2 or plane.dtype not in (np.uint8, np.uint16):
         raise CorruptFileError(f"{where}: depth is one plane of 8 or 16 bits; got {image.dtype} of shape {image.shape}")

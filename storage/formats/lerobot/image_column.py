@@ -4,20 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from storage.errors import CorruptFileError
 from storage.formats.depth import Depth, depth_from_bytes
-from storage.formats.untrusted.limits import check_encoded_image
+from storage.formats.untrusted.pictures import decode_colour
 from storage.formats.video.clip import FrameCoding
 from storage.frames import Frames
-from storage.pictures.resizing import RGB
 
 
 def encode_pictures(path: Path, table: Any, column: str, coding: FrameCoding) -> Frames:
     """The images of `column`, one a row, decoded and encoded one at a time; raises CorruptFileError."""
-    return coding.encode(_colour(where, content) for where, content in _contents(path, table, column))
+    return coding.encode(decode_colour(where, content) for where, content in _contents(path, table, column))
 
 
 def depth_pictures(path: Path, table: Any, column: str) -> Iterator[Depth]:
@@ -34,13 +30,4 @@ def _contents(path: Path, table: Any, column: str) -> Iterator[tuple[str, bytes]
                 f"{path}, row {row}: {column} does not hold the bytes of an image; images in files of their own are "
                 "not read"
             )
-        where = f"{path}, row {row}: the image of {column}"
-        check_encoded_image(where, content)
-        yield where, content
-
-
-def _colour(where: str, content: bytes) -> RGB:
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise CorruptFileError(f"{where} does not decode; drop the episode")
-    return np.ascontiguousarray(image[..., ::-1])
+        yield f"{path}, row {row}: the image of {column}", content

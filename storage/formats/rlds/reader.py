@@ -10,11 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from storage.errors import CorruptFileError, SchemaError
-from storage.formats.depth import as_depth
+from storage.errors import SchemaError
+from storage.formats.depth import depth_from_bytes
 from storage.formats.detect import rlds_folders_in
 from storage.formats.import_item import ImportConfig
 from storage.formats.mapping.column_map import Piece
@@ -23,7 +22,8 @@ from storage.formats.rlds.features import Feature, read_features
 from storage.formats.rlds.tfrecord import read_record, record_offsets
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream
-from storage.formats.untrusted.limits import check_array, check_encoded_image, check_image, read_json_object
+from storage.formats.untrusted.limits import check_array, check_image, read_json_object
+from storage.formats.untrusted.pictures import decode_colour
 
 _RATES_HZ = {"fractal20220817_data": 3.0, "bridge": 5.0, "bridge_dataset": 5.0, "language_table": 10.0, "droid": 15.0}
 _STATE = (
@@ -137,13 +137,7 @@ def _images(where: str, name: str, feature: Feature, values: list[bytes]) -> Str
 
 
 def _decoded(where: str, content: bytes, *, depth: bool) -> Any:
-    check_encoded_image(where, content)
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED if depth else cv2.IMREAD_COLOR)
-    if depth:
-        return as_depth(where, image)
-    if image is None:
-        raise CorruptFileError(f"{where} does not decode as an image")
-    return np.ascontiguousarray(image[..., ::-1])
+    return depth_from_bytes(where, content) if depth else decode_colour(where, content)
 
 
 def _known(streams: Mapping[str, Stream], candidates: tuple[tuple[str, ...], ...]) -> tuple[Piece, ...]:

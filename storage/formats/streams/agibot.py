@@ -21,7 +21,7 @@ from storage.formats.robomimic.hdf5_file import opened
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream, video_stream
 from storage.formats.untrusted.hdf5_tree import datasets_in
-from storage.formats.untrusted.limits import check_encoded_image, parse_json, read_text, regular
+from storage.formats.untrusted.limits import parse_json, read_text, regular
 from storage.formats.video.reader import VIDEO_SUFFIXES, probe
 
 _RATE_HZ = 30.0
@@ -105,9 +105,7 @@ def _cameras(folder: Path, length: int) -> dict[str, Stream]:
 
 
 def _depth(path: Path) -> Any:
-    content = regular(path, "a depth image").read_bytes()
-    check_encoded_image(str(path), content)
-    return depth_from_bytes(str(path), content)
+    return depth_from_bytes(str(path), regular(path, "a depth image").read_bytes())
 
 
 def _task_info(root: Path, task: str) -> Mapping[str, Mapping[str, Any]]:

@@ -10,17 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from storage.errors import CorruptFileError, SchemaError
+from storage.errors import SchemaError
 from storage.formats.import_item import ImportConfig
 from storage.formats.mapping.column_map import Piece
 from storage.formats.robomimic.hdf5_file import HDF5_SUFFIXES, opened
 from storage.formats.streams.importer import StreamFormat
 from storage.formats.streams.stream import Recording, Ref, Stream, array_stream
 from storage.formats.untrusted.hdf5_tree import datasets_in, text_attribute
-from storage.formats.untrusted.limits import check_encoded_image
+from storage.formats.untrusted.pictures import decode_colour
 from storage.pictures.resizing import RGB
 
 _RATE_HZ = 50.0
@@ -104,12 +103,7 @@ def _compressed(where: str, name: str, data: Any) -> Stream:
 
 
 def _decoded(where: str, row: Any) -> RGB:
-    content = np.asarray(row, np.uint8)
-    check_encoded_image(where, content.tobytes())
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    if image is None:
-        raise CorruptFileError(f"{where} does not decode as an image")
-    return np.ascontiguousarray(image[..., ::-1])
+    return decode_colour(where, np.asarray(row, np.uint8).tobytes())
 
 
 ALOHA = StreamFormat(name="aloha", refs=_refs, opened=_opened)

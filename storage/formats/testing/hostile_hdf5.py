@@ -1,10 +1,12 @@
-"""HDF5 files that hurt the library: one on which it never comes back, one that crashes it."""
+"""HDF5 files that hurt the library: two on which it never comes back, one that crashes it."""
 
 import struct
 from pathlib import Path
 
 import h5py
 import numpy as np
+
+from storage.formats.testing.laboratories import tiny_isaac_lab
 
 _NO_ADDRESS = 24
 _ENTRIES, _KEY, _CHILD = 32, 8, 8
@@ -49,5 +51,14 @@ def crashing_hdf5(path: Path) -> Path:
     content, root = _many_links(path)
     start = root + _NO_ADDRESS + _KEY
     content[start : start + _CHILD] = struct.pack("<Q", root)
+    path.write_bytes(bytes(content))
+    return path
+
+
+def spinning_texts(path: Path) -> Path:
+    """A file whose heap of texts tells a wrong length of its first one, so that the library goes through it for ever
+    when it reads an attribute."""
+    content = bytearray(tiny_isaac_lab(path).read_bytes())
+    content[content.find(b"GCOL") + 24] = 73
     path.write_bytes(bytes(content))
     return path

@@ -1,5 +1,6 @@
 """HDF5 files on which the library hangs or crashes cost themselves alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from storage.errors import CorruptFileError
 from storage.formats.import_item import ImportConfig
 from storage.formats.import_stage import ImportEpisodes, list_items, read_episodes
 from storage.formats.testing import tiny_robomimic
-from storage.formats.testing.hostile_hdf5 import crashing_hdf5, spinning_hdf5
+from storage.formats.testing.hostile_hdf5 import crashing_hdf5, spinning_hdf5, spinning_texts
 from storage.formats.testing.laboratories import tiny_aloha
 from storage.formats.untrusted import hdf5_probe
 from storage.formats.untrusted.hdf5_probe import check_hdf5
@@ -22,8 +23,11 @@ def short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hdf5_probe, "LIMITS", InputLimits(seconds=0.5))
 
 
-def test_a_file_on_which_the_library_never_comes_back_is_refused(tmp_path: Path, short_limit: None) -> None:
-    path = spinning_hdf5(tmp_path / "spin.hdf5")
+@pytest.mark.parametrize("make", [spinning_hdf5, spinning_texts])
+def test_a_file_on_which_the_library_never_comes_back_is_refused(
+    tmp_path: Path, short_limit: None, make: Callable[[Path], Path]
+) -> None:
+    path = make(tmp_path / "spin.hdf5")
     with pytest.raises(CorruptFileError, match=r"keeps the HDF5 library busy for over 0\.5 s"):
         list(read_episodes(ImportConfig(path=str(path))))
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from storage.formats.import_stage import embodiments_of, fates_of, list_items, r
 from storage.formats.mapping.fates import fate_table
 from storage.formats.testing import read_parquet, tiny_lerobot, write_parquet
 from storage.formats.untrusted.limits import check_encoded_image
+from storage.formats.untrusted.pictures import decode_as_it_is, decode_colour
 from storage.testing import tiny_images
 
 
@@ -192,6 +194,13 @@ def test_depth_that_lies_in_colour_video_is_left_out_and_said_so(tmp_path: Path)
     assert list(episode.cameras) == ["ego"]
     fates = {fate.column: fate for fate in fates_of(ImportConfig(path=str(root)))}
     assert fates["observation.images.depth"].became == "left out"
+
+
+@pytest.mark.parametrize("decode", [decode_colour, decode_as_it_is])
+@pytest.mark.parametrize("content", [b"", b"nothing", b"\x89PNG\r\n\x1a\n", b"BM" + b"\xff" * 60])
+def test_bytes_that_are_no_picture_are_told_in_one_way(decode: Callable[[str, bytes], Any], content: bytes) -> None:
+    with pytest.raises(CorruptFileError, match="a picture"):
+        decode("a picture", content)
 
 
 def test_a_picture_that_promises_more_than_it_can_hold_is_not_decoded() -> None:
