@@ -147,12 +147,18 @@ def _missing(path: Path, data: Any, first: int, end: int) -> str:
     if not missing:
         return ""
     if len(missing) == len(chunks) and not _anything(path, data.path):
-        _LOG.warning("%s: no chunk of %s is there, so all of it is %s", path, data.path, data.fill_value)
+        _say_once(path, data.path, str(data.fill_value))
         return f"no chunk is there: all of it is {data.fill_value}"
     raise CorruptFileError(
         f"{path}: {missing[0]} is not there; zarr would read {data.fill_value} in its place: copy it again, or, where "
         "it was written without its empty chunks, write it with them"
     )
+
+
+# Of every episode of a buffer the same would be said.
+@lru_cache(maxsize=1024)
+def _say_once(path: Path, array: str, value: str) -> None:
+    _LOG.warning("%s: no chunk of %s is there, so all of it is %s", path, array, value)
 
 
 def _is_there(path: Path, key: str) -> bool:
