@@ -79,7 +79,7 @@ class _Looker:
                 env={**os.environ, **paths},
                 text=True,
                 # Ctrl-C is the parent's to answer.
-                start_new_session=True,
+                process_group=0,
             )
             self._owner = os.getpid()
         return self._child
