@@ -41,7 +41,7 @@ def run_job(dataset_root: Path, job: Job, options: EngineOptions = EngineOptions
     _check_topping_up(root, settled)
     dataset.declare(*job.embodiments)
     settled = write_job(root, settled)
-    if more := not_planned_yet(root, settled, units):
+    if more := not_planned_yet(root, settled, units) if units else ():
         write_plan(root, more)
     return run_rounds(root, settled, options)
 

@@ -36,8 +36,8 @@ def refuse_lost_jobs(root: Path) -> None:
     """Raise MissingFileError where units are open whose job nobody knows any more: its file is gone."""
     known = set(job_names(root))
     for path in plan_files(root):
-        job = path.stem.rpartition("-")[0]
-        units = () if job in known else read_plan(path)
+        job = path.stem.rpartition("-")[0]  # a merge may have given its plan a longer name: "job.0a1b2c3d"
+        units = () if {job, job.rpartition(".")[0]} & known else read_plan(path)
         if any(not is_committed(Sink(root, unit.sink), unit.unit_id) for unit in units):
             raise MissingFileError(
                 f"{root / FOLDER / job}.json is not there, and units of {path.name} are open; the command that started"

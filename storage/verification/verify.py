@@ -139,7 +139,10 @@ def _check_plan(root: Path) -> Iterator[Finding]:
             yield Finding(kind="unreadable", path=where, text=str(error))
             continue
         job = path.stem.rpartition("-")[0]
-        if not (root / "plan" / f"{job}.json").exists() and any(not _is_done(root, unit) for unit in units):
+        names = (job, job.rpartition(".")[0])  # a merge may have given the plan a longer name
+        if not any((root / "plan" / f"{name}.json").exists() for name in names) and any(
+            not _is_done(root, unit) for unit in units
+        ):
             text = f"plan/{job}.json is not there, and units are open; the command that started the job writes it again"
             yield Finding(kind="plan", path=where, text=text)
         planned |= {(unit.sink, unit.unit_id): where for unit in units}

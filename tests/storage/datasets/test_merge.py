@@ -200,6 +200,7 @@ def labelled(root: Path, seed: int) -> Dataset:
     ]
     write_plan(root, units)
     write_plan(root, [WorkUnit(unit_id=f"lost {seed}", job="lost", items=(), config_hash="")])
+    (root / "plan/lost.json").write_text("{}")
     letter = DeadLetter(unit_id=f"lost {seed}", job="lost", stage="s", attempts=3, host="h", error="E", message="m")
     write_dead_letter(root, letter)
     return Dataset.open(root, labels=("lapa",))
