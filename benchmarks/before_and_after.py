@@ -90,7 +90,7 @@ def run(quick: bool) -> dict[str, Any]:
     rounds = []
     for number in range(3 if quick else 7):
         order = [before, now] if number % 2 else [now, before]
-        rounds.append({each: seconds_of(each, units=24, episodes=4) for each in order})
+        rounds.append({each: seconds_of(each, units=60, episodes=2) for each in order})
         told = {name: f"{rounds[-1][before][name]:.2f} -> {rounds[-1][now][name]:.2f}" for name in MEASURED}
         print(f"round {number}: {told}", flush=True)
     figures = {}

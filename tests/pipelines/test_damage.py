@@ -11,6 +11,7 @@ from storage.datasets.unit_paths import Sink
 from storage.errors import CorruptFileError, MissingFileError
 from storage.testing import assert_sound
 from storage.verification.repair import repair
+from storage.verification.verify import verify
 
 
 @pytest.fixture
@@ -48,6 +49,17 @@ def test_resume_refuses_damage_and_finishes_after_a_repair(root: Path, how: str)
 def test_a_plan_that_is_gone_is_missed_and_planned_again_by_the_same_command(root: Path) -> None:
     next((root / "plan").glob("tiny-*.parquet")).unlink()
     with pytest.raises(MissingFileError, match="the plan of job 'tiny' is missing"):
+        resume(root)
+    run_job(root, tiny_job())
+    assert_sound(root)
+
+
+def test_a_job_file_that_is_gone_while_units_are_open_is_missed(root: Path) -> None:
+    unit_id = sorted(Sink(root).committed())[0]
+    Sink(root).manifest(unit_id).unlink()
+    (root / "plan/tiny.json").unlink()
+    assert any("plan/tiny.json is not there" in finding.text for finding in verify(root))
+    with pytest.raises(MissingFileError, match="the command that started the job writes it again"):
         resume(root)
     run_job(root, tiny_job())
     assert_sound(root)

@@ -1,6 +1,7 @@
 """Importing LeRobot: what maps to what, the quirks of data that people share, and clear words about bad data."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +294,19 @@ def test_missing_and_broken_metadata_are_named(tmp_path: Path, name: str) -> Non
     (root / name).unlink()
     with pytest.raises(MissingFileError, match=rf"{name} is not there"):
         _import(root)
+
+
+def test_a_pipe_in_the_place_of_rows_is_not_waited_for(tmp_path: Path) -> None:
+    root = tiny_lerobot(tmp_path / "set", numbers=(0, 1), sizes=(6, 6))
+    rows = root / "data/chunk-000/episode_000001.parquet"
+    rows.unlink()
+    os.mkfifo(rows)
+    with pytest.raises(MissingFileError, match="episode_000001"):
+        list(read_episodes(ImportConfig(path=str(root))))
+
+
+def test_a_data_set_that_lost_its_info_is_no_folder_of_videos(tmp_path: Path) -> None:
+    root = tiny_lerobot(tmp_path / "set", numbers=(0,), sizes=(6, 6))
+    (root / "meta/info.json").unlink()
+    with pytest.raises(MissingFileError, match=r"without a readable meta/info\.json"):
+        list_items(ImportConfig(path=str(root)))
