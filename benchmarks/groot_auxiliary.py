@@ -68,7 +68,7 @@ def _relative(root: Path, steps: int) -> dict[str, float]:
     data = root / "gr1"
     if not data.exists():
         source = Path(os.environ["PYRAMID_REAL_DATA"]) / GR1
-        _pyramid("data", "import", str(source), "--size-px", "64", "--output", str(data))
+        _pyramid("data", "import", str(source), "--height-px", "64", "--width-px", "64", "--output", str(data))
     config = _config(data, steps)
     config = replace(config, model=replace(config.model, actions="state_relative", detection_weight=0.0))
     first, last = _first_and_last(config, root / "relative-model")
