@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pyarrow
@@ -183,6 +184,30 @@ def test_depth_in_png_keeps_its_16_bits(tmp_path: Path) -> None:
     (episode,) = _import(root)
     assert episode.cameras["depth"].codec == "depth"
     assert (episode.cameras["depth"].decode() == depth).all()
+
+
+def test_depth_in_grey_video_keeps_its_12_bits(tmp_path: Path) -> None:
+    depth = tiny_images(steps=8, height_px=64, width_px=64)[..., 0].astype(np.uint16) * 16
+    root = tiny_lerobot(tmp_path / "set", numbers=(0,), cameras=("ego", "depth"))
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"]["observation.images.depth"]["info"] = {"video.is_depth_map": True}
+    (root / "meta/info.json").write_text(json.dumps(info))
+    _grey_video(root / "videos/chunk-000/observation.images.depth/episode_000000.mp4", depth)
+    (episode,) = _import(root)
+    assert episode.cameras["depth"].codec == "depth"
+    assert (episode.cameras["depth"].decode() == depth).all()
+
+
+def _grey_video(path: Path, images: Any) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=20, options={"x265-params": "lossless=1:log-level=none"})
+        stream.height, stream.width, stream.pix_fmt = *images.shape[1:], "gray12le"
+        for image in images:
+            frame = av.VideoFrame(images.shape[2], images.shape[1], "gray12le")
+            padding = frame.planes[0].line_size // 2 - images.shape[2]
+            frame.planes[0].update(np.pad(image, ((0, 0), (0, padding))).astype("<u2").tobytes())
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def test_depth_that_lies_in_colour_video_is_left_out_and_said_so(tmp_path: Path) -> None:
