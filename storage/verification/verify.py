@@ -153,15 +153,16 @@ def _check_plan(root: Path) -> Iterator[Finding]:
         except InputError as error:
             yield Finding(kind="unreadable", path=relative(root, path), text=str(error))
     sinks = {sink.name: sink for sink in sinks_of(root)}
+    committed = {name: sink.committed() for name, sink in sinks.items()}
+    ended = {name: sink.dead() | committed[name] for name, sink in sinks.items()}
     for (name, unit_id), where in planned.items():
-        sink = sinks.get(name, Sink(root, name))
-        if unit_id not in sink.committed() | sink.dead():
+        if unit_id not in ended.get(name, ()):
             text = f"unit {unit_id} for {name} has no manifest and no dead letter; resume the job"
             yield Finding(kind="plan", path=where, text=text)
-    for sink in sinks.values():
-        for unit_id in sorted(sink.committed() | sink.dead()):
-            if (sink.name, unit_id) not in planned:
-                path = sink.manifest(unit_id) if unit_id in sink.committed() else sink.dead_letter(unit_id)
+    for name, sink in sinks.items():
+        for unit_id in sorted(ended[name]):
+            if (name, unit_id) not in planned:
+                path = sink.manifest(unit_id) if unit_id in committed[name] else sink.dead_letter(unit_id)
                 yield Finding(kind="plan", path=relative(root, path), text="no plan speaks of this unit")
 
 
