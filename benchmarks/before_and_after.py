@@ -67,7 +67,7 @@ timed("import", lambda: imports(folder / "real", episodes))
 timed("import_many_units", lambda: many(folder / "many", units))
 timed("label_many_units", lambda: label(folder / "many"))
 timed("verify", lambda: [verify(folder / "real") for _ in range(4)])
-timed("verify_many_units", lambda: verify(folder / "many"))
+timed("verify_many_units", lambda: [verify(folder / "many") for _ in range(4)])
 print(json.dumps(seconds))
 """
 
