@@ -53,7 +53,7 @@ class IdmFitConfig:
     batch_size: int = 48
     workers: int = 0
     fixed_norms_share: float = 0.2
-    familiar_episodes: int = 40
+    familiar_episodes: int = 150
     start_from: str = ""
 
     def windows(self, *, images: bool) -> WindowConfig:

@@ -34,6 +34,9 @@ from storage.pictures.read_ahead import Reading
 Array = NDArray[Any]
 _MOST_CAMERA_MOTION = 0.02
 """Where more of the held-out windows show a moving camera (one at a wrist), it is no reason for doubt."""
+_MOST_UNFAMILIAR = 0.3
+"""A clip of which more steps than that are unfamiliar is unfamiliar as a whole: a stranger who looks familiar for a
+moment stays one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +245,16 @@ class Labeller:
             return strange, np.zeros(steps)
         distance = familiar.distance(prediction.said.pooled)
         nearest = np.clip(np.searchsorted(prediction.windows.start, np.arange(steps)), 0, len(distance) - 1)
-        return np.maximum(strange, distance[nearest] / calibration.familiar[1]), np.asarray(distance[nearest])
+        strange = np.maximum(strange, distance[nearest] / calibration.familiar[1])
+        return as_a_clip(strange), np.asarray(distance[nearest])
+
+
+def as_a_clip(strange: Array) -> Array:
+    """Strangeness (T,) of the steps of a clip, where so many are unfamiliar that the clip is: then all of them are."""
+    if (strange > 1).mean() <= _MOST_UNFAMILIAR:
+        return strange
+    beyond: Array = np.maximum(strange, np.nextafter(1.0, 2.0))
+    return beyond
 
 
 def moving_camera(prediction: ClipPrediction) -> NDArray[np.bool_]:

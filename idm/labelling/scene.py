@@ -3,7 +3,8 @@
 The network's own features are made to ignore what does not move the robot, so distances between them miss strangers
 that matter: on mirrored clips 1 % of the windows looked unfamiliar, on a second robot in the same scene a third. Two
 tests on thumbnails stand beside them (ours): what the main components of the training pictures cannot explain, and
-which way round the picture is, by the discriminant between training pictures and their mirror images.
+which way round the picture is, by the discriminant between training pictures and their mirror images. It wants a
+hundred clips: fitted on 40 it told 9 % of mirrored frames, on 80 all of them.
 T frames, P pixels of the thumbnails of all views, K components.
 """
 
