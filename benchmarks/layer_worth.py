@@ -28,8 +28,8 @@ Source = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One mixture. `sources` makes its data; `pretrain` trains on latents of action-less video first, for half of the
-    steps; `confidence` as in a recipe."""
+    """One mixture. `sources` makes its data; with `pretrain` the first half of the steps has latents of action-less video
+    too; `confidence` as in a recipe."""
 
     shows: str
     sources: Callable[[Layers], list[Source]]
@@ -103,8 +103,9 @@ def _mixture(row: Row, layers: Layers) -> dict[str, Any]:
 
 
 def _pretraining(layers: Layers) -> dict[str, Any]:
+    """Latents and the demonstrations together: the heads are those of the post-training that follows."""
     latents = {"dataset": str(layers.actionless()), "labels": ["lapa"], "kinds": ["latent"]}
-    return {"stage": "pretrain", "sources": [latents]}
+    return {"stage": "pretrain", "sources": [*_real(layers), latents]}
 
 
 def _fit(output: Path, mixture: dict[str, Any], seed: int, steps: int, *, initial: Path | None = None) -> Path:
