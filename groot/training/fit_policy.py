@@ -68,7 +68,7 @@ def fit_policy(config: GrootFitConfig, output: Path, *, stop_at: int = 0, tensor
     torch.manual_seed(config.fit.seed)
     model = Groot(model_config)
     if initial:
-        begin_from(model, initial)
+        begin_from(model, initial, heads)
     prepare = _prepare_config(config, model_config, views)
     ordered = [heads[name] for name in windows.embodiments]
     validation = Windows(held_out, windows_config) if held_out else None

@@ -84,32 +84,48 @@ def load_policy(folder: Path, *, preset: str = "") -> SavedPolicy:
     )
 
 
-def begin_from(model: Groot, initial: SavedPolicy) -> None:
-    """Put the weights of `initial` into `model`, slot by slot: heads that are new keep their fresh weights, and so does
-    a way for the instruction to reach the pictures (`film`, which at first changes nothing) that `initial` lacks.
+PADDED = (
+    "head.state_encoder.first.weight",
+    "head.action_encoder.action.weight",
+    "head.action_decoder.second.weight",
+    "head.action_decoder.second.bias",
+)
+"""Parts whose numbers of a state or an action are padded to the widest head of a mixture."""
 
-    Raises ConfigError where a part differs in size.
+
+def begin_from(model: Groot, initial: SavedPolicy, heads: Mapping[str, Head]) -> None:
+    """Put the weights of `initial` into `model`, which has `heads`, slot by slot: heads that are new keep their fresh
+    weights, and so does a way for the instruction to reach the pictures (`film`, which at first changes nothing) that
+    `initial` lacks. Mixtures with other heads may be wider or narrower: what pads a head is neither taken nor kept.
+
+    Raises ConfigError where a head or a part differs in size.
     """
+    wrong = [
+        f"head {name}: {sizes(head)} numbers here, {sizes(initial.heads[name])} there"
+        for name, head in heads.items()
+        if name in initial.heads and sizes(head) != sizes(initial.heads[name])
+    ]
     own, given = model.state_dict(), initial.network.state_dict()
-    wrong: list[str] = []
     for name, tensor in own.items():
         other = given.get(name)
         if other is None and name.startswith("backbone.film."):
             continue
-        if other is None or other.shape[1:] != tensor.shape[1:]:
+        if other is None or (other.shape[1:] != tensor.shape[1:] and name not in PADDED):
             wrong.append(f"{name}: {tuple(tensor.shape)} here, {None if other is None else tuple(other.shape)} there")
             continue
         with torch.no_grad():
-            count = min(len(other), len(tensor)) if tensor.ndim else 0
-            if tensor.ndim:
-                tensor[:count].copy_(other[:count])
-            else:
-                tensor.copy_(other)
+            both = tuple(slice(min(pair)) for pair in zip(tensor.shape, other.shape, strict=True))
+            tensor[both].copy_(other[both])
     if wrong:
         raise ConfigError(
             f"the initial model does not fit this mixture, {len(wrong)} parts differ: {'; '.join(wrong[:4])}; keep the"
             " widths of states and actions (state_parts, labels) as they were"
         )
+
+
+def sizes(head: Head) -> tuple[int, int]:
+    """Numbers of a head's action, and of the state that it looks at."""
+    return head.action_size, len(head.state_columns) if head.state_parts else 0
 
 
 def groot_config(record: Mapping[str, Any]) -> GrootConfig:

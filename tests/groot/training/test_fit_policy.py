@@ -9,9 +9,11 @@ import torch
 
 from groot.serving.observation import Observation
 from groot.training.fit_policy import fit_policy
+from groot.training.mixture_config import MixtureSource
 from groot.training.policy import GrootPolicy
 from groot.training.policy_config import GrootFitConfig
 from groot.training.saved_policy import load_policy
+from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError, InputError, SchemaError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 
@@ -96,6 +98,29 @@ def test_post_training_begins_from_a_checkpoint_of_the_same_preset_alone(tmp_pat
     other = replace(later, model=replace(later.model, name="starter"))
     with pytest.raises(ConfigError, match="preset"):
         fit_policy(other, tmp_path / "o", tensorboard=False)
+
+
+def test_post_training_on_recorded_actions_begins_from_a_model_that_was_trained_on_wider_latents(
+    tmp_path: Path,
+) -> None:
+    data = tiny_dataset(tmp_path / "d").root
+    latent = {"action/latent": np.random.default_rng(0).normal(size=(12, 20)).astype(np.float32)}
+    silent = [tiny_episode(seed, arrays={**latent, "label/valid/latent": np.ones(12, bool)}) for seed in (7, 8)]
+    Dataset.create(tmp_path / "l", name="l")
+    write_unit(tmp_path / "l", silent)
+    both = MixtureSource(dataset=str(tmp_path / "l"), kinds=("latent",))
+    config = tiny_config(data)
+    wide = replace(config, mixture=replace(config.mixture, stage="pretrain", sources=(*config.mixture.sources, both)))
+    fit_policy(wide, tmp_path / "wide", tensorboard=False)
+    before = load_policy(tmp_path / "wide")
+    still = replace(config, initial=str(tmp_path / "wide"), fit=replace(config.fit, learning_rate=1e-12))
+    after = fit_policy(still, tmp_path / "n", tensorboard=False).policy
+    slot, size = before.heads["panda"].slot, before.heads["panda"].action_size
+    assert before.config.head.action_size > after.config.head.action_size == size
+    assert after.heads["panda"].slot == slot
+    name = "head.action_decoder.second.weight"
+    one, other = (policy.network.state_dict()[name][slot, :, :size] for policy in (before, after))
+    assert torch.allclose(one, other, atol=1e-6)
 
 
 def test_more_cameras_than_the_model_has_views_ask_for_a_choice(tmp_path: Path) -> None:
