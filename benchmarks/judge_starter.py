@@ -30,7 +30,7 @@ from judges.vision_language.prompt import load_prompt
 log = logging.getLogger(__name__)
 KINDS = ("done",) * 5 + (*WRONG, "warped", "warped", "vanished", "failed")
 """What clips are drawn to show, as often as it stands here."""
-WHOLE_KINDS = (*KINDS, "done", "done", *("warped",) * 5, *("vanished",) * 3, "beside", "beside", "dropped")
+WHOLE_KINDS = (*KINDS, *("done",) * 5, *("warped",) * 6, *("vanished",) * 2, "beside", "beside", "dropped")
 
 
 class Eyes:
@@ -139,9 +139,9 @@ def fit(
     whole: bool = False,
 ) -> None:
     """Fit projector and language model for `minutes` of wall time or `steps` steps, and save. `whole` fits the vision
-    tower too, at a fifth of the rate of the first fit, with more clips whose pictures are not whole."""
+    tower too, at a third of the rate of the first fit, with more clips whose pictures are not whole."""
     eyes, packer, rng = Eyes(model, learn=whole), Packer(), np.random.default_rng(int(whole))
-    kinds, most = (WHOLE_KINDS, 3e-4) if whole else (KINDS, 1.5e-3)
+    kinds, most = (WHOLE_KINDS, 5e-4) if whole else (KINDS, 1.5e-3)
     model.model.vision_tower.requires_grad_(whole)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98))
@@ -153,7 +153,7 @@ def fit(
         for group in optimiser.param_groups:
             group["lr"] = most * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
         clips = batch_of(drawn, batch_size, rng, kinds)
-        packed = packer(clips, [list(lessons(clip, rng)) for clip in clips])
+        packed = packer(clips, [asked(clip, rng, whole=whole) for clip in clips])
         logits = logits_of(model, eyes(clips), packed, packer.patch)
         loss = functional.cross_entropy(logits.flatten(0, 1), packed.targets.flatten(), ignore_index=-100)
         optimiser.zero_grad()
@@ -171,6 +171,13 @@ def fit(
         if step % 200 == 199:
             save(model, output)
     save(model, output)
+
+
+def asked(clip: Shown, rng: np.random.Generator, *, whole: bool) -> list[Lesson]:
+    """What is asked about a clip; in the fit of the whole model what is learned last is asked twice more."""
+    wanted = list(lessons(clip, rng))
+    late = [lesson for lesson in wanted if lesson.kind == "physics" or (lesson.kind == "caption" and clip.done)]
+    return [*wanted, *late, *late] if whole else wanted
 
 
 def batch_of(drawn: Sequence[Drawn], size: int, rng: np.random.Generator, kinds: Sequence[str] = KINDS) -> list[Shown]:

@@ -258,12 +258,13 @@ def as_a_clip(strange: Array) -> Array:
 
 
 def moving_camera(prediction: ClipPrediction) -> NDArray[np.bool_]:
-    """Windows (N,) in which the camera moves and hardly anything else does, in every view."""
+    """Windows (N,) in which the camera moves and hardly anything else does, in every view; all of a clip where many
+    are: a camera that pans does so while it stops to turn, too."""
     windows = prediction.windows
     moves: NDArray[np.bool_] = np.logical_and.reduce(
         [check.camera_moves(windows.now, windows.later) for check in prediction.checks]
     )
-    return moves
+    return moves | (moves.mean() > _MOST_UNFAMILIAR) if len(moves) else moves
 
 
 def _unlabels(config: IdmLabelConfig) -> LabelFlag:
