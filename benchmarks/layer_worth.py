@@ -28,8 +28,8 @@ Source = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One mixture. `sources` makes its data. With `pretrain` latents of action-less video are trained on too, in the first
-    half of the steps. `confidence` as in a recipe."""
+    """One mixture. `sources` makes its data. With `pretrain` latents of action-less video are trained on too in the
+    first half of the steps. `confidence` as in a recipe."""
 
     shows: str
     sources: Callable[[Layers], list[Source]]
