@@ -34,7 +34,7 @@ from storage.pictures.read_ahead import Reading
 Array = NDArray[Any]
 _MOST_CAMERA_MOTION = 0.02
 """Where more of the held-out windows show a moving camera (one at a wrist), it is no reason for doubt."""
-_MOST_UNFAMILIAR = 0.3
+_MOST_UNFAMILIAR = 0.4
 """A clip of which more steps than that are unfamiliar is unfamiliar as a whole: a stranger who looks familiar for a
 moment stays one."""
 

@@ -39,7 +39,7 @@ def test_figures_come_with_a_page_and_with_gain_and_offset(fitted: tuple[Path, P
     figures = json.loads((tmp_path / "idm.json").read_text())[PUSHED.name]
     assert "replay_ratio" not in figures
     assert "coverage" in figures
-    assert "<svg" in (tmp_path / "idm.html").read_text()
+    assert "data:image/png" in (tmp_path / "idm.html").read_text()
     adjustment = Adjustment.read(tmp_path / f"idm-{PUSHED.name}-adjustment.json")
     assert adjustment.gain.tolist() == figures["adjustment"]["gain"]
 
