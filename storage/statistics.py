@@ -171,7 +171,7 @@ def _merged_summary(summaries_NRD: NDArray[np.float32], counts: NDArray[np.float
     merged = np.empty(summaries_NRD.shape[1:], dtype=np.float32)
     for dimension in range(summaries_NRD.shape[2]):
         values = summaries_NRD[:, :, dimension].ravel()
-        order = np.argsort(values, kind="stable")
+        order = np.lexsort((weights, values))  # equal values by their weight: the order of the parts does not matter
         middle = np.cumsum(weights[order]) - weights[order] / 2
         merged[:, dimension] = np.interp(RANKS, middle, values[order])
     return merged
