@@ -1,6 +1,7 @@
 """Settings of the stages that ask a vision-language model. They load without torch: a driver checks plans with them."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from storage.atomic_files import read_json
 from storage.errors import ConfigError, MissingFileError, UnfitModelError, UnknownNameError
 from storage.ids import content_id, file_hash
 
+log = logging.getLogger(__name__)
 STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parents[1] / "starter_judge"
 
@@ -40,7 +42,8 @@ class ModelConfig:
     `frames` frames of at most `longest_px` a side are shown. An answer passes at `threshold`, a probability of
     "yes" where the model tells it. An episode that earlier verdicts reject is not asked about (`skip_rejected`), nor
     with `only_missing` one that has this stage's verdicts. `replies` keeps what was said, so that trying a unit again
-    asks only what is still open. A model whose card says that it fails its own gates judges with `force` alone.
+    asks only what is still open. What a model's card says that it cannot tell is
+    not asked unless it is forced (`force`).
     """
 
     model: str = field(default=STARTER, metadata={"identity": False})
@@ -93,15 +96,30 @@ class ModelConfig:
         known = self.model == STARTER or (not self.server.url and card.is_file())
         return "short_" if known and read_json(card).get("prompts") == "short" else ""
 
-    def check_gates(self) -> None:
-        """Raise UnfitModelError for a model whose card says that it falls short, unless it is forced."""
+    def failed_gates(self) -> Mapping[str, Sequence[str]]:
+        """By kind of question, the bars that the model's card says it misses; a list there speaks of all kinds."""
         card = self.folder / "card.json"
-        failed = [] if self.server.url or not card.is_file() else read_json(card).get("failed_gates", [])
-        if failed and not self.force:
+        failed = {} if self.server.url or not card.is_file() else read_json(card).get("failed_gates", {})
+        return dict.fromkeys(KINDS, failed) if isinstance(failed, list) and failed else dict(failed or {})
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The questions that are asked: those whose bars the model misses are left out, unless it is forced."""
+        failed = {} if self.force else self.failed_gates()
+        return tuple(kind for kind in self.questions if kind not in failed)
+
+    def check_gates(self) -> None:
+        """Raise UnfitModelError for a model that misses the bars of every question, unless it is forced; say which
+        questions are left out."""
+        failed = {kind: self.failed_gates()[kind] for kind in self.questions if kind not in self.asked}
+        why = "; ".join(f"{kind}: {', '.join(map(str, bars))}" for kind, bars in failed.items())
+        if failed and not self.asked:
             raise UnfitModelError(
-                f"{self.folder} fails its own gates ({'; '.join(map(str, failed))}), so it would reject good clips."
+                f"{self.folder} fails its own gates ({why}), so it would reject good clips."
                 " Take another model, or judge with force: true and measure it first (`pyramid evaluate judge`)"
             )
+        if failed:
+            log.warning("%s is not asked what it cannot tell (%s); force: true asks it all the same", self.model, why)
 
     def judge_of(self, kind: str) -> str:
         """The name of the judge that asks a kind of question."""

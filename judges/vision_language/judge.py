@@ -25,6 +25,7 @@ class JudgeByModel:
 
     def __init__(self, config: ModelConfig, client: Client | None = None) -> None:
         self.config = config
+        self.kinds = config.asked if client is None else config.questions
         self.interviewer = Interviewer(config, client)
 
     def close(self) -> None:
@@ -39,7 +40,7 @@ class JudgeByModel:
                 outcomes[episode.episode_id] = dropped
                 continue
             try:
-                questions += [self._asked(episode, kind) for kind in self.config.questions]
+                questions += [self._asked(episode, kind) for kind in self.kinds]
             except InputError as error:
                 outcomes[episode.episode_id] = _dropped(episode, "cannot be judged", {"message": str(error)})
         told: dict[str, list[tuple[Asked, Told]]] = {}
@@ -53,13 +54,13 @@ class JudgeByModel:
     def _not_asked(self, episode: Episode) -> Dropped | None:
         """Why an episode costs no call of the model, if it costs none."""
         verdicts = effective(tuple(found for each in episode.verdicts if (found := Verdict.from_json(each))))
-        mine = {self.config.judge_of(kind) for kind in self.config.questions}
+        mine = {self.config.judge_of(kind) for kind in self.kinds}
         if self.config.only_missing and mine <= verdicts.keys():
             return _dropped(episode, "judged already", {})
         failed = sorted(name for name, verdict in verdicts.items() if verdict.passed is False and name not in mine)
         if self.config.skip_rejected and failed:
             return _dropped(episode, "rejected before", {"judges": failed})
-        if not episode.instruction and any(kind in NEEDS_TEXT for kind in self.config.questions):
+        if not episode.instruction and any(kind in NEEDS_TEXT for kind in self.kinds):
             return _dropped(episode, "no instruction", {})
         return None
 
