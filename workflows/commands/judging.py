@@ -26,8 +26,8 @@ def filter_(
         str, typer.Option("--output", "-o", help="Folder of the data set; INPUT itself where it is one.")
     ] = "",
     judge: Annotated[
-        str, typer.Option(help='"" rules alone; "starter", a folder of weights, or MODEL@http://host:port/v1.')
-    ] = "",
+        str, typer.Option(help='"rules" alone, "starter", a folder of weights, or MODEL@http://host:port/v1.')
+    ] = "rules",
     name: Annotated[str, typer.Option(help="Name of the selection.")] = "good",
     keep_best: Best = "100%",
     threshold: Annotated[list[str] | None, typer.Option(help="JUDGE=NUMBER in place of its own; repeat.")] = None,
@@ -57,7 +57,7 @@ def filter_(
     wanted |= {"captions_file": captions, "caption_key": caption_key}
     chosen = FilterConfig(
         source=source,
-        model=judge,
+        model="" if judge == "rules" else judge,
         name=name,
         recaption=recaption,
         policy=policy,
