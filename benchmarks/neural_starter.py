@@ -230,21 +230,26 @@ def change_weight(latents: Tensor) -> Tensor:
     return weight / weight[1:].mean()
 
 
+def fit_config(*, steps: int, learning_rate: float, average_decay: float) -> FitConfig:
+    """What both fits of the transformer share."""
+    return FitConfig(
+        steps=steps,
+        learning_rate=learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        precision="bf16",
+        average_decay=average_decay,
+        log_every=25,
+        save_every=100,
+    )
+
+
 def fit_starter(latents: Tensor, prompts: Sequence[Sequence[int]], work: Path, *, steps: int) -> tuple[Starter, Any]:
     torch.manual_seed(1)
     tokenizer = tokenizer_of([*all_prompts(), MORE_WORDS])
     model = Starter(tokenizer, all_prompts(), change_weight(latents))
     log.info("%d clips, %.2f M parameters", len(latents), sum(p.numel() for p in model.parameters()) / 1e6)
-    config = FitConfig(
-        steps=steps,
-        learning_rate=1.5e-3,
-        betas=(0.9, 0.98),
-        weight_decay=0.01,
-        precision="bf16",
-        average_decay=0.997,
-        log_every=25,
-        save_every=100,
-    )
+    config = fit_config(steps=steps, learning_rate=1.5e-3, average_decay=0.997)
     batches = Latents(latents=latents, prompts=prompts, batch_size=16)
     fit(model, config, loss=starter_loss, batches=batches, folder=work / "transformer", identity=len(latents))
     return model, tokenizer
@@ -260,16 +265,7 @@ def fit_instructions(
     for name, value in model.text_encoder.named_parameters():
         if "relative_attention_bias" in name:
             nn.init.normal_(value, std=3.0)
-    config = FitConfig(
-        steps=steps,
-        learning_rate=1e-3,
-        betas=(0.9, 0.98),
-        weight_decay=0.01,
-        precision="bf16",
-        average_decay=0.995,
-        log_every=25,
-        save_every=100,
-    )
+    config = fit_config(steps=steps, learning_rate=1e-3, average_decay=0.995)
     asked = {all_prompts().index(one) for kind, said in PHRASINGS.items() if kind.startswith("stack") for one in said}
     batches = Latents(latents=latents, prompts=prompts, batch_size=16, seed=1, twice=frozenset(asked))
     fit(model, config, loss=starter_loss, batches=batches, folder=work / "instructions", identity=len(latents))

@@ -12,15 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import measure
-from benchmarks.relabel_cuts import FADE_FRAMES, SOURCES, _f1, _faded, _matched, _pieces
+from benchmarks.relabel_cuts import FADE_FRAMES, _clips, _f1, _faded, _matched, _pieces
 from judges.curation.cuts import THUMBNAIL_PX, CutConfig, changes, fades, hard_cuts
-from storage.testing import find_real_data
 
 SIZE_PX = (72, 96)
 Images = NDArray[np.uint8]
@@ -29,7 +27,7 @@ Detector = Callable[[Images], list[int]]
 
 def run(quick: bool) -> dict[str, Any]:
     """F1 of hard cuts within two frames and of fades within a fade's length, and CPU time a frame, by detector."""
-    clips = _clips(per_source=3 if quick else 8)
+    clips = _clips(SIZE_PX, per_source=3 if quick else 8)
     figures: dict[str, float] = {}
     for name, detector in _detectors().items():
         random = np.random.default_rng(1)
@@ -48,19 +46,6 @@ def run(quick: bool) -> dict[str, Any]:
     bars = {"ours: F1 of hard cuts": {"at_least": 0.95}}
     measure.print_table(figures, bars)
     return measure.result(figures, bars)
-
-
-def _clips(*, per_source: int) -> list[NDArray[np.float32]]:
-    """The clips of `relabel_cuts`, (T, 72, 96, 3)."""
-    found = []
-    for source in SOURCES:
-        paths = sorted(find_real_data(source).rglob("*.mp4"))
-        for path in paths[:: max(1, len(paths) // per_source)][:per_source]:
-            with av.open(str(path)) as container:
-                images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-            size = (SIZE_PX[1], SIZE_PX[0])
-            found.append(np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]))
-    return [each.astype(np.float32) for each in found]
 
 
 def _detectors() -> dict[str, Detector]:

@@ -22,7 +22,7 @@ FADE_FRAMES = 12
 
 def run(quick: bool) -> dict[str, Any]:
     """F1 of hard cuts within two frames over splices of all sources, and how many fades are found."""
-    clips = _clips(per_source=3 if quick else 8)
+    clips = _clips(THUMBNAIL_PX, per_source=3 if quick else 8)
     random = np.random.default_rng(1)
     config = CutConfig()
     counts = np.zeros(3)
@@ -49,16 +49,15 @@ def run(quick: bool) -> dict[str, Any]:
     return measure.result(figures, bars)
 
 
-def _clips(*, per_source: int) -> list[NDArray[np.float32]]:
-    """Thumbnails (T, 18, 24, 3) of real clips, those of each source spread over it."""
+def _clips(size_px: tuple[int, int], *, per_source: int) -> list[NDArray[np.float32]]:
+    """Real clips (T, H, W, 3) at `size_px` (height, width), those of each source spread over it."""
     found = []
     for source in SOURCES:
         paths = sorted(find_real_data(source).rglob("*.mp4"))
         for path in paths[:: max(1, len(paths) // per_source)][:per_source]:
             with av.open(str(path)) as container:
                 images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-            size = (THUMBNAIL_PX[1], THUMBNAIL_PX[0])
-            small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
+            small = [cv2.resize(image, size_px[::-1], interpolation=cv2.INTER_AREA) for image in images]
             found.append(np.stack(small).astype(np.float32))
     return found
 

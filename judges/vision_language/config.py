@@ -111,9 +111,10 @@ class ModelConfig:
     def check_gates(self) -> None:
         """Raise UnfitModelError for a model that misses the bars of every question, unless it is forced; say which
         questions are left out."""
-        failed = {kind: self.failed_gates()[kind] for kind in self.questions if kind not in self.asked}
+        asked, gates = self.asked, self.failed_gates()
+        failed = {kind: gates[kind] for kind in self.questions if kind not in asked}
         why = "; ".join(f"{kind}: {', '.join(map(str, bars))}" for kind, bars in failed.items())
-        if failed and not self.asked:
+        if failed and not asked:
             raise UnfitModelError(
                 f"{self.folder} fails its own gates ({why}), so it would reject good clips."
                 " Take another model, or judge with force: true and measure it first (`pyramid evaluate judge`)"

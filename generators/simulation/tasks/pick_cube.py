@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from generators.simulation.task.scene_poses import body_pose
 from generators.simulation.task.specification import Environment, Subtask
-from generators.simulation.tasks.stack import STACK, signals, signals_of_green
+from generators.simulation.tasks.stack import STACK, grasp, grasped, signals, signals_of_green
 
 LIFTED_M = 0.04
 """How far the lower face of a lifted cube is over the table."""
@@ -20,9 +20,8 @@ def picked(cube: str, other: str) -> Callable[[Environment], bool]:
     """Success of a pick: the gripper holds `cube` over the table while `other` lies there; attributes of `Stack`."""
 
     def success(environment: Environment) -> bool:
-        gripper = environment.robots[0].gripper["right"]
-        held = environment._check_grasp(gripper=gripper, object_geoms=getattr(environment, cube))
-        return bool(held and clearance(environment, cube) > LIFTED_M and clearance(environment, other) < LYING_M)
+        held = grasped(environment, getattr(environment, cube))
+        return held and bool(clearance(environment, cube) > LIFTED_M and clearance(environment, other) < LYING_M)
 
     return success
 
@@ -35,19 +34,8 @@ def clearance(environment: Environment, cube: str) -> float:
 
 
 def _subtasks(cube: str) -> dict[str, tuple[Subtask, ...]]:
-    return {
-        "arm": (
-            Subtask(
-                name="grasp",
-                reference=cube,
-                termination_signal="grasped",
-                termination_offset=(3, 6),
-                check="grasped",
-                selection="nearest_object",
-            ),
-            Subtask(name="lift", reference=cube, selection="nearest_object"),
-        )
-    }
+    lift = Subtask(name="lift", reference=cube, selection="nearest_object")
+    return {"arm": (grasp(cube, termination_offset=(3, 6)), lift)}
 
 
 PICK_RED = replace(

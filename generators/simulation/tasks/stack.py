@@ -23,11 +23,11 @@ def object_poses(environment: Environment) -> dict[str, Pose]:
 
 
 def signals(environment: Environment) -> dict[str, bool]:
-    return {"grasped": _grasped(environment, environment.cubeA)}
+    return {"grasped": grasped(environment, environment.cubeA)}
 
 
 def signals_of_green(environment: Environment) -> dict[str, bool]:
-    return {"grasped": _grasped(environment, environment.cubeB)}
+    return {"grasped": grasped(environment, environment.cubeB)}
 
 
 def green_on_red(environment: Environment) -> bool:
@@ -35,28 +35,29 @@ def green_on_red(environment: Environment) -> bool:
     green = body_pose(environment, environment.cubeB.root_body)
     raised = green[2, 3] > environment.table_offset[2] + GREEN_RAISED_M
     touching = environment.check_contact(environment.cubeA, environment.cubeB)
-    return bool(raised and touching and not _grasped(environment, environment.cubeB))
+    return bool(raised and touching and not grasped(environment, environment.cubeB))
 
 
-def _grasped(environment: Environment, cube: object) -> bool:
+def grasped(environment: Environment, cube: object) -> bool:
     gripper = environment.robots[0].gripper["right"]
     return bool(environment._check_grasp(gripper=gripper, object_geoms=cube))
 
 
+def grasp(cube: str, *, termination_offset: tuple[int, int]) -> Subtask:
+    """The subtask that ends when the gripper holds `cube`."""
+    return Subtask(
+        name="grasp",
+        reference=cube,
+        termination_signal="grasped",
+        termination_offset=termination_offset,
+        check="grasped",
+        selection="nearest_object",
+    )
+
+
 def _subtasks(cube: str, base: str) -> dict[str, tuple[Subtask, ...]]:
-    return {
-        "arm": (
-            Subtask(
-                name="grasp",
-                reference=cube,
-                termination_signal="grasped",
-                termination_offset=(5, 10),
-                check="grasped",
-                selection="nearest_object",
-            ),
-            Subtask(name="place", reference=base, selection="nearest_object"),
-        )
-    }
+    place = Subtask(name="place", reference=base, selection="nearest_object")
+    return {"arm": (grasp(cube, termination_offset=(5, 10)), place)}
 
 
 STACK = Task(
