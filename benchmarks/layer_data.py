@@ -57,6 +57,13 @@ class Layers:
         pyramid("filter", str(folder))
         return folder
 
+    def true_video(self) -> Path:
+        """What `dreamed` would be if the video model were perfect: as many simulated clips of the scenes that its first
+        frames come from, with actions predicted from the pictures. The recipe takes only those."""
+        folder = self._multiplied("first-frames", self.dreams, seed=3)
+        pyramid("label", "idm", str(folder))
+        return folder
+
     def actionless(self) -> Path:
         """Episodes with latent actions; the recipe takes only those."""
         folder = self._multiplied("actionless", ACTIONLESS, seed=5)

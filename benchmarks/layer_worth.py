@@ -47,10 +47,13 @@ def _simulated(count: int) -> Callable[[Layers], list[Source]]:
 
 def _dreamed(**chosen: Any) -> Callable[[Layers], list[Source]]:
     def sources(layers: Layers) -> list[Source]:
-        dreams = {"dataset": str(layers.dreamed()), "labels": ["idm"], "kinds": ["predicted"], **chosen}
-        return [*_real(layers), dreams]
+        return [*_real(layers), {**_predicted(layers.dreamed()), **chosen}]
 
     return sources
+
+
+def _predicted(dataset: Path) -> Source:
+    return {"dataset": str(dataset), "labels": ["idm"], "kinds": ["predicted"]}
 
 
 ROWS: Mapping[str, Row] = {
@@ -63,6 +66,10 @@ ROWS: Mapping[str, Row] = {
     "dreams-unfiltered": Row(shows="what the judges are worth", sources=_dreamed()),
     "dreams-confidence": Row(
         shows="what confidence is worth", sources=_dreamed(selection="good"), confidence="weighted"
+    ),
+    "true-video": Row(
+        shows="the same labels on true video of the simulator in place of generated: the ceiling of dreams",
+        sources=lambda layers: [*_real(layers), _predicted(layers.true_video())],
     ),
     "latents": Row(shows="what action-less video is worth", sources=_real, pretrain=True),
 }
