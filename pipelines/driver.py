@@ -39,6 +39,7 @@ class Driver:
         self._tally, self._progress = tally, progress
         self._declared = set(Dataset.open(root).embodiments)
         self._causes: Counter[str] = Counter()
+        self._said: set[tuple[str, str, str]] = set()
 
     def work_through(self, units: Iterable[WorkUnit]) -> None:
         """Bring every unit to a manifest or a dead letter.
@@ -76,7 +77,9 @@ class Driver:
         elif failure.ends_the_job:
             failure.raise_again(self._job.name)
         else:
-            _LOG.warning("unit %s failed in stage %s: %s", result.unit_id, failure.stage, failure.message)
+            said = (result.unit_id, failure.stage, failure.message)
+            _LOG.log(logging.INFO if said in self._said else logging.WARNING, "unit %s failed in stage %s: %s", *said)
+            self._said.add(said)
             failed[result.unit_id] = result
         self._progress.changed(self._tally)
 

@@ -67,6 +67,9 @@ class Outcomes:
         """The unit after the stage. Raises the first refusal when the stage could take none of the inputs."""
         if self._refusals and len(self._refusals) == len(self._state.inputs):
             raise self._refusals[0]
+        # Not before: a unit that fails is tried again, and would say it each time.
+        for refusal in self._refusals:
+            _LOG.warning("left out by stage %s: %s", self._stage.name, refusal)
         wall_s, cpu_s = self._clock.wall_s, self._clock.cpu_s
         dropped = Counter(each.reason for found in self._found for each in found if isinstance(each, Dropped))
         record = StageRecord(

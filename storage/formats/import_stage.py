@@ -167,15 +167,16 @@ class ImportEpisodes:
 
     def __call__(self, items: Sequence[Mapping[str, Any]], randomness: Randomness, /) -> list[list[Outcome]]:
         outcomes: list[list[Outcome]] = []
-        failure: InputError | None = None
+        failures: list[InputError] = []
         for item in items:
             try:
                 outcomes.append([Kept(read_item(item, self._config))])
             except InputError as error:
-                failure = failure or error
-                _LOG.warning("left out: %s", error)
+                failures.append(error)
                 detail = {"error": type(error).__name__, "message": str(error), "name": item["name"]}
                 outcomes.append([Dropped(episode_id=str(item["episode_id"]), reason=BAD_INPUT, detail=detail)])
-        if failure and not any(isinstance(outcome, Kept) for (outcome,) in outcomes):
-            raise failure
+        if failures and len(failures) == len(items):
+            raise failures[0]
+        for error in failures:
+            _LOG.warning("left out: %s", error)
         return outcomes

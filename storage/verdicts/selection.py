@@ -16,6 +16,7 @@ from typing import Any, Literal
 from storage.atomic_files import read_json, sealed_json_bytes, write_whole
 from storage.errors import ConfigError, CorruptFileError, MissingFileError, SchemaVersionError, UnknownNameError
 from storage.verdicts.duplicates import DUPLICATE, FARTHEST_BITS, duplicates
+from storage.verdicts.scope import scope_of
 from storage.verdicts.verdicts import FAILURES_ONLY, Verdict, effective, verdicts_hash, verdicts_of
 
 FOLDER = "selections"
@@ -29,7 +30,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 class SelectionPolicy:
     """An episode is kept when it passes every judge that counts.
 
-    `judges` are the ones that count, () for every judge that the data set has a verdict of. `thresholds` replaces the
+    `judges` are the ones that count, () for every judge that speaks about the episode's layer (see `scope`), at least
+    one. `thresholds` replaces the
     thresholds that the judges themselves used. `unsure` says what becomes of an episode that a judge is unsure of.
     With `keep_best` below 1 at most that share of the data set is kept: what passes, ranked by the score of `best_by`.
     `labels` are sidecars that readers join with the selection: new instructions, for example.
@@ -92,10 +94,11 @@ def make_selection(
         if judge not in there:
             raise UnknownNameError.among(f"judge of {root}", judge, there, hint="(`pyramid filter` runs judges)")
     _refuse_unknown(people, by_episode, f"a decision of a person about {root}")
-    judges = policy.judges or tuple(sorted(there))
+    scope = None if policy.judges else scope_of(root)
     kept, rejected, unjudged = [], {}, []
     for episode_id, found in by_episode.items():
-        reasons, open_judges = _decide(found, judges, policy)
+        judges = scope.judges_of(episode_id) if scope else policy.judges
+        reasons, open_judges = _decide(found, judges or tuple(there), policy)
         if episode_id in people:
             reasons, open_judges = ([] if people[episode_id] else [f"{PERSON}: refused"]), []
         if reasons:
@@ -104,7 +107,7 @@ def make_selection(
             unjudged.append(episode_id)
         else:
             kept.append(episode_id)
-    single, repeats = _without_duplicates(kept, by_episode, judges, policy, people)
+    single, repeats = _without_duplicates(kept, by_episode, policy.judges or tuple(there), policy, people)
     best, late = _best(single, by_episode, policy, people)
     return Selection(
         name=name,

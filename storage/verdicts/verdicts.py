@@ -6,7 +6,7 @@ A judge is a labelling stage. Its verdicts lie in the records of a sidecar, `lab
      "reason": "still from 3.0 to 5.4 s", "evidence": {"frames": [24, 43]}}
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -102,6 +102,12 @@ def effective(verdicts: tuple[Verdict, ...]) -> dict[str, Verdict]:
     """Judge -> the verdict of it that counts: the last one, or the one that replaces it."""
     found = {verdict.judge: verdict for verdict in verdicts if not verdict.replaces}
     return {**found, **{verdict.replaces: verdict for verdict in verdicts if verdict.replaces}}
+
+
+def judges_in(records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The judges whose verdicts are among the stored `records`."""
+    found = (Verdict.from_json(record) for record in records)
+    return {verdict.replaces or verdict.judge for verdict in found if verdict}
 
 
 def verdicts_hash(verdicts: Mapping[str, tuple[Verdict, ...]]) -> str:

@@ -333,3 +333,11 @@ class Broken:
 
 STAGES = {{"broken": Stage(call=f"{{__file__}}:Broken", config=f"{{__file__}}:BrokenConfig")}}
 """
+
+
+def test_what_is_wrong_with_a_unit_is_said_once_however_often_it_is_tried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stages = (("wild", {"fault": "value", "seeds": [0]}),)
+    run_job(tmp_path / "data", replace(tiny_job(*stages), policy=ALWAYS))
+    assert sum("failed in stage wild" in record.message for record in caplog.records) == 1

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from groot.card_hash import STARTER, policy_folder, stated_hash
+from storage.atomic_files import json_bytes, write_whole
 from storage.datasets.dataset import Dataset
 from storage.errors import NotADatasetError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 from workflows.report.build import write_report
 from workflows.report.collect import collect
 from workflows.report.config import ReportConfig
+from workflows.steps.stand_in import JOB_PREFIX, NOTES
 
 CHROMIUM = shutil.which("chromium")
 
@@ -94,6 +97,35 @@ def test_latent_actions_are_drawn(labelled: Path) -> None:
     text = write_report(labelled).read_text()
     assert text.count("latent action [1]") == 3
     assert "fails its gates: swap 1.2" in text
+
+
+def test_a_page_ends_with_the_roll_outs_of_its_evaluations_and_says_whose_they_are(tmp_path: Path) -> None:
+    root = tiny_dataset(tmp_path / "data", units=1).root
+    policy = stated_hash(policy_folder(Path(STARTER)), command="")
+    folder = root / "evaluations" / "pick"
+    about = {"policy": policy, "task": "pick", "placement": "D0"}
+    tried = [
+        tiny_episode(seed, length=30, provenance={"generation": {**about, "scene": seed, "success": seed > 0}})
+        for seed in range(3)
+    ]
+    Dataset.create(folder, name="pick")
+    write_unit(folder, tried)
+    figures = {**about, "scenes": 3, "successes": 2, "success": 2 / 3, "interval": [0.21, 0.94]}
+    write_whole(folder / "success.json", json_bytes(figures))
+    text = write_report(root, ReportConfig(gallery=1)).read_text()
+    last = text[text.rindex("<h2") :]
+    assert "pick, D0: 2 of 3 scenes, success 0.67 (0.21 to 0.94 with 95 %)" in last
+    assert "the starter policy that ships, fitted elsewhere" in last
+    assert (last.count("data:image/jpeg"), last.count(">succeeded"), last.count(">failed")) == (3, 2, 1)
+
+
+def test_what_stands_in_for_a_layer_is_named_on_the_page_and_on_its_cards(tmp_path: Path) -> None:
+    root = tiny_dataset(tmp_path / "data", units=1).root
+    write_unit(root, [tiny_episode(9, embodiment="gr1", layer="real")], job=f"{JOB_PREFIX}real")
+    write_whole(root / NOTES, json_bytes({"real": "one recording made in simulation"}))
+    text = write_report(root).read_text()
+    assert "one recording made in simulation" in text
+    assert text.count("(stand-in)") == 1
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")

@@ -143,14 +143,17 @@ def export(
     embodiment_tag: Annotated[str, typer.Option(help="GR00T's embodiment tag, where it is not a new one.")] = "",
 ) -> None:
     """Write a data set in a foreign format, under the keys and names of its source."""
-    from workflows.datasets.export import export_dataset
+    from workflows.datasets.export import export_dataset, unasked_labels
 
     joined = tuple(labels or ())
     chosen = {"embodiment": embodiment, "selection": selection, "tag": embodiment_tag}
     report = export_dataset(dataset, output, kind=format, labels=joined, **chosen)
     print(f"exported {report.episodes} episodes, {report.steps} steps to {', '.join(map(str, report.paths))}")
     for name, count in report.left_out.items():
-        print(f"left out, for the format has no place for it: {name} ({count})")
+        why = "" if "label" in name else ", for the format has no place for it"
+        print(f"left out{why}: {name} ({count})")
+    if unasked := unasked_labels(dataset, joined, selection):
+        print(f"not asked for: labels {', '.join(unasked)}; --labels NAME takes a sidecar along, repeat it for more")
 
 
 @app.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from storage.datasets.dataset import Dataset
+from storage.datasets.unit_paths import sinks_of
 from storage.episode import Episode
 from storage.errors import InputError, UnknownNameError
 from storage.formats.export_report import ExportReport
@@ -40,6 +41,13 @@ def export_dataset(
     episodes = (run for episode in _chosen(dataset, embodiment) for run in labelled_runs(episode, left_out))
     report = _written(episodes, output, kind, tag)
     return replace(report, left_out={**report.left_out, **left_out.lines()})
+
+
+def unasked_labels(root: Path, labels: tuple[str, ...], selection: str) -> list[str]:
+    """Sidecars that an export with `labels` and `selection` says nothing of."""
+    joined = Dataset.open(root, labels=labels, selection=selection).labels
+    there = (sink.name.removeprefix("labels/") for sink in sinks_of(root) if sink.is_labels)
+    return sorted(set(there) - set(joined))
 
 
 def _written(episodes: Iterator[Episode], output: Path, kind: ExportFormat, tag: str) -> ExportReport:

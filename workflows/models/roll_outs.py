@@ -14,7 +14,7 @@ from pipelines.run_job import run_job
 from storage.atomic_files import json_bytes, write_whole
 from storage.datasets.dataset import Dataset
 from storage.embodiment import embodiment
-from storage.errors import ConfigError, WorkFailedError
+from storage.errors import ConfigError, UnknownNameError, WorkFailedError
 from storage.ids import content_id
 
 FIGURES = "success.json"
@@ -40,8 +40,13 @@ class RollOutPlan:
 
 
 def roll_out_job(plan: RollOutPlan, *, policy: str) -> Job:
-    """The job: units of scenes for the policy called `policy`, whose server's address is in the data set's folder."""
+    """The job: units of scenes for the policy called `policy`, whose server's address is in the data set's folder.
+    Raises UnknownNameError for a task or a placement that is not there."""
     task = find_task(plan.task)
+    if plan.placement not in task.placements:
+        raise UnknownNameError.among(f"placement of {task.name}", plan.placement, task.placements)
+    for other in plan.settings.get("also_check", ()):
+        find_task(other)
     config = RollOutConfig(
         task=plan.task, placement=plan.placement, policy=policy, address=f"{DATASET}/{ADDRESS_FILE}", **plan.settings
     )

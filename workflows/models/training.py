@@ -14,7 +14,7 @@ from pipelines.engines.options import EngineOptions
 from storage.atomic_files import json_bytes, write_whole
 from storage.errors import ConfigError
 from workflows.models.fit_and_evaluate import merged, settings_from
-from workflows.models.roll_outs import RollOutPlan, roll_out
+from workflows.models.roll_outs import RollOutPlan, roll_out, roll_out_job
 from workflows.models.serving import served
 from workflows.report.build import write_report
 from workflows.report.config import ReportConfig
@@ -132,6 +132,8 @@ def evaluate_groot(
     if not datasets and plan is None:
         raise ConfigError("nothing to measure: name --data with recorded actions, or a --task to be done")
     policy = stated_hash(model, command="pyramid fit groot")
+    if plan is not None:
+        roll_out_job(plan, policy=policy)  # refuses what cannot be rolled out before anything is loaded
     lines: list[str] = []
     if datasets:
         lines += _offline(model, output, datasets)

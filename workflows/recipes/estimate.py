@@ -71,6 +71,14 @@ def _generate(step: Any, expected: Expected) -> Cost:
     return Cost(items=step.keep, what="trajectories", cpu_s=cpu_s, disk_bytes=pixels * JPEG_BYTES_A_PIXEL)
 
 
+def _stand_in(step: Any, expected: Expected) -> Cost:
+    from workflows.steps.generate import GenerateStep
+    from workflows.steps.stand_in import CAMERA
+
+    made = {"task": step.task, "placement": step.placement, "keep": step.count, "size_px": step.size_px}
+    return _generate(GenerateStep(**made, cameras=(CAMERA,)), expected)
+
+
 def _dream(step: Any, expected: Expected) -> Cost:
     count = step.count or sum(expected.episodes.values())
     if step.model != "starter" or not count:
@@ -123,6 +131,7 @@ def _quick(step: Any, expected: Expected) -> Cost:
 
 _COSTS: Mapping[str, Callable[[Any, Expected], Cost]] = {
     "generate": _generate,
+    "stand_in": _stand_in,
     "dream": _dream,
     "label": _label,
     "judge": _judge,

@@ -23,6 +23,8 @@ def run_recipe(recipe: Recipe, context: RunContext) -> Iterator[str]:
     The resolved recipe is written into the data set first; running that file again gives the same run.
     """
     load_stages(Path(plugin) for plugin in recipe.plugins)
+    for step in _wanted(recipe):
+        STEPS[step.kind].check(step.config)
     Dataset.create_or_open(context.root, name=recipe.name)
     write_whole(context.root / RECIPE_FILE, yaml.safe_dump(recipe.resolved(), sort_keys=False).encode())
     for step in _wanted(recipe):

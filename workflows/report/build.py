@@ -19,7 +19,9 @@ from workflows.report.clips import clip_data_uri
 from workflows.report.collect import Contents, collect
 from workflows.report.config import ReportConfig
 from workflows.report.plots import episode_plots, pyramid
+from workflows.report.roll_outs import roll_outs_of
 from workflows.report.verdicts import judged, verdict_lines
+from workflows.steps.stand_in import JOB_PREFIX, stand_ins
 
 SEARCHABLE_EPISODES = 2000
 TRAINING_READ_FILE = "training_read.json"
@@ -48,8 +50,12 @@ def _page(dataset: Dataset, contents: Contents, config: ReportConfig) -> dict[st
     hours: dict[str, float] = defaultdict(float)
     for row in contents.composition:
         hours[row.layer] += row.hours
-    gallery = [_card(dataset, episode) for episode in _spread(dataset, config.gallery)]
     searchable = _provenance(dataset)
+    stand_in = {each["id"] for each in searchable if each["job"].startswith(JOB_PREFIX)}
+    gallery = [
+        {**_card(dataset, episode), "stand_in": episode.episode_id in stand_in}
+        for episode in _spread(dataset, config.gallery)
+    ]
     training = dataset.root / TRAINING_READ_FILE
     return {
         "name": dataset.name,
@@ -59,6 +65,7 @@ def _page(dataset: Dataset, contents: Contents, config: ReportConfig) -> dict[st
         "headline": _headline(dataset, contents, sum(hours.values())),
         "pyramid_svg": pyramid(hours),
         "composition": contents.composition,
+        "stand_ins": stand_ins(dataset.root),
         "gallery": gallery,
         "episode_count": len(dataset),
         "tasks": contents.tasks,
@@ -69,6 +76,7 @@ def _page(dataset: Dataset, contents: Contents, config: ReportConfig) -> dict[st
         "stages": contents.stages,
         "training_read": read_json(training) if training.exists() else None,
         "statistics": list(_statistics(dataset)),
+        "roll_outs": roll_outs_of(dataset.root),
         "provenance_json": _script_safe(searchable),
         "provenance_left_out": max(0, len(dataset) - len(searchable)),
     }

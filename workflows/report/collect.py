@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from generators.simulation.plan_attempts import wilson_interval
 from storage.datasets.dataset import Dataset
+from storage.datasets.index import load_index
 from storage.datasets.manifest import Manifest, read_manifests
 from storage.datasets.unit_paths import Sink, sinks_of
 
@@ -106,10 +107,17 @@ def collect(dataset: Dataset) -> Contents:
         tasks=task_rates(everything),
         stages=stage_times(everything),
         rejects=rejects(everything),
-        labels=[label_summary(dataset, sink.name) for sink in sinks_of(dataset.root) if sink.is_labels],
+        labels=[label_summary(dataset, name) for name in _with_arrays(dataset)],
         dead_letters=sum(len(sink.dead()) for sink in sinks_of(dataset.root)),
         bytes=sum(manifest.shard.bytes for manifest in everything if manifest.shard),
     )
+
+
+def _with_arrays(dataset: Dataset) -> Iterator[str]:
+    """The sidecars that hold labels of steps; what holds verdicts alone has a table of its own."""
+    for sink in sinks_of(dataset.root):
+        if sink.is_labels and any(layout.get("arrays") for layout in load_index(sink).layouts):
+            yield sink.name
 
 
 def composition(dataset: Dataset) -> list[Composition]:

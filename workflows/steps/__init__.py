@@ -13,6 +13,7 @@ from workflows.steps import (
     report,
     select,
     stages,
+    stand_in,
     statistics,
 )
 from workflows.steps.relabelling import model_steps, near_duplicates, relabel_report, watch
@@ -28,6 +29,7 @@ STEPS: dict[str, StepKind] = {
     "judge": judge.STEP,
     "evaluate": evaluate.STEP,
     "stages": stages.STEP,
+    "stand_in": stand_in.STEP,
     "statistics": statistics.STEP,
     "read_batches": read_batches.STEP,
     "report": report.STEP,

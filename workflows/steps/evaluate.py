@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.job import with_dataset
 from storage.errors import ConfigError
 from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
+
+if TYPE_CHECKING:
+    from workflows.models.roll_outs import RollOutPlan
 
 FOLDER = "evaluations"
 
@@ -30,13 +34,25 @@ class EvaluateStep:
 
 def run_evaluate(context: RunContext, step: EvaluateStep) -> str:
     """Roll out, on the run's engine; what was rolled out before with this policy is not done again."""
-    from workflows.models.roll_outs import RollOutPlan
     from workflows.models.training import evaluate_groot
 
-    plan = RollOutPlan(task=step.task, placement=step.placement, scenes=step.scenes, first_scene=step.first_scene)
+    plan = _plan(step)
     output = context.root / FOLDER / (step.name or step.task)
     model = Path(with_dataset(step.model, context.root))
     return evaluate_groot(model, output, plan=plan, options=context.options)
 
 
-STEP = PlainStep(config=EvaluateStep, work=run_evaluate, reads_data=True)
+def known_task(step: EvaluateStep) -> None:
+    """Raise UnknownNameError for a task or a placement that is not there, hours before the policy is."""
+    from workflows.models.roll_outs import roll_out_job
+
+    roll_out_job(_plan(step), policy="")
+
+
+def _plan(step: EvaluateStep) -> "RollOutPlan":
+    from workflows.models.roll_outs import RollOutPlan
+
+    return RollOutPlan(task=step.task, placement=step.placement, scenes=step.scenes, first_scene=step.first_scene)
+
+
+STEP = PlainStep(config=EvaluateStep, work=run_evaluate, reads_data=True, check=known_task)

@@ -79,4 +79,9 @@ def generated(step: GenerateStep, result: JobResult) -> str:
     return f"generated {kept} trajectories of {find_task(step.task).name} in {attempts} attempts ({rate:.0f} % succeed)"
 
 
-STEP = JobStep(config=GenerateStep, job=generate_job, summary=generated)
+def known_task(step: GenerateStep) -> None:
+    """Raise UnknownNameError or MissingFileError for a task that is not there."""
+    find_task(step.task)
+
+
+STEP = JobStep(config=GenerateStep, job=generate_job, summary=generated, check=known_task)

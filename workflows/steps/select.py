@@ -25,7 +25,10 @@ def run_select(context: RunContext, step: SelectStep) -> str:
     policy = SelectionPolicy(judges=step.judges, thresholds=step.thresholds, labels=step.labels)
     chosen = select_episodes(context.root, step.name, policy)
     reasons = ", ".join(f"{judge} {count}" for judge, count in chosen.reasons().items()) or "none"
-    return f"selection {chosen.name!r}: {len(chosen.episodes)} kept, {len(chosen.rejected)} rejected ({reasons})"
+    silent = f"; {len(chosen.unjudged)} unjudged: neither kept nor rejected" if chosen.unjudged else ""
+    return (
+        f"selection {chosen.name!r}: {len(chosen.episodes)} kept, {len(chosen.rejected)} rejected ({reasons}){silent}"
+    )
 
 
 STEP = PlainStep(config=SelectStep, work=run_select)

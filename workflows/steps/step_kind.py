@@ -1,6 +1,7 @@
 """What a kind of step is: the dataclass of its settings, and how it is done. `run` returns one line for people.
 
-The plan of a step that `reads_data` follows from what the steps before it left in the data set."""
+The plan of a step that `reads_data` follows from what the steps before it left in the data set; `check` raises what can
+be refused of its settings before the first step runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ def given_up(root: Path, result: JobResult) -> str:
     )
 
 
+def nothing_to_check(step: Any) -> None:
+    """For steps whose settings say all by themselves."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobStep:
     """A step that is one job: `job` says what there is to do, `summary` what became of it, in one line."""
@@ -28,6 +33,7 @@ class JobStep:
     job: Callable[[RunContext, Any], Job]
     summary: Callable[[Any, JobResult], str]
     reads_data: bool = False
+    check: Callable[[Any], None] = nothing_to_check
 
     def run(self, context: RunContext, step: Any) -> str:
         """Run the job to its end in the run's data set; what is committed already is not done again."""
@@ -43,6 +49,7 @@ class PlainStep:
     work: Callable[[RunContext, Any], str]
     job: Callable[[RunContext, Any], Job] | None = None
     reads_data: bool = False
+    check: Callable[[Any], None] = nothing_to_check
 
     def run(self, context: RunContext, step: Any) -> str:
         """Do the work."""

@@ -2,14 +2,18 @@
 
 `meta/relative_stats.json` (N1.6, N1.7) and `groot_modality_config.py` are written into every data set,
 `meta/groot.json` says which tag, head and horizon they stand for. Rotations of six numbers in our own embodiments
-become GR00T's row form; recordings that came from a GR00T data set hold that form already.
+become GR00T's row form, and stand beside it as they are, so that an import finds them again; recordings that came from
+a GR00T data set hold that form already.
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from storage.embodiment import Layout, embodiment
 from storage.episode import Episode
@@ -21,8 +25,7 @@ from storage.formats.groot.relative_statistics import relative_statistics
 from storage.formats.groot.rotation import rows_of_columns
 from storage.formats.groot.versions import KNOWN_TAGS, NEW_EMBODIMENT, RULES, GrootVersion
 from storage.formats.lerobot.exporter import LeRobotExport, export_lerobot
-from storage.formats.lerobot.meta import OUR_EPISODES, OUR_META, read_lerobot_meta
-from storage.formats.lerobot.words import source_words
+from storage.formats.lerobot.meta import read_lerobot_meta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +58,17 @@ def export_groot(
     Raises AlreadyWrittenError when `target` exists, ConfigError without episodes.
     """
     config = config or GrootExport()
-    turned: set[str] = set()
     return export_lerobot(
-        _in_row_form(episodes, turned),
+        episodes,
         target,
         config.lerobot,
         progress,
-        complete=lambda folder: _complete(folder, config, turned),
+        complete=lambda folder: _complete(folder, config),
+        shown=in_row_form,
     )
 
 
-def _complete(root: Path, config: GrootExport, turned: set[str]) -> None:
+def _complete(root: Path, config: GrootExport) -> None:
     """Add what the trainer wants to one exported data set."""
     rules, meta = RULES[config.version], read_lerobot_meta(root)
     (body,) = (embodiment(name) for name in meta.ours["embodiments"])
@@ -90,38 +93,38 @@ def _complete(root: Path, config: GrootExport, turned: set[str]) -> None:
         and _width(meta.modality["action"]) <= rules.action_size,
     }
     (root / "meta" / "groot.json").write_text(json.dumps(about, indent=4) + "\n")
-    if body.name in turned:
-        # Its numbers are no longer those of our embodiment, so nothing may take them for these.
-        (root / OUR_META).unlink()
-        (root / OUR_EPISODES).unlink()
 
 
 def _width(entries: dict[str, dict[str, int]]) -> int:
     return sum(int(entry["end"]) - int(entry["start"]) for entry in entries.values())
 
 
-def _in_row_form(episodes: Iterable[Episode], turned: set[str]) -> Iterator[Episode]:
-    for episode in episodes:
-        yield episode if source_words(episode) else _with_rows(episode, turned)
-
-
-def _with_rows(episode: Episode, turned: set[str]) -> Episode:
-    """`episode` with every rotation of six numbers as the first two rows of its matrix."""
+def in_row_form(episode: Episode) -> dict[str, NDArray[np.float32]]:
+    """The vectors of `episode` that hold rotations of six numbers, each of these as the first two rows of its matrix;
+    none of an episode that came from elsewhere, whose rows are rows already."""
+    if _came_with_rows(episode):
+        return {}
     body = embodiment(episode.embodiment)
-    arrays = dict(episode.arrays)
+    turned = {}
     for name, layout in (
         ("state", body.state),
         ("action/ground_truth", body.action),
         ("action/predicted", body.action),
     ):
-        spans = _rotations(layout) if name in arrays else []
+        spans = _rotations(layout) if name in episode.arrays else []
         if spans:
-            turned.add(body.name)
-            values = arrays[name].copy()
+            turned[name] = episode.arrays[name].copy()
             for span in spans:
-                values[:, span] = rows_of_columns(values[:, span])
-            arrays[name] = values
-    return replace(episode, arrays=arrays)
+                turned[name][:, span] = rows_of_columns(turned[name][:, span])
+    return turned
+
+
+def _came_with_rows(episode: Episode) -> bool:
+    """Whether an episode comes from somebody else's data set, through whatever exports of ours it went since."""
+    record = episode.provenance.get("imported", {})
+    while record.get("own_export"):
+        record = record.get("before", {})
+    return bool(record.get("words"))
 
 
 def _rotations(layout: Layout) -> list[slice]:

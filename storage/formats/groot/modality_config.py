@@ -88,17 +88,11 @@ def _n15(sketch: ConfigSketch) -> str:
     video, state, action = (
         [f"{section}.{name}" for name in modality[section]] for section in ("video", "state", "action")
     )
-    modes = dict.fromkeys((*state, *action), "min_max")
     module = CONFIG_FILE.removesuffix(".py")
     return f'''"""Data config for GR00T N1.5: --data-config {module}:DataConfig --embodiment-tag {sketch.tag} (head
     {sketch.head})."""
 
-from gr00t.data.dataset import ModalityConfig
-from gr00t.data.transform.base import ComposedModalityTransform
-from gr00t.data.transform.concat import ConcatTransform
-from gr00t.data.transform.state_action import StateActionToTensor, StateActionTransform
-from gr00t.data.transform.video import VideoColorJitter, VideoCrop, VideoResize, VideoToNumpy, VideoToTensor
-from gr00t.model.transforms import GR00TTransform
+{_N15_IMPORTS}
 
 
 class DataConfig:
@@ -108,16 +102,27 @@ class DataConfig:
     language_keys = {language_keys(modality)!r}
     observation_indices = [0]
     action_indices = list(range({sketch.horizon}))
-    normalization_modes = {modes!r}
+    normalization_modes = {dict.fromkeys((*state, *action), "min_max")!r}
 
+{_N15_METHODS}'''
+
+
+_N15_IMPORTS = """\
+from gr00t.data.dataset import ModalityConfig
+from gr00t.data.transform.base import ComposedModalityTransform
+from gr00t.data.transform.concat import ConcatTransform
+from gr00t.data.transform.state_action import StateActionToTensor, StateActionTransform
+from gr00t.data.transform.video import VideoColorJitter, VideoCrop, VideoResize, VideoToNumpy, VideoToTensor
+from gr00t.model.transforms import GR00TTransform"""
+_N15_METHODS = """\
     def modality_config(self):
         seen, done = self.observation_indices, self.action_indices
-        return {{
+        return {
             "video": ModalityConfig(delta_indices=seen, modality_keys=self.video_keys),
             "state": ModalityConfig(delta_indices=seen, modality_keys=self.state_keys),
             "action": ModalityConfig(delta_indices=done, modality_keys=self.action_keys),
             "language": ModalityConfig(delta_indices=seen, modality_keys=self.language_keys),
-        }}
+        }
 
     def transform(self):
         modes = self.normalization_modes
@@ -130,7 +135,7 @@ class DataConfig:
         ]
         for keys in (self.state_keys, self.action_keys):
             steps.append(StateActionToTensor(apply_to=keys))
-            chosen = {{key: modes[key] for key in keys}}
+            chosen = {key: modes[key] for key in keys}
             steps.append(StateActionTransform(apply_to=keys, normalization_modes=chosen))
         steps.append(
             ConcatTransform(
@@ -148,4 +153,4 @@ class DataConfig:
             )
         )
         return ComposedModalityTransform(transforms=steps)
-'''
+"""

@@ -18,7 +18,7 @@ from storage.formats.lerobot.meta import LeRobotMeta
 from storage.formats.lerobot.parquet_columns import is_numeric, matrix
 from storage.formats.lerobot.vectors import VectorName, Vectors, vectors_of
 from storage.formats.mapping.column_map import ColumnMap
-from storage.formats.mapping.fates import Fate
+from storage.formats.mapping.fates import Became, Fate
 from storage.formats.untrusted.clean_names import clean_name, distinct
 from storage.formats.untrusted.time_stamps import check_times
 
@@ -40,7 +40,7 @@ def array_names(meta: LeRobotMeta, columns: Mapping[str, bool], chosen: ColumnMa
     names += [name for name in _VECTORS if _columns_of(meta, vectors, name)]
     if any(column.startswith("annotation.") and column.endswith("validity") for column in columns):
         names.append("valid")
-    return sorted(names + [array for _, array in _others(meta, columns, vectors)])
+    return sorted({*names, *(array for _, array in _others(meta, columns, vectors))})
 
 
 def read_arrays(meta: LeRobotMeta, path: Path, table: Any, chosen: ColumnMap | None = None) -> dict[str, NDArray[Any]]:
@@ -85,8 +85,11 @@ def column_fates(meta: LeRobotMeta, columns: Mapping[str, bool], chosen: ColumnM
     fates += [Fate(column=column, became="label", detail=LABELS[column]) for column in LABELS if column in columns]
     fates += [Fate(column=column, became="time", detail="timestamp") for column in _TIMES if column in columns]
     fates += [Fate(column=column, became="index") for column in sorted(_BOOKKEEPING - _TIMES) if column in columns]
+    known: Mapping[str, Became] = {"state": "state", "action/ground_truth": "action", "action/predicted": "action"}
     for column, name in _others(meta, columns, vectors):
-        fates.append(Fate(column=column, became="foreign", detail=name, width=_width(meta, column)))
+        # What an export of ours noted is known by its array, whatever its column is called.
+        became = known.get(name, "foreign" if name.startswith("foreign/") else "label")
+        fates.append(Fate(column=column, became=became, detail=name, width=_width(meta, column)))
     return fates
 
 

@@ -35,6 +35,7 @@ _VIDEO = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06
 _CHUNK_EPISODES = 1000
 _ROLES = "roles, cameras and tool calls of the language columns"
 Version = Literal["v2.1", "v3.0"]
+Shown = Callable[[Episode], Mapping[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +61,14 @@ def export_lerobot(
     progress: Progress | None = None,
     *,
     complete: Callable[[Path], None] | None = None,
+    shown: Shown | None = None,
 ) -> ExportReport:
     """Write `episodes` as the folder `target`, one at a time: memory is that of one episode's rows and one frame.
 
     One kind of episodes: `target` is the data set. Several kinds: `target` holds one data set for each. Nothing is
-    there before everything is; `complete` may add to the folder of each data set before. Raises AlreadyWrittenError
-    when `target` exists, ConfigError without episodes, WorldError when the disk is full.
+    there before everything is; `complete` may add to the folder of each data set before. `shown` gives arrays in the
+    form that a trainer wants them in: they are what it sees, and the episode's own are kept beside them. Raises
+    AlreadyWrittenError when `target` exists, ConfigError without episodes, WorldError when the disk is full.
     """
     config = config or LeRobotExport()
     left_out: dict[str, int] = {}
@@ -73,14 +76,16 @@ def export_lerobot(
 
     def kind_of(episode: Episode) -> Kind:
         cameras = colour_cameras(episode, config.cameras, left_out, depth=shared)
-        layout = layout_of(episode, predicted_as_action=config.predicted_as_action, language=shared)
+        turned = tuple(shown(episode)) if shown else ()
+        settings = {"predicted_as_action": config.predicted_as_action, "language": shared, "shown": turned}
+        layout = layout_of(episode, **settings)
         if language_of(episode) and not shared:
             left_out[_ROLES] = left_out.get(_ROLES, 0) + 1
         texts = [layout.annotations, layout.language, layout.subtasks]
         return Kind(
             key=group_key(episode, cameras, [*texts, source_words(episode)]),
             cameras=cameras,
-            begin=partial(_V3Group if shared else _Group, layout=layout, config=config),
+            begin=partial(_V3Group if shared else _Group, layout=layout, config=config, shown=shown),
         )
 
     return write_groups(episodes, target, kind_of, left_out=left_out, progress=progress, complete=complete)
@@ -96,10 +101,11 @@ def episode_extras(episode: Episode) -> dict[str, Any]:
 class _Group:
     """One LeRobot v2.1 data set in the making."""
 
-    def __init__(self, path: Path, layout: Layout, config: LeRobotExport) -> None:
+    def __init__(self, path: Path, layout: Layout, config: LeRobotExport, shown: Shown | None = None) -> None:
         self.path = path
         self._layout = layout
         self._config = config
+        self._shown = shown
         self._tasks = Tasks()
         self._files: list[Path] = []
         self._count = self._steps = 0
@@ -109,7 +115,8 @@ class _Group:
 
     def add(self, episode: Episode, cameras: Mapping[str, Frames]) -> None:
         """Write one more episode: rows, videos and the lines about it."""
-        columns = columns_of(episode, self._layout, self._tasks, (self._count, self._steps))
+        shown = self._shown(episode) if self._shown else {}
+        columns = columns_of(episode, self._layout, self._tasks, (self._count, self._steps), shown)
         self._columns = {name: (str(values.dtype), values.size // len(values)) for name, values in columns.items()}
         texts = self._tasks.texts(columns["task_index"])
         if self._layout.instruction in columns:
@@ -205,8 +212,8 @@ class _Group:
 class _V3Group(_Group):
     """One LeRobot v3.0 data set in the making: many episodes in one parquet file and one mp4."""
 
-    def __init__(self, path: Path, layout: Layout, config: LeRobotExport) -> None:
-        super().__init__(path, layout, config)
+    def __init__(self, path: Path, layout: Layout, config: LeRobotExport, shown: Shown | None = None) -> None:
+        super().__init__(path, layout, config, shown)
         self._shared = V3Files(path, config.video)
         self._notes: list[dict[str, Any]] = []
         self._subtasks = Tasks()

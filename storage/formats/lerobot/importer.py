@@ -266,6 +266,7 @@ def _provenance(
         "words": words_of(meta, vectors_of(meta, config.columns), cameras, texts.column),
         "files": dict(item.files),
         "size_px": None if config.size_px is None else list(config.size_px),
+        "own_export": bool(meta.ours),
     }
     language = read_language(table)
     annotations = {**texts.annotations, **language_runs(language, meta.rate_hz)}

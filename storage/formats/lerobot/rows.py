@@ -1,8 +1,9 @@
 """The rows of one episode of a LeRobot data set: which column holds what, and the parquet file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ _RESERVED = frozenset(
     {"observation.state", "action", "timestamp", "frame_index", "episode_index", "index", "task_index", *LABELS}
     | {RECORDED_TIMESTAMP, INSTRUCTION, VALIDITY}
 )
+EXACT = "pyramid."
+"""Before the name of the column that holds an array as it is, where trainers see another form of it."""
 _OWN_COLUMN = frozenset({"state", "action/ground_truth", "action/predicted", "action/latent", "timestamp", "valid"})
 
 
@@ -45,7 +48,8 @@ class Tasks:
 class Layout:
     """Which array is behind which column of a group of equal episodes. `noted` maps a column that has no standard
     meaning to {"array", "dtype", "shape"}; `filled` are arrays, `filled_columns` columns, that were made up so that
-    trainers find what they insist on. `instruction` is the annotation column of the instruction, "" where task_index
+    trainers find what they insist on. `shown` are arrays of which trainers see another form, while the episode's own
+    stands beside it, noted. `instruction` is the annotation column of the instruction, "" where task_index
     alone says it; `validity` that of `valid`. `language` and `subtasks` say that the language columns, or the column
     that points into the table of subtasks, are there."""
 
@@ -57,26 +61,33 @@ class Layout:
     validity: str = VALIDITY
     language: bool = False
     subtasks: bool = False
+    shown: tuple[str, ...] = ()
 
 
-def layout_of(episode: Episode, *, predicted_as_action: bool, language: bool = False) -> Layout:
+def layout_of(
+    episode: Episode, *, predicted_as_action: bool, language: bool = False, shown: Collection[str] = ()
+) -> Layout:
     """The layout for `episode` and all that are like it. With `language` (LeRobot v3.0) the language columns and the
     table of subtasks hold what v2.1 has as annotations."""
     noted: dict[str, dict[str, Any]] = {}
     for name, array in episode.arrays.items():
-        if name not in _OWN_COLUMN:
+        if name in shown:
+            column = f"{EXACT}{name.replace('/', '.')}"
+            noted[column] = {"array": name, "dtype": str(array.dtype), "shape": list(array.shape[1:])}
+        elif name not in _OWN_COLUMN:
             column = name.removeprefix("foreign/") if name.startswith("foreign/") else name.replace("/", ".")
             column = f"foreign.{column}" if column in _RESERVED or column.startswith("annotation.") else column
             noted[column] = {"array": name, "dtype": str(array.dtype), "shape": list(array.shape[1:])}
     predicted = "action/predicted" in episode.arrays and "action/ground_truth" not in episode.arrays
     return Layout(
         noted=noted,
-        filled=("action/ground_truth",) if predicted and predicted_as_action else (),
+        filled=(*(("action/ground_truth",) if predicted and predicted_as_action else ()), *sorted(shown)),
         filled_columns=tuple(name for name in ("next.reward", "next.done") if name not in noted),
         annotations=tuple(sorted(name for name in other_annotations(episode) if not (language and _in_v3(name)))),
         instruction=_instruction_column(episode),
         language=language and bool(language_of(episode)),
         subtasks=language and has_subtasks(episode) and not language_of(episode),
+        shown=tuple(sorted(shown)),
     )
 
 
@@ -105,14 +116,22 @@ def other_annotations(episode: Episode) -> dict[str, Runs]:
     return {name: runs for name, runs in annotation_runs(episode).items() if name not in skip}
 
 
-def columns_of(episode: Episode, layout: Layout, tasks: Tasks, numbers: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    """Every column of an episode. `numbers` are its episode_index and the index of its first row."""
+def columns_of(
+    episode: Episode,
+    layout: Layout,
+    tasks: Tasks,
+    numbers: tuple[int, int],
+    shown: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+) -> dict[str, NDArray[Any]]:
+    """Every column of an episode. `numbers` are its episode_index and the index of its first row; `shown` are the
+    arrays that stand in for its own where trainers look."""
+    seen = {**episode.arrays, **shown}
     length, steps = episode.length, np.arange(episode.length)
     columns: dict[str, NDArray[Any]] = {}
     for column, name in {"observation.state": "state", "action": "action/ground_truth", **LABELS}.items():
-        source = "action/predicted" if name in layout.filled else name
-        if source in episode.arrays:
-            columns[column] = episode.arrays[source]
+        source = name if name in episode.arrays or name not in layout.filled else "action/predicted"
+        if source in seen:
+            columns[column] = seen[source]
     columns["timestamp"] = (steps / episode.rate_hz).astype(np.float32)
     if "timestamp" in episode.arrays:
         columns[RECORDED_TIMESTAMP] = episode.arrays["timestamp"]

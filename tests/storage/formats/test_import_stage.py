@@ -73,13 +73,16 @@ def test_one_bad_input_of_many_is_dropped_with_its_reason(tmp_path: Path) -> Non
     assert "episode_000001.parquet is not there" in second.detail["message"]
 
 
-def test_when_every_input_is_bad_the_error_is_raised(tmp_path: Path) -> None:
+def test_when_every_input_is_bad_the_error_is_raised_and_nothing_else_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     config = ImportConfig(path=str(_source(tmp_path, "videos")))
     (unit,) = list_items(config)
     for path in (tmp_path / "source").iterdir():
         path.unlink()
     with pytest.raises(MissingFileError):
         ImportEpisodes(config)(unit, RANDOMNESS)
+    assert not caplog.records
 
 
 def test_units_are_of_the_wanted_size_and_name_their_inputs(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError, UnknownNameError
-from storage.testing import tiny_dataset, write_unit
+from storage.testing import tiny_dataset, tiny_episode, write_unit
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.windows import Windows
 from storage.verdicts.reviews import FILE, Decision, append_decision, decisions_of
@@ -63,6 +63,27 @@ def test_every_episode_is_kept_rejected_with_a_reason_or_unjudged(tmp_path: Path
     assert found.rejected[everything[1]] == ("sharp: score 0.1 against 0.5",)
     assert found.rejected[everything[2]] == ("sharp: unsure",)
     assert set(found.unjudged) == {everything[4], everything[5]}
+
+
+def test_a_judge_of_one_layer_is_not_asked_about_another_and_who_has_no_judge_is_unjudged(tmp_path: Path) -> None:
+    root = tiny_dataset(tmp_path / "data", units=1, episodes_per_unit=2).root
+    film = Verdict(judge="black", passed=True).to_json()
+    people = [
+        tiny_episode(7, embodiment="human", layer="human", verdicts=(film,)),
+        tiny_episode(8, embodiment="human", layer="human"),
+    ]
+    real = tiny_episode(9, layer="real")
+    simulated = [episode.episode_id for episode in Dataset.open(root).episodes()]
+    for episodes in (people, [real]):
+        write_unit(root, episodes)
+    everything = list(Dataset.open(root).episodes())
+    numbers = {episode.episode_id: number for number, episode in enumerate(everything)}
+    judged(root, {numbers[simulated[0]]: 0.9, numbers[people[0].episode_id]: 0.9, numbers[people[1].episode_id]: 0.9})
+    found = make_selection(root, "good")
+    assert set(found.episodes) == {simulated[0], people[0].episode_id}
+    assert set(found.unjudged) == {simulated[1], people[1].episode_id, real.episode_id}
+    named = make_selection(root, "named", SelectionPolicy(judges=("black", "sharp")))
+    assert named.episodes == (people[0].episode_id,)
 
 
 def test_a_threshold_moves_without_a_new_verdict(data: Dataset) -> None:

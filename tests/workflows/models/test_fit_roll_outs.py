@@ -10,9 +10,11 @@ import pytest
 from groot.fit import FitResult
 from groot.training.policy_config import GrootFitConfig
 from storage.datasets.dataset import Dataset
-from storage.errors import ConfigError
+from storage.errors import ConfigError, UnknownNameError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
+from workflows.models import training
 from workflows.models.fit_roll_outs import TriedTask, shown_episodes, tasks_of
+from workflows.models.roll_outs import RollOutPlan
 from workflows.models.training import fit_groot
 from workflows.models.training_report import write_training_page
 
@@ -50,6 +52,14 @@ def test_the_tasks_are_those_that_the_data_were_generated_in(tmp_path: Path) -> 
 def test_roll_outs_are_no_demonstrations_of_a_task(tmp_path: Path) -> None:
     tried = rolled_out(tmp_path / "d", [True])
     assert tasks_of([tried.folder])[0] == []
+
+
+def test_an_unknown_task_is_refused_before_a_policy_server_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "served", lambda *_, **__: pytest.fail("a server was started"))
+    with pytest.raises(UnknownNameError, match="did you mean pick_green"):
+        training.evaluate_groot(Path("starter"), tmp_path / "e", plan=RollOutPlan(task="pick_gren"))
 
 
 def test_roll_outs_that_cannot_be_are_refused_before_training(tmp_path: Path) -> None:

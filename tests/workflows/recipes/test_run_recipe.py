@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from storage.datasets.dataset import Dataset
-from storage.errors import AlreadyWrittenError, ConfigError
+from storage.errors import AlreadyWrittenError, ConfigError, UnknownNameError
 from storage.formats.testing import tiny_lerobot
 from storage.testing import assert_sound, tiny_dataset
 from storage.verification.verify import verify
@@ -80,6 +80,19 @@ def test_a_dry_run_leaves_steps_open_that_follow_from_others(recipe_file: Path, 
     shown = describe_recipe(load_recipe(recipe_file), RunContext(root=tmp_path / "run"))
     assert "import_episodes" in shown
     assert "planned when the steps before it have run" in shown
+
+
+@pytest.mark.parametrize(
+    ("where", "said"), [("{task: lfit}", "'lfit'; did you mean lift"), ("{task: lift, placement: D9}", "D1")]
+)
+def test_roll_outs_that_cannot_be_are_refused_before_the_first_step(tmp_path: Path, where: str, said: str) -> None:
+    settings = {"model": "starter", **yaml.safe_load(where)}
+    steps = [{"import": {"path": str(tiny_lerobot(tmp_path / "recordings"))}}, {"evaluate": settings}]
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump({"name": "tiny", "steps": steps}))
+    with pytest.raises(UnknownNameError, match=said):
+        run(file, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_data_set_without_video_cannot_be_labelled(tmp_path: Path) -> None:
