@@ -177,6 +177,6 @@ class ImportEpisodes:
                 outcomes.append([Dropped(episode_id=str(item["episode_id"]), reason=BAD_INPUT, detail=detail)])
         if failures and len(failures) == len(items):
             raise failures[0]
-        for error in failures:
-            _LOG.warning("left out: %s", error)
+        for failure in failures:
+            _LOG.warning("left out: %s", failure)
         return outcomes

@@ -77,8 +77,8 @@ def export_lerobot(
     def kind_of(episode: Episode) -> Kind:
         cameras = colour_cameras(episode, config.cameras, left_out, depth=shared)
         turned = tuple(shown(episode)) if shown else ()
-        settings = {"predicted_as_action": config.predicted_as_action, "language": shared, "shown": turned}
-        layout = layout_of(episode, **settings)
+        predicted = config.predicted_as_action
+        layout = layout_of(episode, predicted_as_action=predicted, language=shared, shown=turned)
         if language_of(episode) and not shared:
             left_out[_ROLES] = left_out.get(_ROLES, 0) + 1
         texts = [layout.annotations, layout.language, layout.subtasks]
