@@ -30,7 +30,7 @@ def inspect_source(path: Path, format: str = "auto") -> dict[str, Any]:
         except ConfigError:
             # Only the rate is missing: look again with any, and say so.
             found |= _looked_into(replace(config, rate_hz=10.0))
-            found["rate"] = "not told by the source: give --rate-hz"
+            found["rate"] = "not told by the source: `pyramid data import` needs --rate-hz"
     except InputError as error:
         found["problem"] = str(error)
     return found

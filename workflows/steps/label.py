@@ -15,10 +15,11 @@ from workflows.steps.step_kind import JobStep
 LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label", "features": "context_features"}
 """Kind of label -> its stage in the catalog."""
 
-
 ADVICE: Mapping[str, str] = {
-    "idm": "fit a model on such video (`pyramid fit idm`), or keep flagged steps by `unfamiliar: flag` in --config",
-    "lapa": "fit a model on video like this (`pyramid fit lapa`), or label all the same with --force",
+    "idm": "fit a model on such video (`pyramid fit idm`), or keep flagged steps: `unfamiliar: flag` in the settings of"
+    " a recipe's step, or in the file of `pyramid label idm DATASET --config FILE`",
+    "lapa": "fit a model on video like this (`pyramid fit lapa DATASET --output MODEL`) and label with it (`pyramid"
+    " label lapa DATASET --model MODEL`), or label all the same (`pyramid label lapa DATASET --force`)",
 }
 
 
