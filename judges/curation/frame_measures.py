@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judges.curation.camera_motion import STILL, CameraMotionConfig, CameraStep, camera_step, residual, shift_length
+from judges.curation.cut_finders.cut_finder import CutFinder
 from judges.curation.cuts import THUMBNAIL_PX
 from storage.pictures.resizing import RGB
 
@@ -24,6 +25,9 @@ class Measures:
     `camera` (T, 9) is the homography from each frame to the next (identity at the last and where `camera_valid` is
     False), `agreement` (T,) the share of corners that follow it, `camera_speed` (T,) how far the corners move in image
     widths a second, `residual` (T,) the mean change in grey levels that the camera does not explain.
+
+    `cut` (T,) is True at the frames that begin a shot and `fade` (T,) between two shots, where another finder than ours
+    was asked (`judges.curation.cut_finders`) and knows of them; None where the thumbnails tell.
     """
 
     thumbnails: NDArray[np.float32]
@@ -35,6 +39,8 @@ class Measures:
     agreement: NDArray[np.float32]
     camera_speed: NDArray[np.float32]
     residual: NDArray[np.float32]
+    cut: NDArray[np.bool_] | None = None
+    fade: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.piece)
@@ -42,14 +48,16 @@ class Measures:
 
 @dataclass
 class MeasureFrames:
-    """Takes the frames of a stretch of video one by one, at `rate_hz`."""
+    """Takes the frames of a stretch of video one by one, at `rate_hz`. `cuts` finds borders; None: ours does."""
 
     rate_hz: float
     config: CameraMotionConfig = field(default_factory=CameraMotionConfig)
+    cuts: CutFinder | None = None
 
     def __post_init__(self) -> None:
         self._thumbnails: list[NDArray[np.uint8]] = []
         self._small: list[NDArray[np.uint8]] = []
+        self._for_cuts: list[NDArray[np.uint8]] = []
         self._piece: list[int] = []
         self._fresh: list[bool] = []
         self._steps: list[CameraStep] = []
@@ -66,6 +74,8 @@ class MeasureFrames:
         else:
             gray = _gray(image, self.config.width_px)
             self._thumbnails.append(_resized(image, THUMBNAIL_PX))
+            if self.cuts is not None:
+                self._for_cuts.append(_resized(image, self.cuts.size_px))
             self._small.append(_resized(gray, (max(2, round(SMALL_WIDTH_PX * _aspect(image))), SMALL_WIDTH_PX)))
             self._compare(gray, same_piece=bool(self._piece) and self._piece[-1] == piece)
             self._gray = gray
@@ -91,17 +101,40 @@ class MeasureFrames:
     def finish(self) -> Measures:
         """Everything, at least one step."""
         steps = [*self._steps, STILL]
+        piece, fresh = np.array(self._piece, np.int64), np.array(self._fresh, bool)
+        cut, fade = self._borders(piece, fresh)
         return Measures(
             thumbnails=np.stack(self._thumbnails).astype(np.float32),
             small=np.stack(self._small),
-            piece=np.array(self._piece, np.int64),
-            fresh=np.array(self._fresh, bool),
+            piece=piece,
+            fresh=fresh,
             camera=np.stack([step.homography.reshape(9) for step in steps]).astype(np.float32),
             camera_valid=np.array([step.valid for step in steps], bool),
             agreement=np.array([step.agreement for step in steps], np.float32),
             camera_speed=np.array([*self._speed, 0.0], np.float32),
             residual=np.array([*self._rest, 0.0], np.float32),
+            cut=cut,
+            fade=fade,
         )
+
+    def _borders(
+        self, piece: NDArray[np.int64], fresh: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+        """`cut` and `fade` of all steps, from the frames without their repeats."""
+        if self.cuts is None:
+            return None, None
+        images, places = np.stack(self._for_cuts), np.flatnonzero(fresh)
+        cut, fade = np.zeros(len(piece), bool), np.zeros(len(piece), bool)
+        knows_fades = True
+        for number in np.unique(piece[places]):
+            of_piece = piece[places] == number
+            found = self.cuts(images[of_piece], self.rate_hz)
+            steps = places[of_piece]
+            cut[steps[found.cuts]] = True
+            knows_fades = found.fades is not None
+            for first, end in found.fades or ():
+                fade[steps[first] : steps[end - 1] + 1] = True
+        return cut, fade if knows_fades else None
 
 
 def _aspect(image: NDArray[np.uint8]) -> float:

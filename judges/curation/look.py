@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from judges.curation.cut_finders.cut_finder import make_cut_finder
 from judges.curation.frame_measures import MeasureFrames, Measures
 from judges.curation.watch_config import WatchConfig
 from judges.hands.landmarks import HandFinder
@@ -51,6 +52,7 @@ class Look:
 
     def __init__(self, config: WatchConfig, finder: HandFinder | None, blur: Callable[[RGB], RGB] | None) -> None:
         self._config, self._finder, self._blur = config, finder, blur
+        self._cuts = make_cut_finder(config.spans.cuts)
 
     def __call__(self, item: SegmentItem, *, reference: bool) -> Seen:
         """The segment. Raises InputError and its kinds where not even one frame can be had."""
@@ -106,7 +108,7 @@ class _Work:
         self._finder = None if item.poses else look._finder
         self._resize = Resize(size_px=size_px)
         self._encode = frame_codec(config.codec).encode
-        self._measure = MeasureFrames(float(rate), config.camera)
+        self._measure = MeasureFrames(float(rate), config.camera, look._cuts)
         self._every = max(1, round(float(rate) / config.hands.looks_hz))
         self._tracks = HandTracks(float(rate), LOOKS_JOINED / config.hands.looks_hz)
         self._payloads: list[bytes] = []

@@ -62,9 +62,11 @@ def frame_flags(measures: Measures, rate_hz: float, config: SpanConfig) -> Flags
     still = np.zeros(len(measures), bool)
     for first, end in _pieces(measures):
         inside = measures.thumbnails[first:end]
-        found = first + hard_cuts(_fresh_changes(inside, measures.fresh[first:end]), config.cuts)
-        cut[found] = True
+        if measures.cut is None:
+            cut[first + hard_cuts(_fresh_changes(inside, measures.fresh[first:end]), config.cuts)] = True
         still[first:end] = _still(inside, max(1, round(rate_hz / 2)), config.still_level)
+    if measures.cut is not None:
+        cut = measures.cut
     # The steps into and out of black are borders of the black stretch already.
     beside = black | np.r_[False, black[:-1]]
     return Flags(black=black, still=still & ~black, cut=cut & ~beside)
@@ -105,10 +107,7 @@ def find_spans(measures: Measures, flags: Flags, rate_hz: float, config: SpanCon
     kinds[_runs_of(flags.still, round(config.still_s * rate_hz))] = 2
     kinds[_runs_of(flags.black, round(config.black_s * rate_hz))] = 1
     begins = {first: "gap" for first, _ in _pieces(measures)}
-    for first, end in _pieces(measures):
-        for a, b in fades(measures.thumbnails[first:end], rate_hz, config.cuts):
-            inside = slice(first + a, first + b)
-            kinds[inside] = np.where(kinds[inside] == 0, 3, kinds[inside])
+    kinds[_fading(measures, rate_hz, config) & (kinds == 0)] = 3
     begins |= {int(step): "cut" for step in np.flatnonzero(flags.cut) if kinds[step] != 3}
     begins[0] = "start"
     names: tuple[SpanKind, ...] = ("shot", "black", "still", "fade")
@@ -117,6 +116,17 @@ def find_spans(measures: Measures, flags: Flags, rate_hz: float, config: SpanCon
     starts = sorted(begins)
     ends = [*starts[1:], len(measures)]
     return [Span(a, b, names[int(kinds[a])], begins[a]) for a, b in zip(starts, ends, strict=True)]
+
+
+def _fading(measures: Measures, rate_hz: float, config: SpanConfig) -> NDArray[np.bool_]:
+    """Where one shot fades into another, (T,)."""
+    if measures.fade is not None:
+        return measures.fade
+    fading = np.zeros(len(measures), bool)
+    for first, end in _pieces(measures):
+        for a, b in fades(measures.thumbnails[first:end], rate_hz, config.cuts):
+            fading[first + a : first + b] = True
+    return fading
 
 
 def _pieces(measures: Measures) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """The settings of the stage `watch_video`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -59,6 +60,10 @@ class WatchConfig:
             raise UnknownNameError.among("form of rotations", self.rot6d, ("columns", "rows"))
         if self.blur_faces and self.frames == "reference":
             raise ConfigError("blur_faces changes pixels, and frames: reference stores none; use frames: copy")
+
+    def inputs(self) -> Mapping[str, str]:
+        """What clips depend on besides this config and their videos: files of models that others brought."""
+        return {**self.spans.cuts.inputs(), **self.hands.inputs()}
 
     @property
     def hand_embodiment(self) -> str:

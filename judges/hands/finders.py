@@ -4,24 +4,20 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from judges.hands.hand_config import LANDMARKER, HandConfig
+from judges.hands.hand_config import HandConfig
 from judges.hands.landmarks import HandFinder
-from storage.errors import ConfigError, MissingFileError
+from storage.errors import ConfigError
 from storage.ids import content_id
 
 
 def make_finder(config: HandConfig) -> HandFinder:
     """The finder, loaded and ready. Raises ConfigError or MissingFileError."""
-    if config.model == LANDMARKER:
-        from judges.hands.palm_landmarker import PalmLandmarker
+    path = config.file()
+    if path is not None:
+        return _from_file(path, config)
+    from judges.hands.palm_landmarker import PalmLandmarker
 
-        return PalmLandmarker(config)
-    path = Path(config.model)
-    if path.suffix != ".py" or not path.is_file():
-        raise MissingFileError(
-            f'hands.model is "none", "{LANDMARKER}" or a Python file with make_finder; got {config.model!r}'
-        )
-    return _from_file(path, config)
+    return PalmLandmarker(config)
 
 
 def _from_file(path: Path, config: HandConfig) -> HandFinder:

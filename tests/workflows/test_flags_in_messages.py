@@ -14,7 +14,15 @@ from workflows.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("storage", "groot", "idm", "lapa", "judges", "generators", "pipelines", "workflows")
-OF_OTHERS = {"--modality-config-path", "--data-config", "--embodiment-tag", "--short", "--porcelain", "--imports"}
+OF_OTHERS = {
+    "--modality-config-path",
+    "--data-config",
+    "--embodiment-tag",
+    "--short",
+    "--porcelain",
+    "--imports",
+    "--no-deps",
+}
 """Flags of other programs and of scripts."""
 SAID_BY = {
     "storage/formats/": ("data import",),

@@ -27,6 +27,8 @@ def relabel(
     server: Annotated[str, typer.Option(help="URL of the server that has the captioner.")] = "",
     detector: Annotated[str, typer.Option(help="A zero-shot detector: boxes of the instruction's object.")] = "",
     latents: Annotated[str, typer.Option(help="The model of latent actions.")] = "starter",
+    cuts: Annotated[str, typer.Option(help="What finds cuts: ours, pyscenedetect or transnetv2.")] = "",
+    cut_weights: Annotated[str, typer.Option(help="The folder with the weights of TransNetV2.")] = "",
     poses: Annotated[str, typer.Option(help="A folder of 3-D hands that a lifter wrote, one file a video.")] = "",
     dry_run: DryRun = False,
 ) -> None:
@@ -35,6 +37,7 @@ def relabel(
     from workflows.recipes.run_recipe import describe_recipe, run_recipe
 
     given = {"CAPTION_MODEL": captioner, "CAPTION_SERVER": server, "DETECTOR_MODEL": detector, "HAND_POSES": poses}
+    given |= {"CUT_FINDER": cuts, "CUT_WEIGHTS": cut_weights and str(Path(cut_weights).expanduser().absolute())}
     variables = {"INPUT": str(Path(source).expanduser().absolute()), "DATASET_LAYOUT": layout, "LATENT_MODEL": latents}
     variables |= {name: value for name, value in given.items() if value}
     loaded = load_recipe(find_recipe(recipe), output=str(folder_for(output, source)), variables=variables)
