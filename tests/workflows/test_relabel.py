@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from storage.datasets.dataset import Dataset
-from storage.errors import WorkFailedError
+from storage.errors import MissingFileError, WorkFailedError
 from storage.formats.human_video.testing import numbered_scene
 from storage.formats.testing import tiny_video
 from storage.testing import assert_sound
@@ -82,6 +82,17 @@ def test_a_folder_without_any_clip_is_a_failure_that_says_why(tmp_path: Path) ->
     (tmp_path / "videos/broken.mp4").write_bytes(b"no video")
     with pytest.raises(WorkFailedError, match=r"no clip was found.*bad input 1"):
         run(tmp_path, tmp_path / "videos")
+    assert "broken.mp4" in (tmp_path / "data/relabel.html").read_text()
+
+
+def test_the_page_is_written_also_where_a_step_before_it_fails(tmp_path: Path, videos: Path) -> None:
+    failing = RECIPE.replace("  - relabel", f"  - label: {{kind: lapa, model: {tmp_path / 'gone'}}}\n  - relabel")
+    (tmp_path / "failing.yaml").write_text(failing)
+    recipe = load_recipe(tmp_path / "failing.yaml", output=str(tmp_path / "out"), variables={"INPUT": str(videos)})
+    lines = []
+    with pytest.raises(MissingFileError, match="gone"):
+        lines.extend(run_recipe(recipe, RunContext(root=tmp_path / "out")))
+    assert (tmp_path / "out/relabel.html").read_text().count("<video") == 1
 
 
 def test_the_command_shows_its_plan_and_leaves_no_trace(
@@ -105,6 +116,16 @@ def test_models_that_are_named_add_boxes_and_what_no_model_is_named_for_is_said(
     (told,) = (each for each in found.episodes() if each.instruction)
     assert told.arrays["label/box"].shape == (told.length, 5)
     assert_sound(root)
+
+
+@pytest.mark.parametrize("option", ["--latents", "--detector", "--captioner"])
+def test_a_model_that_is_not_there_is_refused_before_anything_is_looked_at(
+    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingFileError, match=f"{option} gone is not there"):
+        app(["relabel", str(videos), "--output", "out", option, "gone", "--dry-run"], standalone_mode=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_options_of_the_command_name_the_models(

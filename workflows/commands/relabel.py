@@ -36,6 +36,7 @@ def relabel(
     from workflows.recipes.recipe import find_recipe, load_recipe
     from workflows.recipes.run_recipe import describe_recipe, run_recipe
 
+    _refuse_missing(latents=latents, detector=detector, captioner="" if server else captioner)
     given = {"CAPTION_MODEL": captioner, "CAPTION_SERVER": server, "DETECTOR_MODEL": detector, "HAND_POSES": poses}
     given |= {"CUT_FINDER": cuts, "CUT_WEIGHTS": cut_weights and str(Path(cut_weights).expanduser().absolute())}
     variables = {"INPUT": str(Path(source).expanduser().absolute()), "DATASET_LAYOUT": layout, "LATENT_MODEL": latents}
@@ -47,3 +48,12 @@ def relabel(
         return
     for line in run_recipe(loaded, context):
         print(line, flush=True)
+
+
+def _refuse_missing(**models: str) -> None:
+    """Raise MissingFileError for a folder of a model that is not there, before hours of video are looked at."""
+    from storage.errors import MissingFileError
+
+    for option, model in models.items():
+        if model not in ("", "starter") and not Path(model).expanduser().is_dir():
+            raise MissingFileError(f'--{option} {model} is not there; expected the folder of a model, or "starter"')

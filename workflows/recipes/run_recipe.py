@@ -1,6 +1,7 @@
 """Running a recipe: its steps in order, each on what the ones before it left in the data set."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -9,26 +10,48 @@ from pipelines.catalog import load_stages
 from pipelines.planning.plan import described
 from storage.atomic_files import write_whole
 from storage.datasets.dataset import Dataset
+from storage.errors import PyramidError
 from workflows.recipes.estimate import estimate_table
 from workflows.recipes.recipe import Recipe, Step
 from workflows.recipes.run_context import RunContext
 from workflows.steps import STEPS
 
 RECIPE_FILE = "recipe.yaml"
+_LOG = logging.getLogger(__name__)
 
 
 def run_recipe(recipe: Recipe, context: RunContext) -> Iterator[str]:
     """Run the steps that the environment asks for; gives one line for people after each.
 
-    The resolved recipe is written into the data set first; running that file again gives the same run.
+    The resolved recipe is written into the data set first; running that file again gives the same run. A step that
+    fails ends the run, after the pages that come later are written.
     """
     load_stages(Path(plugin) for plugin in recipe.plugins)
     for step in _wanted(recipe):
         STEPS[step.kind].check(step.config)
     Dataset.create_or_open(context.root, name=recipe.name)
     write_whole(context.root / RECIPE_FILE, yaml.safe_dump(recipe.resolved(), sort_keys=False).encode())
-    for step in _wanted(recipe):
-        yield STEPS[step.kind].run(context, step.config)
+    steps = list(_wanted(recipe))
+    for place, step in enumerate(steps):
+        try:
+            line = STEPS[step.kind].run(context, step.config)
+        except PyramidError:
+            yield from _after_failure(steps[place + 1 :], context)
+            raise
+        yield line
+
+
+def _after_failure(steps: Sequence[Step], context: RunContext) -> Iterator[str]:
+    """Those of `steps` that are done also after a failure, as far as they can be."""
+    for step in steps:
+        kind = STEPS[step.kind]
+        if kind.after_failure:
+            try:
+                line = kind.run(context, step.config)
+            except PyramidError as error:
+                _LOG.info("%s is left out after the failure: %s", step.kind, error)
+            else:
+                yield line
 
 
 def describe_recipe(recipe: Recipe, context: RunContext) -> str:

@@ -34,6 +34,7 @@ class JobStep:
     summary: Callable[[Any, JobResult], str]
     reads_data: bool = False
     check: Callable[[Any], None] = nothing_to_check
+    after_failure: bool = False
 
     def run(self, context: RunContext, step: Any) -> str:
         """Run the job to its end in the run's data set; what is committed already is not done again."""
@@ -43,13 +44,15 @@ class JobStep:
 
 @dataclass(frozen=True, kw_only=True)
 class PlainStep:
-    """A step that is no single job: `work` does it and returns the line. `job` is what a dry run shows of it."""
+    """A step that is no single job: `work` does it and returns the line. `job` is what a dry run shows of it. With
+    `after_failure` it is done also where a step before it could not do its work: a page shows what there is."""
 
     config: type
     work: Callable[[RunContext, Any], str]
     job: Callable[[RunContext, Any], Job] | None = None
     reads_data: bool = False
     check: Callable[[Any], None] = nothing_to_check
+    after_failure: bool = False
 
     def run(self, context: RunContext, step: Any) -> str:
         """Do the work."""

@@ -10,4 +10,4 @@ def run_relabel_report(context: RunContext, step: RelabelReportStep) -> str:
     return f"report: {write_relabel_report(context.root, step)}"
 
 
-STEP = PlainStep(config=RelabelReportStep, work=run_relabel_report)
+STEP = PlainStep(config=RelabelReportStep, work=run_relabel_report, after_failure=True)
