@@ -16,8 +16,13 @@ QUARTERS = ("top_left", "top_right", "bottom_left", "bottom_right")
 bottom right."""
 
 
+NAMELESS = "view"
+"""What the camera of a plain video is called, of which nothing is known."""
+
+
 class ViewFinder:
-    """Says where each view of a model comes from in an episode: a camera's name, or "camera:top_left" for a quarter."""
+    """Says where each view of a model comes from in an episode: a camera's name, or "camera:top_left" for a quarter.
+    The only view of a model may also come from the only, nameless camera of a plain video."""
 
     def __init__(self, cameras: Mapping[str, Sequence[str]], size_px: tuple[int, int]) -> None:
         self.cameras, self.size_px = {view: tuple(names) for view, names in cameras.items()}, size_px
@@ -35,7 +40,7 @@ class ViewFinder:
         for name in self.cameras[view]:
             if name.partition(":")[0] in episode.cameras:
                 return name
-        return None
+        return NAMELESS if len(self.cameras) == 1 and set(episode.cameras) == {NAMELESS} else None
 
     def decode(self, episode: Episode, frames: Sequence[int]) -> Image:
         """Frames of every view, (N, V, H, W, 3) uint8 at the model's size, views in the model's order."""

@@ -46,7 +46,7 @@ def clip_episode(
     return Episode(
         episode_id=clip_id(item, seen, clip.first, clip.end),
         parent_id=item.episode_id,
-        layer=item.layer,
+        layer=config.layer or item.layer,
         embodiment=config.embodiment if seen.poses is None else config.hand_embodiment,
         length=len(clip),
         rate_hz=float(item.rate_fraction),

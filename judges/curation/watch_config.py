@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from judges.curation.action_clips import ClipConfig
 from judges.curation.camera_motion import CameraMotionConfig
@@ -10,6 +10,7 @@ from judges.curation.clip_verdicts import ClipRules
 from judges.curation.overlays import OverlayConfig
 from judges.curation.spans import SpanConfig
 from judges.hands.hand_config import HandConfig
+from storage.episode import Layer
 from storage.errors import ConfigError, UnknownNameError
 from storage.formats.hand_poses.action import Rot6d
 from storage.frames import frame_codec
@@ -26,7 +27,8 @@ class WatchConfig:
     `rejected` says what becomes of black, still and fading stretches: "keep" stores them as clips with the verdict that
     speaks against them, "drop" counts them with reason and place. `blur_faces` needs copied frames. `instruction` is
     given to clips that nobody narrated. `rot6d` is how rotations of recorded hand poses become six numbers: two columns
-    of the matrix, or two rows as GR00T has them.
+    of the matrix, or two rows as GR00T has them. `embodiment` is who moves in the videos, and `layer` of the pyramid
+    what they are; "": human video, or what the data set says.
     """
 
     frames: FrameStorage = "auto"
@@ -34,6 +36,7 @@ class WatchConfig:
     codec: str = "jpeg"
     smallest_px: int = 32
     embodiment: str = "human"
+    layer: Layer | Literal[""] = ""
     instruction: str = ""
     rot6d: Rot6d = "columns"
     rejected: Literal["keep", "drop"] = "keep"
@@ -50,6 +53,8 @@ class WatchConfig:
             raise UnknownNameError.among("way to store frames", self.frames, ("auto", "copy", "reference"))
         if self.rejected not in ("keep", "drop"):
             raise UnknownNameError.among("rejected", self.rejected, ("keep", "drop"))
+        if self.layer not in ("", *get_args(Layer)):
+            raise UnknownNameError.among("layer", self.layer, get_args(Layer))
         if self.short_side_px < 0 or self.smallest_px < 1:
             raise ConfigError(
                 f"short_side_px is 0 or more, smallest_px at least 1; got {self.short_side_px}, {self.smallest_px}"

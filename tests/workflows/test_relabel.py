@@ -118,7 +118,20 @@ def test_models_that_are_named_add_boxes_and_what_no_model_is_named_for_is_said(
     assert_sound(root)
 
 
-@pytest.mark.parametrize("option", ["--latents", "--detector", "--captioner"])
+def test_video_of_a_robot_is_labelled_with_its_actions_where_a_model_is_named(
+    tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app(["relabel", str(videos), "--output", "out", "--dry-run"], standalone_mode=False)
+    assert "kind='idm'" not in capsys.readouterr().out
+    robot = ["--embodiment", "panda", "--idm", "starter"]
+    app(["relabel", str(videos), "--output", "out", "--dry-run", *robot], standalone_mode=False)
+    plan = capsys.readouterr().out
+    assert "LabelStep(kind='idm', model='starter'" in plan
+    assert "panda" in plan
+
+
+@pytest.mark.parametrize("option", ["--idm", "--latents", "--detector", "--captioner"])
 def test_a_model_that_is_not_there_is_refused_before_anything_is_looked_at(
     tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:

@@ -26,6 +26,8 @@ def relabel(
     captioner: Annotated[str, typer.Option(help="A vision-language model: clips without a text get one.")] = "",
     server: Annotated[str, typer.Option(help="URL of the server that has the captioner.")] = "",
     detector: Annotated[str, typer.Option(help="A zero-shot detector: boxes of the instruction's object.")] = "",
+    embodiment: Annotated[str, typer.Option(help="The robot in the videos, where it is one.")] = "",
+    idm: Annotated[str, typer.Option(help="A model that labels the robot's actions: a folder, or starter.")] = "",
     latents: Annotated[str, typer.Option(help="The model of latent actions.")] = "starter",
     cuts: Annotated[str, typer.Option(help="What finds cuts: ours, pyscenedetect or transnetv2.")] = "",
     cut_weights: Annotated[str, typer.Option(help="The folder with the weights of TransNetV2.")] = "",
@@ -36,8 +38,9 @@ def relabel(
     from workflows.recipes.recipe import find_recipe, load_recipe
     from workflows.recipes.run_recipe import describe_recipe, run_recipe
 
-    _refuse_missing(latents=latents, detector=detector, captioner="" if server else captioner)
+    _refuse_missing(latents=latents, idm=idm, detector=detector, captioner="" if server else captioner)
     given = {"CAPTION_MODEL": captioner, "CAPTION_SERVER": server, "DETECTOR_MODEL": detector, "HAND_POSES": poses}
+    given |= {"IDM_MODEL": idm, "VIDEO_EMBODIMENT": embodiment, "VIDEO_LAYER": "real" if embodiment else ""}
     given |= {"CUT_FINDER": cuts, "CUT_WEIGHTS": cut_weights and str(Path(cut_weights).expanduser().absolute())}
     variables = {"INPUT": str(Path(source).expanduser().absolute()), "DATASET_LAYOUT": layout, "LATENT_MODEL": latents}
     variables |= {name: value for name, value in given.items() if value}

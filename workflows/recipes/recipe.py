@@ -15,7 +15,7 @@ are set and those in `if_unset` are not. Unknown keys are errors that name the n
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,13 @@ class Step:
     as_written: Mapping[str, Any] = field(default_factory=dict)
     if_set: tuple[str, ...] = ()
     if_unset: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wanted(self) -> bool:
-        """Whether the environment asks for this step."""
-        return all(os.environ.get(name) for name in self.if_set) and not any(os.environ.get(n) for n in self.if_unset)
+        """Whether the variables that were `given`, or the environment, ask for this step."""
+        values = {**os.environ, **self.given}
+        return all(values.get(name) for name in self.if_set) and not any(values.get(name) for name in self.if_unset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ def load_recipe(path: Path, *, output: str = "", variables: Mapping[str, str] | 
     raw = _with_given(read_yaml(path, what="recipe"), variables or {})
     written: _Written = config_from(_Written, _with_variables(raw, os.environ))
     steps = tuple(
-        _step(entry, as_written, where=f"{path}, step {number}")
+        replace(_step(entry, as_written, where=f"{path}, step {number}"), given=variables or {})
         for number, (entry, as_written) in enumerate(zip(written.steps, raw["steps"], strict=True), start=1)
     )
     output = output or written.output or f"runs/{written.name}"
@@ -114,13 +116,13 @@ def _step(
     if kind not in STEPS:
         raise UnknownNameError.among(f"step (in {where})", kind, STEPS)
     chosen = dict(settings or {})
-    conditions = {key: _names(chosen.pop(key, ())) for key in ("if_set", "if_unset")}
+    if_set, if_unset = (_names(chosen.pop(key, ())) for key in ("if_set", "if_unset"))
     step: StepKind = STEPS[kind]
     try:
         config: Any = config_from(step.config, chosen)
     except ConfigError as error:
         raise ConfigError(f"{where} ({kind}): {error}") from error
-    return Step(kind=kind, config=config, as_written=as_written[kind] or {}, **conditions)
+    return Step(kind=kind, config=config, as_written=as_written[kind] or {}, if_set=if_set, if_unset=if_unset)
 
 
 def _names(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
