@@ -1,7 +1,7 @@
 """A data set under damage: one file of it changed, cut, filled up, emptied or deleted, and then everything that reads
 or mends it, each input in a watched process.
 
-What counts, besides what benchmarks/formats_fuzz.py counts: damage that `verify` does not find, and damage that is
+What counts, besides what benchmarks/formats/fuzz.py counts: damage that `verify` does not find, and damage that is
 still there after `repair` where no error says so. `python -m benchmarks dataset_fuzz` takes 15 minutes of CPU.
 """
 
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import formats_fuzz, measure
+from benchmarks import measure
+from benchmarks.formats import fuzz as formats_fuzz
 
 KINDS = ("traceback", "crash", "hang", "memory")
 BARS = {kind: {"at_most": 0.0} for kind in (*KINDS, "missed", "unmended")}

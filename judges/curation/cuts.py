@@ -2,7 +2,7 @@
 
 A hard cut is a jump between two frames that stands out from the jumps beside it; a pan or a fast hand changes many
 frames in a row and does not. A fade changes every pixel in one direction over several frames, where motion goes back
-and forth. Both are ours; benchmarks/relabel_cuts.py measures them on spliced real clips.
+and forth. Both are ours; benchmarks/relabel/cuts.py measures them on spliced real clips.
 """
 
 from collections.abc import Mapping

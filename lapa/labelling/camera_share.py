@@ -2,7 +2,7 @@
 
 A latent action of a video from a moving head says where the head turned as readily as what the hands did. The motion of
 the background is known by then (`label/motion`, written with the frames), so a latent that says no more than "the head
-turned" can be told by it (methods: ours; benchmarks/relabel_latents.py measures how well).
+turned" can be told by it (methods: ours; benchmarks/relabel/latents.py measures how well).
 """
 
 import numpy as np

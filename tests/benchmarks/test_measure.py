@@ -38,7 +38,9 @@ def test_benchmarks_are_listed_one_a_line_and_are_modules_with_run(capsys: pytes
     listed = capsys.readouterr().out.split()
     assert {"storage_open", "storage_read", "storage_write"} <= set(listed)
     assert not {"measure", "storage_scene"} & set(listed)
-    assert all((Path(program.__file__).parent / f"{name}.py").is_file() for name in listed)
+    files = {name: Path(*module.split(".")).with_suffix(".py") for name, module in program.modules().items()}
+    assert listed == sorted(files)
+    assert all((Path(program.__file__).parents[1] / file).is_file() for file in files.values())
 
 
 def test_an_unknown_benchmark_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,7 +52,7 @@ def test_an_unknown_benchmark_is_wrong_use(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_last_line_is_one_json_object(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = measure.result({"x": 1.0}, {"x": {"at_most": 2.0}})
-    monkeypatch.setattr("benchmarks.storage_write.run", lambda quick: outcome)
+    monkeypatch.setattr("benchmarks.storage.write.run", lambda quick: outcome)
     assert program.main(["storage_write", "--quick"]) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last.keys() == {"name", "figures", "bars", "holds", "machine", "commit"}

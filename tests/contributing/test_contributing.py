@@ -171,10 +171,10 @@ def test_a_benchmark_is_a_module_with_run(copy: Path) -> None:
 def run(quick: bool) -> dict:
     return result({"answer": 42.0}, {"answer": {"at_least": 40}})
 """
-    add(copy, "a benchmark", files={"benchmarks/answer.py": text}, lines={})
+    add(copy, "a benchmark", files={"benchmarks/storage/answer.py": text}, lines={})
     program = "import sys; from benchmarks.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    assert "answer" in run(copy, program, "--list").split()
-    assert '"holds": true' in run(copy, program, "answer", "--quick")
+    assert "storage_answer" in run(copy, program, "--list").split()
+    assert '"holds": true' in run(copy, program, "storage_answer", "--quick")
 
 
 def test_a_task_is_a_file_and_a_row(copy: Path) -> None:

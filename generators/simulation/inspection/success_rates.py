@@ -1,4 +1,4 @@
-"""Measured success rates of tasks, kept beside the code: written by `benchmarks.simulation_success`."""
+"""Measured success rates of tasks, kept beside the code: written by `benchmarks.simulation.success`."""
 
 import fcntl
 import json

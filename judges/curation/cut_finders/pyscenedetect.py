@@ -1,4 +1,4 @@
-"""Cuts by PySceneDetect's adaptive detector, the best of its four on our splices (benchmarks/relabel_cut_detectors.py).
+"""Cuts by PySceneDetect's adaptive detector, the best of its four on our splices (benchmarks/relabel/cut_detectors.py).
 
 The package is no dependency: `pip install --no-deps scenedetect==0.7.2`.
 """

@@ -1,0 +1,148 @@
+"""The starter weights: held-out simulated clips of all its robots against every bar.
+
+python -m benchmarks lapa_starter [--quick]          measure what ships in lapa/starter
+python -m benchmarks.lapa.starter fit [STEPS]        generate the data, train, and write lapa/starter anew
+"""
+
+import logging
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.lapa.clips import ClipSplit, use_threads
+from benchmarks.lapa.simulated import CameraFrames, data_of, datasets
+from benchmarks.measure import cache_folder, print_table, result
+from lapa.evaluation.probe_tables import probe_tables
+from lapa.evaluation.retrieval import same_direction_share
+from lapa.fitting.batches import BatchConfig
+from lapa.fitting.clips import Clip, ClipConfig
+from lapa.fitting.fit import LapaFitConfig
+from lapa.fitting.fit import fit as run_fit
+from lapa.fitting.health import measure
+from lapa.labelling.encode_clip import encode_clip
+from lapa.labelling.label_config import STARTER, model_folder
+from lapa.labelling.saved_model import load_lapa
+from lapa.network.losses import LossConfig
+from lapa.network.model import LatentActionModel
+
+STEPS = 3500
+WEIGHTS = {"simulation/panda": 2.0}
+"""The Panda is seen through two cameras, the others through one: each view gets as many pairs."""
+LABELLED_SHARE = 0.025
+LABEL_BATCH, LABEL_WEIGHT = 32, 16.0
+LABEL_PARTS = {
+    "panda": ("end_effector_position", "gripper"),
+    "two_pandas": (
+        "robot0_end_effector_position",
+        "robot0_gripper",
+        "robot1_end_effector_position",
+        "robot1_gripper",
+    ),
+    "gr1": ("left_arm", "left_hand", "right_arm", "right_hand"),
+}
+MOVING_M = 0.02
+BARS: dict[str, dict[str, float]] = {
+    "codes used": {"at_least": 0.9},
+    "perplexity over codebook": {"at_least": 0.4},
+    "reconstruction over copying": {"at_most": 0.6},
+    "error to the future over that to the present": {"at_most": 1.0},
+    "endpoint swap": {"at_least": 2.0},
+    "S-PCFC": {"at_most": 0.6},
+    "same octant in the other robot": {"at_least": 0.31},
+}
+PROBE_BARS = {"latent": {"at_least": 0.7}, "codes": {"at_least": 0.55}, "shuffled": {"at_most": 0.05}}
+
+
+def run(quick: bool) -> dict[str, Any]:
+    use_threads(2)
+    opened = datasets(quick=quick, seed=2 if quick else 1)
+    model = load_lapa(model_folder(STARTER))
+    clips = ClipSplit.of(data_of(opened, 0.4 if quick else 0.2), model.size_px, ClipConfig())
+    figures, bars = measured(model.network, clips, CameraFrames(opened))
+    print(f"starter weights on held-out clips of {', '.join(dataset.name for dataset in opened)}")
+    print_table(figures, bars)
+    return result(figures, bars)
+
+
+def measured(
+    model: LatentActionModel, clips: ClipSplit, frames: CameraFrames
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Every figure of a model on clips of several robots, and the bars.
+
+    Probes are fitted view by view, since they speak of the camera's frame; a robot is judged by the mean of its views.
+    """
+    health = measure(model, clips.held_out, pairs=4096)
+    figures = {
+        "codes used": health.used_share,
+        "perplexity over codebook": health.perplexity_share,
+        "reconstruction over copying": health.reconstruction,
+        "error to the future over that to the present": health.toward_future,
+        "endpoint swap": health.swap,
+        "S-PCFC": health.static_cosine,
+        "held-out pairs": float(health.pairs),
+    }
+    bars = dict(BARS)
+    for source, use in health.by_source.items():
+        figures[f"{source}: codes used"] = use["used_share"]
+        figures[f"{source}: perplexity over codebook"] = use["perplexity_share"]
+    by_robot: dict[tuple[str, str], list[float]] = {}
+    for camera in sorted({clip.camera for clip in clips.held_out}):
+        seen = [[clip for clip in each if clip.camera == camera] for each in (clips.training, clips.held_out)]
+        for source, table in probe_tables(model, seen[0], seen[1], motion=frames.motion).items():
+            for feature, scores in table.items():
+                score = float(np.mean(list(scores.values())))
+                figures[f"{source}, {camera}: end-effector R2, {feature}"] = score
+                by_robot.setdefault((source, feature), []).append(score)
+    for (source, feature), each in by_robot.items():
+        if feature in PROBE_BARS:
+            name = f"{source}, mean over its views: end-effector R2, {feature}"
+            figures[name], bars[name] = float(np.mean(each)), PROBE_BARS[feature]
+    share, chance = octants(model, clips.held_out, frames)
+    figures |= {"same octant in the other robot": share, "same octant of a random pair": chance}
+    return figures, bars
+
+
+def octants(model: LatentActionModel, held_out: Sequence[Clip], frames: CameraFrames) -> tuple[float, float]:
+    """Mean over pairs of bodies: how often the nearest latent of the other moves in the same of eight directions."""
+    bodies: dict[str, list[tuple[Any, Any]]] = {}
+    for clip in held_out:
+        moves = frames.direction(clip, clip.pairs)
+        moving = np.linalg.norm(moves, axis=1) > MOVING_M
+        bodies.setdefault(clip.source, []).append((encode_clip(model, clip).latent[moving], moves[moving]))
+    joined = {
+        source: (np.concatenate([latent for latent, _ in each]), np.concatenate([moves for _, moves in each]))
+        for source, each in sorted(bodies.items())
+    }
+    names = list(joined)
+    shares = [
+        same_direction_share(joined[one], joined[other])
+        for place, one in enumerate(names)
+        for other in names[place + 1 :]
+    ]
+    return tuple(np.mean(shares, axis=0)) if shares else (float("nan"), float("nan"))
+
+
+def fit(steps: int = STEPS) -> None:
+    """Train the starter weights on the simulated robots and put them into lapa/starter; a stopped fit goes on."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    use_threads(2)
+    opened = datasets(quick=False)
+    config = LapaFitConfig.of_preset("starter", steps=steps)
+    batches = BatchConfig(
+        weights=WEIGHTS, labelled_share=LABELLED_SHARE, label_batch=LABEL_BATCH, label_parts=LABEL_PARTS
+    )
+    config = replace(config, batches=batches, loss=LossConfig(label=LABEL_WEIGHT))
+    folder = cache_folder() / "lapa-starter"
+    fitted = run_fit(data_of(opened, 0.2), config, folder)
+    print(fitted.health, fitted.failures or "every gate holds", sep="\n")
+    model_folder(STARTER).mkdir(exist_ok=True)
+    for name in ("model.safetensors", "card.json"):
+        shutil.copy(folder / name, model_folder(STARTER) / name)
+
+
+if __name__ == "__main__" and sys.argv[1:2] == ["fit"]:
+    fit(*(int(argument) for argument in sys.argv[2:]))
