@@ -8,7 +8,8 @@ manifest of whatever the model labelled names it.
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from storage.atomic_files import write_whole
-from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError
+from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, SchemaError, WorldError
 from storage.ids import canonical_json, content_id, file_hash
 
 CARD_VERSION = 1
@@ -155,8 +156,19 @@ def put_tensors(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write `tensors` as safetensors; views and shared storage are copied apart first."""
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+    """Write `tensors` as safetensors; views and shared storage are copied apart first. Raises WorldError where the disk
+    is full or cannot be written."""
+    with writing(path):
+        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what safetensors says of a disk that takes no more into a WorldError that names `path`."""
+    try:
+        yield
+    except (SafetensorError, OSError) as error:
+        raise WorldError(f"cannot write {path}: {error}; make room or choose a folder that can be written") from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -66,6 +66,7 @@ CATALOG: dict[str, Stage] = {
         config="generators.neural.dream_config:GenerateClipsConfig",
         writes=frozenset({"video/{}", "instruction", "provenance"}),
         source=True,
+        version=2,
         process="torch",
         # The starter's needs; a large model says how much more by its offload, and is given a card of its own.
         resources=Resources(gpu_memory_gb=8.0, memory_gb=3.0),

@@ -49,7 +49,10 @@ def how_to_go_on() -> str:
 
 
 def continuation(root: Path) -> str:
-    """How the run in `root` goes on."""
+    """How the run in `root` goes on; that of a recipe, where `root` is a data set that one of its steps works in."""
+    for outer in list(root.parents)[:3]:
+        if (outer / "recipe.yaml").is_file() and (outer / "dataset.json").is_file():
+            return f"the same command goes on from here, or `pyramid run {outer / 'recipe.yaml'}` does"
     return f"the same command goes on from here, or `pyramid resume {root}` does what was planned"
 
 

@@ -141,7 +141,7 @@ class GenerateClips:
             "sampler": type(self.model.pipe.scheduler).__name__,
             "sampling": asdict(self.sampling),
             "lora_weight": self.config.lora_weight if self.config.lora else 0.0,
-            "first_frame": item.frame.to_json() | {"source": Path(self.config.source).name},
+            "first_frame": item.frame.to_json(),
             "parts": parts,
             "speed_heights_s": speed_heights_s(whole, rate_hz=self.shape.rate_hz),
         }

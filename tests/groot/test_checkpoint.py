@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from groot.checkpoint import (
     save_model,
     save_tensors,
 )
-from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError
+from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError, WorldError
 
 CARD = ModelCard(kind="idm", preset="tiny", config={"width": 8, "shape": (1, 2)}, metrics={"r2": 0.5})
 
@@ -125,3 +126,14 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     save_model(tmp_path, module(), CARD)
     save_model(tmp_path, module(5), CARD)
     assert sorted(path.name for path in tmp_path.iterdir()) == [CARD_FILE, WEIGHTS_FILE, "notes.txt"]
+
+
+def test_a_disk_that_takes_no_more_is_one_error_that_names_the_file(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(WorldError, match=r"cannot write .*model\.safetensors.*make room"):
+            save_model(tmp_path / "m", module(4000), CARD)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "m").iterdir())

@@ -157,7 +157,7 @@ def costs(steps: Sequence[Step]) -> Iterator[tuple[Step, Cost]]:
 def estimate_table(steps: Sequence[Step]) -> str:
     """The costs as lines of text, the sum at the end, and what it leaves out."""
     found = list(costs(steps))
-    names = [f"{number} {_name(step)}" for number, (step, _) in enumerate(found, start=1)]
+    names = [f"{number} {step.title}" for number, (step, _) in enumerate(found, start=1)]
     parts = [cost for _, cost in found]
     left_open = [name for name, cost in zip(names, parts, strict=True) if cost.cpu_s is None]
     together = Cost(
@@ -174,10 +174,6 @@ def estimate_table(steps: Sequence[Step]) -> str:
     ]
     head = "estimate from nothing, CPU time of one core as measured in benchmarks/RESULTS.md:"
     return "\n".join([head, *lines])
-
-
-def _name(step: Step) -> str:
-    return f"{step.kind} {getattr(step.config, 'name', '') or getattr(step.config, 'kind', '')}".rstrip()
 
 
 def _count(cost: Cost) -> str:

@@ -40,6 +40,12 @@ class Step:
     given: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def title(self) -> str:
+        """What people call it: its kind, and its name or what it is of."""
+        names = (getattr(self.config, name, "") for name in ("name", "kind", "layer", "task"))
+        return f"{self.kind} {next(filter(None, names), '')}".rstrip()
+
+    @property
     def wanted(self) -> bool:
         """Whether the variables that were `given`, or the environment, ask for this step."""
         values = {**os.environ, **self.given}

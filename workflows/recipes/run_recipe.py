@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -10,7 +11,7 @@ from pipelines.catalog import load_stages
 from pipelines.planning.plan import described
 from storage.atomic_files import write_whole
 from storage.datasets.dataset import Dataset
-from storage.errors import PyramidError
+from storage.errors import PyramidError, WorldError
 from workflows.recipes.estimate import estimate_table
 from workflows.recipes.recipe import Recipe, Step
 from workflows.recipes.run_context import RunContext
@@ -32,13 +33,26 @@ def run_recipe(recipe: Recipe, context: RunContext) -> Iterator[str]:
     Dataset.create_or_open(context.root, name=recipe.name)
     write_whole(context.root / RECIPE_FILE, yaml.safe_dump(recipe.resolved(), sort_keys=False).encode())
     steps = list(_wanted(recipe))
-    for place, step in enumerate(steps):
+    for number, step in enumerate(steps, start=1):
         try:
-            line = STEPS[step.kind].run(context, step.config)
+            with _named(f"step {number} of {len(steps)} ({step.title})"):
+                line = STEPS[step.kind].run(context, step.config)
         except PyramidError:
-            yield from _after_failure(steps[place + 1 :], context)
+            yield from _after_failure(steps[number:], context)
             raise
         yield line
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Say in which step something went wrong, and that nothing is lost by it; the kind of the error stays."""
+    kept = "What is finished stays; put this right, and the same command goes on from there"
+    try:
+        yield
+    except PyramidError as error:
+        raise type(error)(f"{where}: {error}. {kept}") from error
+    except OSError as error:
+        raise WorldError(f"{where}: I/O error: {error}. {kept}") from error
 
 
 def _after_failure(steps: Sequence[Step], context: RunContext) -> Iterator[str]:
@@ -48,7 +62,7 @@ def _after_failure(steps: Sequence[Step], context: RunContext) -> Iterator[str]:
         if kind.after_failure:
             try:
                 line = kind.run(context, step.config)
-            except PyramidError as error:
+            except (PyramidError, OSError) as error:
                 _LOG.info("%s is left out after the failure: %s", step.kind, error)
             else:
                 yield line

@@ -16,7 +16,7 @@ from pipelines.job import Job, UnitItems
 from pipelines.run_job import run_job
 from storage.datasets.dataset import Dataset
 from storage.embodiment import Embodiment, embodiment
-from storage.errors import ConfigError, MissingFileError
+from storage.errors import ConfigError, MissingFileError, WorkFailedError
 from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
 
@@ -138,6 +138,11 @@ def run_dream(context: RunContext, step: DreamStep) -> str:
     """Run the job, then compare the speed of motion with that of the source."""
     result = run_job(context.root, dream_job(context, step), context.options)
     dropped = ", ".join(f"{count} {reason}" for reason, count in result.tally.dropped.items())
+    if not result.tally.kept:
+        raise WorkFailedError(
+            f"no clip came of {step.model}: {f'dropped {dropped}' if dropped else 'every unit failed'}; the manifests"
+            f" and the folder failed of {context.root} say more"
+        )
     line = f"dreamed {result.tally.kept} clips with {step.model}" + (f"; dropped {dropped}" if dropped else "")
     check = speed_check(context, step)
     if check is None:

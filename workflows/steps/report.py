@@ -12,4 +12,4 @@ def run_report(context: RunContext, config: ReportConfig) -> str:
     return f"report: {write_report(context.root, config)}"
 
 
-STEP = PlainStep(config=ReportConfig, work=run_report)
+STEP = PlainStep(config=ReportConfig, work=run_report, after_failure=True)

@@ -17,7 +17,7 @@ from pipelines.testing.stage_contract import check_stage
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError
 from storage.ids import Randomness
 from storage.outcomes import Dropped, Kept
-from storage.testing import tiny_dataset
+from storage.testing import same_episode, tiny_dataset
 
 Pipelines = Callable[[str], Path]
 RANDOM = Randomness(7, "generate_clips")
@@ -76,6 +76,14 @@ def test_a_clip_is_an_episode_that_says_all_that_made_it(tiny_pipeline: Pipeline
     assert made["sampling"]["steps"] == 2
     assert made["model_hash"]
     assert made["parts"][0]["instruction"] == episode.instruction == "lift the red cube"
+
+
+def test_a_clip_does_not_depend_on_what_the_folder_of_its_source_is_called(
+    tiny_pipeline: Pipelines, source: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(source, tmp_path / "under another name")
+    one, other = (kept(config(tiny_pipeline, each), items(each)) for each in (source, moved))
+    assert all(map(same_episode, one, other))
 
 
 def test_rounds_go_on_from_the_last_frame_and_say_which_instruction_holds_where(

@@ -3,6 +3,8 @@ unit that was committed is run again."""
 
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +22,10 @@ from pipelines.testing.killed import in_child
 from pipelines.testing.tiny_jobs import content_of
 from storage.datasets.manifest import read_manifests
 from storage.datasets.unit_paths import sinks_of
+from storage.errors import WorldError
 from storage.formats.testing import tiny_lerobot
+from storage.ids import file_hash
 from storage.testing import assert_sound
-from workflows.recipes.artifacts import FOLDER, content_hash
 from workflows.recipes.recipe import find_recipe, load_recipe
 from workflows.recipes.run_context import RunContext
 from workflows.recipes.run_recipe import run_recipe
@@ -65,7 +68,7 @@ def committed(root: Path) -> set[str]:
 
 def whole(root: Path) -> dict[str, str]:
     """What a run is: every unit, every artifact and every selection, as hashes or texts."""
-    artifacts = {str(path.parent.name): content_hash(path.parent) for path in root.glob(f"{FOLDER}/*/artifact.json")}
+    artifacts = {f"{path.parent.name}/{path.name}": file_hash(path) for path in root.glob("models/*/*.safetensors")}
     selections = {path.name: path.read_text() for path in root.glob("selections/*.json")}
     nested = {f"{path.parent.name}/{name}": value for path in _nested(root) for name, value in content_of(path).items()}
     return {**content_of(root), **artifacts, **selections, **nested}
@@ -122,6 +125,53 @@ def test_a_whole_job_killed_at_random_moments_gives_the_same_data_and_runs_no_co
     assert whole(root) == expected
     assert committed(root) <= set(log.read_text().splitlines())
     assert kills or seed != 0
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.8, *(pytest.param(0.1 * n, marks=pytest.mark.slow) for n in (3, 5, 6, 7, 9))])
+def test_a_disk_that_fills_half_way_is_named_with_the_step_and_the_job_goes_on_with_more_room(
+    recipe: Path, undisturbed: tuple[dict[str, str], int], disk: Path, tmp_path: Path, share: float
+) -> None:
+    assert in_child(lambda: work(recipe, disk / "measured", tmp_path / "log"))[0] == 0
+    used = shutil.disk_usage(disk).used
+    shutil.rmtree(disk / "measured")
+    _resize(disk, f"{int(share * used) // 1024}k")
+    error = tmp_path / "error"
+
+    def until_full() -> None:
+        try:
+            work(recipe, disk / "data", tmp_path / "log")
+        except WorldError as full:
+            error.write_text(str(full))
+
+    assert in_child(until_full)[0] == 0
+    assert re.match(r"step \d of 6 \(\w+", error.read_text())
+    assert re.search(
+        "(No space left on device|the disk is full).*the same command goes on from there", error.read_text()
+    )
+    _resize(disk, "64m")
+    before = committed(disk / "data")
+    (tmp_path / "log").write_text("")
+    assert in_child(lambda: work(recipe, disk / "data", tmp_path / "log"))[0] == 0
+    assert not before & set((tmp_path / "log").read_text().splitlines())
+    assert whole(disk / "data") == undisturbed[0]
+
+
+def _resize(disk: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
 SMALL = {"generate": {"keep": 4, "size_px": 64}, "dream": {"count": 2}, "fit": {"steps": 6}, "evaluate": {"scenes": 2}}
