@@ -115,8 +115,8 @@ class GenerateClips:
         return [clip for batch in batches for clip in drawn(self.model, batch, self.shape, self.sampling)]
 
     def _outcome(self, item: _Item, clips: Sequence[Image], randomness: Randomness) -> Outcome:
-        identity = content_id("neural", self.inputs, self.config, item.frame.sha256, item.prompts, item.number,
-                              randomness.run_seed)  # fmt: skip
+        made_of = (self.inputs, self.config.identity(), item.frame.sha256, item.prompts, item.number)
+        identity = content_id("neural", *made_of, randomness.run_seed)
         for turn, clip in enumerate(clips):
             fault, score = fault_of(clip)
             if fault:

@@ -1,7 +1,7 @@
 """Settings of the stage `generate_clips`; they load without torch, so that a driver can check a plan."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -58,6 +58,11 @@ class GenerateClipsConfig:
         if unknown:
             raise ConfigError(f"unknown model options {unknown}; known: {sorted(ModelOptions.__dataclass_fields__)}")
         return ModelOptions(**self.options)
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that a clip follows from: all but where things lie."""
+        named = (each.name for each in fields(self) if each.metadata.get("identity", True))
+        return {name: getattr(self, name) for name in named}
 
     def inputs(self) -> Mapping[str, str]:
         """What the clips depend on besides this config: hashes of model and LoRA, for the unit's id."""
