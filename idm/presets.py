@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from groot.network.flow_matching import FlowConfig
 from groot.presets import BackboneConfig
-from idm.network.encoder import EncoderConfig
+from idm.network.encoder import IdmEncoderConfig
 from idm.network.model import IdmConfig
 from storage.errors import UnknownNameError
 
@@ -19,7 +19,7 @@ def tiny() -> IdmConfig:
         members=2,
         hidden=32,
         flow_layers=2,
-        encoder=EncoderConfig(image_px=(32, 32), width=16, blocks=(1, 1, 1), trunk_width=16, token_width=24),
+        encoder=IdmEncoderConfig(image_px=(32, 32), width=16, blocks=(1, 1, 1), trunk_width=16, token_width=24),
     )
 
 
@@ -30,7 +30,7 @@ def starter() -> IdmConfig:
         frame_offsets_s=(0.0, 0.2),
         chunk_s=0.2,
         chunk_steps=4,
-        encoder=EncoderConfig(image_px=(128, 128)),
+        encoder=IdmEncoderConfig(image_px=(128, 128)),
     )
 
 
@@ -44,7 +44,7 @@ def base(source: str = "google/siglip2-base-patch16-256") -> IdmConfig:
         head="flow",
         flow=FlowConfig(euler_steps=8),
         flow_layers=8,
-        encoder=EncoderConfig(token_width=512),
+        encoder=IdmEncoderConfig(token_width=512),
         tower=BackboneConfig(kind="vision", source=source, width=768, image_px=(256, 256), tune_vision=True),
     )
 
@@ -62,7 +62,7 @@ def published(source: str = "google/siglip2-large-patch16-256") -> IdmConfig:
         samples=1,
         flow=FlowConfig(euler_steps=16),
         flow_layers=8,
-        encoder=EncoderConfig(token_width=1024),
+        encoder=IdmEncoderConfig(token_width=1024),
         tower=BackboneConfig(kind="vision", source=source, width=1024, image_px=(256, 256), tune_vision=True),
     )
 

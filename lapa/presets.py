@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lapa.network.decoder import DecoderConfig
-from lapa.network.encoder import EncoderConfig
+from lapa.network.encoder import LapaEncoderConfig
 from lapa.network.model import LapaConfig
 from lapa.network.quantizer import QuantizerConfig
 
@@ -18,7 +18,7 @@ def lapa() -> LapaConfig:
         width_px=256,
         codes=4,
         code_dim=32,
-        encoder=EncoderConfig(
+        encoder=LapaEncoderConfig(
             stem="patch",
             second_input="later",
             readout="cells",
@@ -41,7 +41,7 @@ def groot_n1() -> LapaConfig:
         width_px=256,
         codes=16,
         code_dim=32,
-        encoder=EncoderConfig(
+        encoder=LapaEncoderConfig(
             stem="patch",
             second_input="later",
             readout="queries",
@@ -68,7 +68,7 @@ def tiny() -> LapaConfig:
         width_px=32,
         codes=2,
         code_dim=4,
-        encoder=EncoderConfig(conv_widths=(8, 16), width=16, heads=2),
+        encoder=LapaEncoderConfig(conv_widths=(8, 16), width=16, heads=2),
         decoder=DecoderConfig(widths=(8, 16)),
         quantizer=QuantizerConfig(codebook_size=8),
     )

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from groot.fit import FitConfig
 from lapa.fitting.batches import BatchConfig
-from lapa.fitting.clips import Clip, ClipConfig, read_clip
+from lapa.fitting.clips import ClipConfig, LapaClip, read_clip
 from lapa.fitting.fit import LapaFit, LapaFitConfig, fit
-from lapa.fitting.frame_pairs import WindowConfig
+from lapa.fitting.frame_pairs import FramePairConfig
 from lapa.network.augment import AugmentConfig
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
@@ -23,7 +23,7 @@ from storage.training_reader.training_data import TrainingData
 
 SIZE_PX = (32, 32)
 CONFIG = ClipConfig(
-    windows=WindowConfig(robot_s=0.25, slow_s=0.25), cuts=FrameCheckConfig(camera_share=0.0, still_jump=0.25)
+    windows=FramePairConfig(robot_s=0.25, slow_s=0.25), cuts=FrameCheckConfig(camera_share=0.0, still_jump=0.25)
 )
 """Windows of five steps at 20 Hz. The square is large and its ground plain: a camera that moves cannot be told."""
 
@@ -49,7 +49,7 @@ def moving_episode(seed: int, *, steps: int = 40, embodiment: str = "so_arm", ep
     )
 
 
-def moving_clips(seeds: range, *, config: ClipConfig = CONFIG, size_px: tuple[int, int] = SIZE_PX) -> list[Clip]:
+def moving_clips(seeds: range, *, config: ClipConfig = CONFIG, size_px: tuple[int, int] = SIZE_PX) -> list[LapaClip]:
     """Clips of `moving_episode`."""
     return [read_clip(moving_episode(seed), size_px, config) for seed in seeds]
 

@@ -22,13 +22,13 @@ from benchmarks.measure import print_table, result, timed
 from groot.fit import FitConfig
 from idm.evaluation.evaluate import EvaluateConfig
 from idm.evaluation.metrics import changes_over
-from idm.fitting.calibrate import Clip, clips_of
+from idm.fitting.calibrate import PredictedClip, clips_of
 from idm.fitting.fit import IdmFitConfig, fit
 from idm.labelling.label import Labeller, window_labels
 from idm.labelling.saved_model import IdmModel
 from idm.network.augment import AugmentConfig
-from idm.network.encoder import EncoderConfig
-from idm.network.losses import LossConfig
+from idm.network.encoder import IdmEncoderConfig
+from idm.network.losses import IdmLossConfig
 from idm.network.model import IdmConfig
 from storage.datasets.dataset import Dataset
 from storage.embodiment import G1_INSPIRE
@@ -112,12 +112,12 @@ def g1_config(*, steps: int, image_px: tuple[int, int] = (112, 160), camera: str
         frame_offsets_s=(lag, lag + STEPS / RATE_HZ),
         chunk_s=(STEPS + 1) / RATE_HZ,
         chunk_steps=STEPS + 1,
-        encoder=EncoderConfig(image_px=image_px),
+        encoder=IdmEncoderConfig(image_px=image_px),
     )
     return IdmFitConfig(
         model=model,
         cameras={"head": (camera,)},
-        loss=LossConfig(augment=AugmentConfig(covered_share=0.05)),
+        loss=IdmLossConfig(augment=AugmentConfig(covered_share=0.05)),
         fit=FitConfig(
             steps=steps,
             learning_rate=1e-3,
@@ -173,7 +173,7 @@ def moving_coverage(metrics: dict[str, Any]) -> float:
     return float(np.concatenate([inside[slices[part]] for part in PARTS.values()]).mean())
 
 
-def window_scores(model: IdmModel, clips: Sequence[Clip]) -> Array:
+def window_scores(model: IdmModel, clips: Sequence[PredictedClip]) -> Array:
     """R2 (26,) of the change over a window, from that window alone."""
     guesses, truths = [], []
     for clip in clips:

@@ -20,7 +20,7 @@ from benchmarks.measure import cache_folder, print_table
 from groot.fit import FitConfig
 from idm.fitting.fit import IdmFitConfig, fit
 from idm.network.augment import AugmentConfig
-from idm.network.losses import LossConfig
+from idm.network.losses import IdmLossConfig
 from idm.presets import starter
 from storage.datasets.dataset import Dataset
 from storage.training_reader.training_data import TrainingData
@@ -34,7 +34,7 @@ def starter_config(*, steps: int, start_from: str = "") -> IdmFitConfig:
     """How the starter is fitted; a fit that goes on from weights takes half the learning rate."""
     return IdmFitConfig(
         model=replace(starter(), views=("agentview",)),
-        loss=LossConfig(augment=AugmentConfig(shift=0.03, turn_rad=0.03, zoom=0.03)),
+        loss=IdmLossConfig(augment=AugmentConfig(shift=0.03, turn_rad=0.03, zoom=0.03)),
         fit=FitConfig(
             steps=steps,
             learning_rate=5e-4 if start_from else 1e-3,

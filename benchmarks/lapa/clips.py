@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.measure import cache_folder
 from lapa.evaluation.probe_tables import Table, probe_tables
-from lapa.fitting.clips import Clip, ClipConfig
+from lapa.fitting.clips import ClipConfig, LapaClip
 from lapa.fitting.fit import LapaFit, LapaFitConfig, clips_of, fit
 from lapa.fitting.targets import motion_of
 from lapa.network.model import LatentActionModel
@@ -32,8 +32,8 @@ class ClipSplit:
     """The data that a model is fitted to, and its clips: those to train on and those held out."""
 
     data: tuple[TrainingData, ...]
-    training: list[Clip]
-    held_out: list[Clip]
+    training: list[LapaClip]
+    held_out: list[LapaClip]
 
     @classmethod
     def of(cls, data: Sequence[TrainingData], size_px: tuple[int, int], config: ClipConfig) -> "ClipSplit":

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from benchmarks.lapa.simulated import SIZE_PX, Source, datasets
 from benchmarks.measure import print_table, result
-from lapa.fitting.clips import Clip, ClipConfig, read_clips
+from lapa.fitting.clips import ClipConfig, LapaClip, read_clips
 from lapa.labelling.encode_clip import encode_clip
 from lapa.labelling.label_config import STARTER, model_folder
 from lapa.labelling.saved_model import load_lapa
@@ -88,7 +88,7 @@ class Video:
     latents: FLOATS
 
     @classmethod
-    def of(cls, clips: Sequence[Clip]) -> "Video":
+    def of(cls, clips: Sequence[LapaClip]) -> "Video":
         """What the starter says of video alone."""
         model = load_lapa(model_folder(STARTER)).network
         images = np.concatenate([clip.frames_of(list(clip.pairs)) for clip in clips])
@@ -106,7 +106,7 @@ class Demonstrations:
     chunks: FLOATS
 
     @classmethod
-    def of(cls, clips: Sequence[Clip]) -> "Demonstrations":
+    def of(cls, clips: Sequence[LapaClip]) -> "Demonstrations":
         images, body, chunks = [], [], []
         spans = PANDA.state.slices()
         for clip in clips:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import cache_folder as cache_folder
-from lapa.fitting.clips import Clip
+from lapa.fitting.clips import LapaClip
 from lapa.fitting.targets import Motion
 from storage.datasets.dataset import Dataset
 from storage.training_reader.training_data import TrainingData
@@ -92,7 +92,7 @@ class CameraFrames:
                     for camera in episode.cameras:
                         self._camera[episode.episode_id, camera] = stored[f"{episode.episode_id}/{camera}"]
 
-    def motion(self, clip: Clip, steps: NDArray[np.int64]) -> Motion | None:
+    def motion(self, clip: LapaClip, steps: NDArray[np.int64]) -> Motion | None:
         """Displacement of every hand over each pair (P, 3 a hand), in the camera's frame at its start, in metres."""
         hands = self._hands.get(clip.episode.episode_id)
         if hands is None:
@@ -103,7 +103,7 @@ class CameraFrames:
         groups = {f"hand {hand}": slice(3 * hand, 3 * hand + 3) for hand in range(hands.shape[1])}
         return Motion(moved_in_camera.reshape(len(steps), -1), groups)
 
-    def direction(self, clip: Clip, steps: NDArray[np.int64]) -> NDArray[np.float32]:
+    def direction(self, clip: LapaClip, steps: NDArray[np.int64]) -> NDArray[np.float32]:
         """Displacement in the image plane (P, 2) of the arm that moves most in it."""
         motion = self.motion(clip, steps)
         assert motion is not None

@@ -28,7 +28,7 @@ from lapa.labelling.label import label_clip
 from lapa.labelling.label_config import LapaLabelConfig
 from lapa.labelling.saved_model import LapaModel
 from lapa.network.augment import AugmentConfig
-from lapa.network.losses import LossConfig
+from lapa.network.losses import LapaLossConfig
 from lapa.network.model import LapaConfig, LatentActionModel
 from lapa.presets import starter
 from storage.datasets.dataset import Dataset
@@ -126,7 +126,7 @@ def _training_step(episode: Episode, quick: bool) -> dict[str, float]:
     config = starter()
     model = LatentActionModel(config)
     optimizer = torch.optim.AdamW(model.parameters())
-    loss = training_loss(LossConfig(), AugmentConfig())
+    loss = training_loss(LapaLossConfig(), AugmentConfig())
     with tempfile.TemporaryDirectory() as folder:
         Dataset.create(Path(folder), name="circling")
         write_unit(Path(folder), [episode])

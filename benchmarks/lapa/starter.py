@@ -19,14 +19,14 @@ from benchmarks.measure import cache_folder, print_table, result
 from lapa.evaluation.probe_tables import probe_tables
 from lapa.evaluation.retrieval import same_direction_share
 from lapa.fitting.batches import BatchConfig
-from lapa.fitting.clips import Clip, ClipConfig
+from lapa.fitting.clips import ClipConfig, LapaClip
 from lapa.fitting.fit import LapaFitConfig
 from lapa.fitting.fit import fit as run_fit
 from lapa.fitting.health import measure
 from lapa.labelling.encode_clip import encode_clip
 from lapa.labelling.label_config import STARTER, model_folder
 from lapa.labelling.saved_model import load_lapa
-from lapa.network.losses import LossConfig
+from lapa.network.losses import LapaLossConfig
 from lapa.network.model import LatentActionModel
 
 STEPS = 3500
@@ -106,7 +106,7 @@ def measured(
     return figures, bars
 
 
-def octants(model: LatentActionModel, held_out: Sequence[Clip], frames: CameraFrames) -> tuple[float, float]:
+def octants(model: LatentActionModel, held_out: Sequence[LapaClip], frames: CameraFrames) -> tuple[float, float]:
     """Mean over pairs of bodies: how often the nearest latent of the other moves in the same of eight directions."""
     bodies: dict[str, list[tuple[Any, Any]]] = {}
     for clip in held_out:
@@ -135,7 +135,7 @@ def fit(steps: int = STEPS) -> None:
     batches = BatchConfig(
         weights=WEIGHTS, labelled_share=LABELLED_SHARE, label_batch=LABEL_BATCH, label_parts=LABEL_PARTS
     )
-    config = replace(config, batches=batches, loss=LossConfig(label=LABEL_WEIGHT))
+    config = replace(config, batches=batches, loss=LapaLossConfig(label=LABEL_WEIGHT))
     folder = cache_folder() / "lapa-starter"
     fitted = run_fit(data_of(opened, 0.2), config, folder)
     print(fitted.health, fitted.failures or "every gate holds", sep="\n")

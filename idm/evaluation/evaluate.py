@@ -23,7 +23,7 @@ from idm.evaluation.metrics import (
     step_f1,
 )
 from idm.evaluation.replay_result import ReplayResult
-from idm.fitting.calibrate import Clip, calibrated, clips_of, without_each_fold
+from idm.fitting.calibrate import PredictedClip, calibrated, clips_of, without_each_fold
 from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.gain_offset import fit_adjustment
 from idm.labelling.label import ClipLabels, Labeller
@@ -59,7 +59,7 @@ class EvaluateConfig:
 class LabelledClip:
     """A held-out clip with its labels, calibrated on other clips."""
 
-    clip: Clip
+    clip: PredictedClip
     labels: ClipLabels
 
     @property

@@ -33,7 +33,7 @@ _DRIFTS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 0.3)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class PredictedClip:
     """A clip with its true actions (T, D) and what the network predicted for it."""
 
     episode: Episode
@@ -42,7 +42,7 @@ class Clip:
     valid: NDArray[np.bool_]
 
 
-def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, action: str) -> list[Clip]:
+def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, action: str) -> list[PredictedClip]:
     """Predictions on labelled episodes; raises SchemaError where one lacks `action`."""
     found = []
     for episode in episodes:
@@ -50,7 +50,7 @@ def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, acti
             raise SchemaError(f"episode {episode.episode_id!r} has no {action} to compare labels with")
         valid = episode.arrays.get("valid", np.ones(episode.length, bool))
         found.append(
-            Clip(
+            PredictedClip(
                 episode=episode,
                 prediction=labeller.predict(episode, head),
                 truth=np.asarray(episode.arrays[action], np.float64),
@@ -73,7 +73,7 @@ def familiarity(
     return Familiarity.of(np.concatenate(pooled)), scene
 
 
-def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration:
+def calibrated(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> Calibration:
     """The calibration of a head from held-out clips of its body. Errors are those of clips that the combination was
     not fitted on: its own clips fit it a little too well."""
     body = model.targets[head]
@@ -100,7 +100,7 @@ def calibrated(model: IdmModel, head: str, clips: Sequence[Clip]) -> Calibration
     )
 
 
-def without_each_fold(clips: Sequence[Clip], *, most: int) -> list[list[Clip]]:
+def without_each_fold(clips: Sequence[PredictedClip], *, most: int) -> list[list[PredictedClip]]:
     """`clips` without one fold after the other, in at most `most` folds; clip n is missing from number n modulo their
     count. A single clip has no others and stays."""
     folds = min(most, len(clips))
@@ -109,7 +109,7 @@ def without_each_fold(clips: Sequence[Clip], *, most: int) -> list[list[Clip]]:
     return [[clip for place, clip in enumerate(clips) if place % folds != fold] for fold in range(folds)]
 
 
-def _cross_fitted(model: IdmModel, head: str, clips: Sequence[Clip]) -> list[Combined]:
+def _cross_fitted(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> list[Combined]:
     """What the windows of each clip make together, the way found on the clips of other folds."""
     ways = [_combination(model, head, others) for others in without_each_fold(clips, most=_FOLDS)]
     return [_combined(model, head, clip, ways[place % len(ways)]) for place, clip in enumerate(clips)]
@@ -139,7 +139,7 @@ def _as_labels(truth: Array, body: EmbodimentTargets) -> Array:
     return labels
 
 
-def _unit(clips: Sequence[Clip], body: EmbodimentTargets) -> Array:
+def _unit(clips: Sequence[PredictedClip], body: EmbodimentTargets) -> Array:
     """Typical size of each number, for adding up uncertainties of a group: its deviation, 1 for switches."""
     rows = np.concatenate([clip.truth[clip.valid] for clip in clips])
     unit = np.where(body.switch, 1.0, rows.std(axis=0))
@@ -147,7 +147,7 @@ def _unit(clips: Sequence[Clip], body: EmbodimentTargets) -> Array:
     return np.maximum(unit, floor)
 
 
-def _combined(model: IdmModel, head: str, clip: Clip, how: Combination) -> Combined:
+def _combined(model: IdmModel, head: str, clip: PredictedClip, how: Combination) -> Combined:
     body = model.targets[head]
     windows = _windows(model, head, clip)
     return combine(
@@ -159,7 +159,7 @@ def _combined(model: IdmModel, head: str, clip: Clip, how: Combination) -> Combi
     )
 
 
-def _windows(model: IdmModel, head: str, clip: Clip) -> WindowLabels:
+def _windows(model: IdmModel, head: str, clip: PredictedClip) -> WindowLabels:
     if not at_trained_rate(model, clip.prediction, clip.episode.rate_hz):
         raise SchemaError(
             f"calibrate on clips at the rate that the model was trained at; {clip.episode.episode_id!r} is at"
@@ -169,7 +169,7 @@ def _windows(model: IdmModel, head: str, clip: Clip) -> WindowLabels:
     return window_labels(model, head, clip.prediction, everything, rate_hz=clip.episode.rate_hz)
 
 
-def _combination(model: IdmModel, head: str, clips: Sequence[Clip]) -> Combination:
+def _combination(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> Combination:
     """Weights by place in the chunk from the errors there; the drift that gives the best paths."""
     body, steps = model.targets[head], model.config.chunk_steps
     squares, count = np.zeros((steps, body.size)), np.zeros((steps, 1))
@@ -199,7 +199,7 @@ def _combination(model: IdmModel, head: str, clips: Sequence[Clip]) -> Combinati
     return replace(how, drift=_drift(model, head, clips, how)) if body.absolute.any() else how
 
 
-def _filter(model: IdmModel, head: str, clips: Sequence[Clip], used: NDArray[np.bool_]) -> LinearFilter:
+def _filter(model: IdmModel, head: str, clips: Sequence[PredictedClip], used: NDArray[np.bool_]) -> LinearFilter:
     inputs = []
     for clip in clips:
         windows = _windows(model, head, clip)
@@ -212,7 +212,7 @@ def _filter(model: IdmModel, head: str, clips: Sequence[Clip], used: NDArray[np.
     return fit_filter(inputs, used=used, reach=_FILTER_REACH)
 
 
-def _drift(model: IdmModel, head: str, clips: Sequence[Clip], how: Combination) -> Array:
+def _drift(model: IdmModel, head: str, clips: Sequence[PredictedClip], how: Combination) -> Array:
     body = model.targets[head]
     errors = []
     for drift in _DRIFTS:
@@ -227,7 +227,7 @@ def _drift(model: IdmModel, head: str, clips: Sequence[Clip], how: Combination) 
     return best
 
 
-def _familiar(model: IdmModel, head: str, clips: Sequence[Clip]) -> tuple[float, float]:
+def _familiar(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> tuple[float, float]:
     known = model.familiar.get(head)
     if known is None:
         return 0.0, float("inf")
@@ -235,7 +235,7 @@ def _familiar(model: IdmModel, head: str, clips: Sequence[Clip]) -> tuple[float,
     return float(np.median(distance)), float(np.quantile(distance, 0.99))
 
 
-def _covered_logit(clips: Sequence[Clip]) -> float:
+def _covered_logit(clips: Sequence[PredictedClip]) -> float:
     """Clean windows stay below it, 99 of 100; never below the network's own even odds."""
     logits = np.concatenate([clip.prediction.said.hidden for clip in clips])
     return float(max(np.quantile(logits, 0.99), 0.0))

@@ -24,7 +24,7 @@ from idm.fitting.targets import EmbodimentTargets
 from idm.fitting.windows import Prepare, embodiment_targets
 from idm.labelling.label_config import model_folder
 from idm.labelling.saved_model import KIND, IdmModel, load_idm, save_idm
-from idm.network.losses import IdmLoss, LossConfig
+from idm.network.losses import IdmLoss, IdmLossConfig
 from idm.network.model import Idm, IdmConfig
 from storage.episode import Episode
 from storage.errors import ConfigError
@@ -45,7 +45,7 @@ class IdmFitConfig:
     weights. `familiar_episodes` of the training episodes tell what looks familiar."""
 
     model: IdmConfig = field(default_factory=IdmConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: IdmLossConfig = field(default_factory=IdmLossConfig)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(steps=3000, learning_rate=1e-3, average_decay=0.998, save_every=250)
     )
@@ -140,7 +140,7 @@ def fit_network(
 
     last = _last_stretch(config)
 
-    def run(stage: FitConfig, loss: LossConfig, folder: Path | None, stop_at: int = 0) -> FitResult:
+    def run(stage: FitConfig, loss: IdmLossConfig, folder: Path | None, stop_at: int = 0) -> FitResult:
         return run_fit(
             network,
             stage,
@@ -189,7 +189,7 @@ def _last_stretch(config: IdmFitConfig) -> FitConfig | None:
     return replace(config.fit, steps=steps, learning_rate=config.fit.learning_rate / 5, seed=config.fit.seed + 1)
 
 
-def _with_clean_windows(loss: LossConfig) -> LossConfig:
+def _with_clean_windows(loss: IdmLossConfig) -> IdmLossConfig:
     """`loss` with at most every second window noisy."""
     return replace(loss, augment=replace(loss.augment, noise_share=min(loss.augment.noise_share, 0.5)))
 

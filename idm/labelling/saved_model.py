@@ -15,7 +15,7 @@ from groot.presets import BackboneConfig
 from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.scene import SceneFamiliarity
 from idm.labelling.uncertainty import Calibration, Familiarity
-from idm.network.encoder import EncoderConfig
+from idm.network.encoder import IdmEncoderConfig
 from idm.network.model import Idm, IdmConfig
 from storage.errors import CorruptFileError, UnknownNameError
 
@@ -130,7 +130,7 @@ def config_from_json(record: Mapping[str, Any]) -> IdmConfig:
     return IdmConfig(
         **{name: _tuples(value) for name, value in values.items()},
         flow=flow,
-        encoder=EncoderConfig(**encoder),
+        encoder=IdmEncoderConfig(**encoder),
         tower=None if tower is None else BackboneConfig(**{name: _tuples(value) for name, value in tower.items()}),
     )
 

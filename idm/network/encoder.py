@@ -23,7 +23,7 @@ from storage.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
+class IdmEncoderConfig:
     """`width` is the number of channels after the stem; deeper scales have 1.5, 2 and 4 times as many.
     `blocks` is the number of residual blocks at each scale, `trunk_width` the channels that the pair trunk works
     with."""
@@ -91,7 +91,7 @@ class ResidualBlock(nn.Module):
 class FrameEncoder(nn.Module):
     """uint8 images (N, H, W, 3), or float pixels (N, 3, h, w) in 0..1, to three scales of features."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: IdmEncoderConfig) -> None:
         super().__init__()
         self.config = config
         fine, middle, coarse = config.channels
@@ -120,7 +120,7 @@ class PairTrunk(nn.Module):
     their difference: so it runs once a frame too (`project`), and only `forward` runs once a window.
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: IdmEncoderConfig) -> None:
         super().__init__()
         t = config.trunk_width
         fine, middle, coarse = config.channels

@@ -15,7 +15,7 @@ from idm.network.model import Idm, as_context
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig:
+class IdmLossConfig:
     """Weights of the parts beside the motion loss. `reverse_share` of the windows are played backwards in the numbers
     that are absolute (a path walked back is a path), `member_share` is the share of windows that each member sees."""
 
@@ -36,7 +36,7 @@ class IdmLoss:
     K, D), "anchor" (B, D), "mask" (B, K) valid steps, "regressed", "switches", "absolute" (B, D) kinds of numbers,
     "slot" (B,)."""
 
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(self, config: IdmLossConfig) -> None:
         self.config = config
 
     def __call__(self, model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:

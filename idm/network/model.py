@@ -20,7 +20,7 @@ from groot.network.embodiment_layers import LinearBank
 from groot.network.flow_matching import FlowConfig
 from groot.network.model import ActionHead
 from groot.presets import BackboneConfig, HeadConfig
-from idm.network.encoder import EncoderConfig, Features, FrameEncoder, PairTrunk, TowerEncoder, TowerTrunk, norms_of
+from idm.network.encoder import Features, FrameEncoder, IdmEncoderConfig, PairTrunk, TowerEncoder, TowerTrunk, norms_of
 from storage.errors import ConfigError
 
 
@@ -48,7 +48,7 @@ class IdmConfig:
     samples: int = 4
     flow: FlowConfig = field(default_factory=FlowConfig)
     flow_layers: int = 4
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: IdmEncoderConfig = field(default_factory=IdmEncoderConfig)
     tower: BackboneConfig | None = None
 
     def __post_init__(self) -> None:

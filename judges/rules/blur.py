@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from judges.rules.clip import Clip
+from judges.rules.clip import JudgedClip
 from judges.rules.rule import Measured, Rule
 
 
-def blur(clip: Clip) -> Measured:
+def blur(clip: JudgedClip) -> Measured:
     """Sharpness (variance of the Laplacian) of the last quarter over that of the first."""
     part = max(1, len(clip) // 4)
     first, last = float(np.median(clip.sharpness[:part])), float(np.median(clip.sharpness[-part:]))

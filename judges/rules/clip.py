@@ -24,7 +24,7 @@ _BLOCK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class JudgedClip:
     """One camera of one episode. `grey` (T, h, w) float32 in 0..255; `sharpness` (T,) is the variance of the
     Laplacian of the grey frame; `contrast` (T,) its standard deviation."""
 
@@ -74,7 +74,7 @@ def camera_of(episode: Episode, wanted: tuple[str, ...] = ()) -> str:
     raise InputError(f"episode {episode.episode_id!r} has the cameras {colour or 'none'}, none of {list(wanted)}")
 
 
-def measure(episode: Episode, cameras: tuple[str, ...] = ()) -> Clip:
+def measure(episode: Episode, cameras: tuple[str, ...] = ()) -> JudgedClip:
     """The clip of an episode; raises InputError without a camera, CorruptFileError where a frame does not decode."""
     camera = camera_of(episode, cameras)
     grey, sharpness = [], []
@@ -83,7 +83,7 @@ def measure(episode: Episode, cameras: tuple[str, ...] = ()) -> Clip:
         small = thumbnail(plane)
         grey.append(small)
         sharpness.append(float(cv2.Laplacian(plane, cv2.CV_16S, ksize=1).var()))
-    return Clip(
+    return JudgedClip(
         episode=episode,
         camera=camera,
         rate_hz=episode.rate_hz,

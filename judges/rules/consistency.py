@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from judges.rules.clip import Clip
+from judges.rules.clip import JudgedClip
 from judges.rules.rule import Measured, Rule
 
 
-def warp(clip: Clip) -> Measured:
+def warp(clip: JudgedClip) -> Measured:
     """What is left after warping, in grey levels: the 95th percentile over the steps whose motion is small."""
     flow = clip.flow
     if not flow.near.any():
@@ -17,7 +17,7 @@ def warp(clip: Clip) -> Measured:
     return Measured(score, reason, {"frames": [worst, worst + 1], "steps_left_out": int((~flow.near).sum())})
 
 
-def jitter(clip: Clip) -> Measured:
+def jitter(clip: JudgedClip) -> Measured:
     """Shake of the whole picture: median change of its shift from step to step, in percent of its width."""
     shift = clip.flow.shift
     if len(shift) < 3:

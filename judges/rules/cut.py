@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from judges.rules.clip import Clip
+from judges.rules.clip import JudgedClip
 from judges.rules.rule import Measured, Rule
 
 REACH = 4
@@ -10,7 +10,7 @@ LEAST_JUMP = 6.0
 """Grey levels; below it a change is motion, however sudden."""
 
 
-def cut(clip: Clip) -> Measured:
+def cut(clip: JudgedClip) -> Measured:
     """The largest ratio of a change of LEAST_JUMP or more to the largest other change within REACH frames.
 
     Steps into and out of empty frames are the business of the rule `exposure`, the first step that of `first_frame`.

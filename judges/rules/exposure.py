@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from judges.rules.clip import Clip
+from judges.rules.clip import JudgedClip
 from judges.rules.rule import Measured, Rule
 
 LEAST_CONTRAST = 4.0
 BLACK, WHITE = 12.0, 250.0
 
 
-def exposure(clip: Clip) -> Measured:
+def exposure(clip: JudgedClip) -> Measured:
     """Number of frames without content."""
     empty = (clip.contrast < LEAST_CONTRAST) | (clip.light < BLACK) | (clip.light > WHITE)
     frames = np.flatnonzero(empty)

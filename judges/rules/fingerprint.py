@@ -8,14 +8,14 @@ the low frequencies of what differs from it, at eight moments (perceptual hash b
 import cv2
 import numpy as np
 
-from judges.rules.clip import Clip
+from judges.rules.clip import JudgedClip
 from storage.verdicts.duplicates import DUPLICATE, FARTHEST_BITS
 from storage.verdicts.verdicts import Verdict
 
 MOMENTS, SIDE_PX, FREQUENCIES = 8, 32, 8
 
 
-def fingerprint(clip: Clip) -> str:
+def fingerprint(clip: JudgedClip) -> str:
     """512 bits, hexadecimal."""
     at = np.linspace(0, len(clip) - 1, MOMENTS).round().astype(int)
     planes = [cv2.resize(clip.grey[frame], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for frame in at]
@@ -27,7 +27,7 @@ def fingerprint(clip: Clip) -> str:
     return np.packbits(np.concatenate(bits)).tobytes().hex()
 
 
-def duplicate(clip: Clip, threshold: float | None = None) -> Verdict:
+def duplicate(clip: JudgedClip, threshold: float | None = None) -> Verdict:
     """The verdict that carries the fingerprint. It passes: an episode alone is no duplicate."""
     return Verdict(
         judge=DUPLICATE,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from judges.rules.clip import Clip, thumbnail
+from judges.rules.clip import JudgedClip, thumbnail
 from judges.rules.rule import Measured, Rule
 from storage.errors import CorruptFileError
 
@@ -18,7 +18,7 @@ NEXT = slice(2, 9)
 LEAST_JUMP = 4.0
 
 
-def first_frame(clip: Clip) -> Measured:
+def first_frame(clip: JudgedClip) -> Measured:
     """How many times the allowed difference the first frame is away; 1 is the limit."""
     reference = str(clip.episode.provenance.get("first_frame", ""))
     if reference:

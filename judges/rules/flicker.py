@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from judges.rules.clip import Clip
+from judges.rules.clip import JudgedClip
 from judges.rules.rule import Measured, Rule
 
 
-def flicker(clip: Clip) -> Measured:
+def flicker(clip: JudgedClip) -> Measured:
     """Median second difference of the mean brightness over the mean brightness."""
     if len(clip) < 3:
         return Measured(0.0, "")

@@ -8,7 +8,7 @@ are bridged. And it is a run, not a share of all frames, for pauses add up.
 import numpy as np
 from numpy.typing import NDArray
 
-from judges.rules.clip import Clip, longest_run
+from judges.rules.clip import JudgedClip, longest_run
 from judges.rules.rule import Measured, Rule
 
 STILL = 0.016
@@ -16,7 +16,7 @@ REFRESH = 1.2
 """Grey levels that a single step within a frozen picture may take."""
 
 
-def frozen(clip: Clip) -> Measured:
+def frozen(clip: JudgedClip) -> Measured:
     """Share of the clip that its longest still run takes, 0..1."""
     begin, end = longest_run(_bridged(clip.change))
     share = (end - begin) / max(1, len(clip) - 1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from judges.rules.clip import Clip
+from judges.rules.clip import JudgedClip
 from storage.verdicts.verdicts import Better, Verdict
 
 
@@ -23,12 +23,12 @@ class Rule:
     clip gets another score."""
 
     name: str
-    measure: Callable[[Clip], Measured]
+    measure: Callable[[JudgedClip], Measured]
     threshold: float
     better: Better = "lower"
     version: int = 1
 
-    def verdict(self, clip: Clip, threshold: float | None = None) -> Verdict:
+    def verdict(self, clip: JudgedClip, threshold: float | None = None) -> Verdict:
         """The verdict about a clip, with another threshold where one is given."""
         bar = self.threshold if threshold is None else threshold
         found = self.measure(clip)

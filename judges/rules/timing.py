@@ -1,6 +1,6 @@
 """Length and rate: clips too short to show anything, films among clips, and rates that no camera has."""
 
-from judges.rules.clip import Clip
+from judges.rules.clip import JudgedClip
 from judges.rules.rule import Measured, Rule
 
 LEAST_FRAMES = 8
@@ -8,7 +8,7 @@ LONGEST_S, SHORTEST_S = 120.0, 0.4
 SLOWEST_HZ, FASTEST_HZ = 2.0, 130.0
 
 
-def length(clip: Clip) -> Measured:
+def length(clip: JudgedClip) -> Measured:
     """1 for a length that can be judged, 0 for one that cannot."""
     seconds = len(clip) / clip.rate_hz
     good = len(clip) >= LEAST_FRAMES and SHORTEST_S <= seconds <= LONGEST_S
@@ -19,7 +19,7 @@ def length(clip: Clip) -> Measured:
     )
 
 
-def rate(clip: Clip) -> Measured:
+def rate(clip: JudgedClip) -> Measured:
     """1 for a rate that a camera or a generator has, 0 for another."""
     good = SLOWEST_HZ <= clip.rate_hz <= FASTEST_HZ
     return Measured(float(good), f"{clip.rate_hz:g} Hz; expected {SLOWEST_HZ:g} to {FASTEST_HZ:g}")

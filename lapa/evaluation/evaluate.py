@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lapa.evaluation.probe_tables import Table, probe_tables
-from lapa.fitting.clips import Clip, read_clips
+from lapa.fitting.clips import LapaClip, read_clips
 from lapa.fitting.health import Health, measure, spread_steps
 from lapa.fitting.targets import Motion, motion_of
 from lapa.labelling.encode_clip import Latents, encode_clip
@@ -59,7 +59,7 @@ class Evaluation:
     probes: Mapping[str, Table]
     masked: Mapping[str, Mapping[str, float]]
     code_shares: Mapping[str, Sequence[float]]
-    held_out: tuple[Clip, ...]
+    held_out: tuple[LapaClip, ...]
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; clips by their episodes' ids."""
@@ -78,12 +78,12 @@ def evaluate_lapa(datasets: Sequence[Path], config: LapaEvaluateConfig) -> tuple
 
 
 def evaluate_clips(
-    loaded: LapaModel, training: Sequence[Clip], held_out: Sequence[Clip], config: LapaEvaluateConfig
+    loaded: LapaModel, training: Sequence[LapaClip], held_out: Sequence[LapaClip], config: LapaEvaluateConfig
 ) -> Evaluation:
     """Measure a model on clips that were read already."""
     model = loaded.network
 
-    def motion(clip: Clip, steps: Any) -> Motion | None:
+    def motion(clip: LapaClip, steps: Any) -> Motion | None:
         return motion_of(clip, steps, parts=config.parts.get(clip.episode.embodiment, ()))
 
     health = measure(model, held_out, pairs=config.pairs)
@@ -100,7 +100,9 @@ def evaluate_clips(
     )
 
 
-def _probes(loaded: LapaModel, training: Sequence[Clip], held_out: Sequence[Clip], motion: Any, pairs: int) -> Any:
+def _probes(
+    loaded: LapaModel, training: Sequence[LapaClip], held_out: Sequence[LapaClip], motion: Any, pairs: int
+) -> Any:
     if not training:
         log.warning("no episodes beside the held-out ones: probes are left out")
         return {}
@@ -131,7 +133,7 @@ def _episodes(datasets: Sequence[Dataset], loaded: LapaModel, share: float) -> t
     return training, held_out
 
 
-def _masked(clips: Sequence[Clip]) -> dict[str, dict[str, float]]:
+def _masked(clips: Sequence[LapaClip]) -> dict[str, dict[str, float]]:
     """Source -> share of its steps that carries each flag."""
     flags = defaultdict(list)
     for clip in clips:
@@ -139,7 +141,7 @@ def _masked(clips: Sequence[Clip]) -> dict[str, dict[str, float]]:
     return {source: step_shares(np.concatenate(each)) for source, each in sorted(flags.items())}
 
 
-def _code_shares(loaded: LapaModel, clips: Sequence[Clip], pairs: int) -> dict[str, list[float]]:
+def _code_shares(loaded: LapaModel, clips: Sequence[LapaClip], pairs: int) -> dict[str, list[float]]:
     """Source -> share of each code."""
     size = loaded.network.config.quantizer.size
     found: dict[str, list[Latents]] = defaultdict(list)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from lapa.evaluation.retrieval import nearest
-from lapa.fitting.clips import Clip
+from lapa.fitting.clips import LapaClip
 from lapa.fitting.health import spread_steps
 from lapa.labelling.encode_clip import Latents, encode_clip
 from lapa.network.model import LatentActionModel
@@ -39,7 +39,7 @@ class Strip:
 class _Pairs:
     """Pairs of one source: rows (clip, step) and their latents."""
 
-    clips: Sequence[Clip]
+    clips: Sequence[LapaClip]
     rows: NDArray[np.int64]
     latents: Latents
     size: NDArray[np.float64]
@@ -53,7 +53,9 @@ def data_uri(image: Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(encoded).decode()}"
 
 
-def neighbour_strips(model: LatentActionModel, clips: Sequence[Clip], *, count: int, pairs: int = 1024) -> list[Strip]:
+def neighbour_strips(
+    model: LatentActionModel, clips: Sequence[LapaClip], *, count: int, pairs: int = 1024
+) -> list[Strip]:
     """`count` moving pairs of each source, and the pair with the nearest latent in each other source."""
     sources = _by_source(model, clips, pairs)
     strips = []
@@ -69,7 +71,9 @@ def neighbour_strips(model: LatentActionModel, clips: Sequence[Clip], *, count: 
     return strips
 
 
-def transfer_strips(model: LatentActionModel, clips: Sequence[Clip], *, count: int, pairs: int = 1024) -> list[Strip]:
+def transfer_strips(
+    model: LatentActionModel, clips: Sequence[LapaClip], *, count: int, pairs: int = 1024
+) -> list[Strip]:
     """The action of one clip applied to the first frame of another, from every source to every source."""
     if model.tower is not None:
         return []
@@ -86,7 +90,7 @@ def transfer_strips(model: LatentActionModel, clips: Sequence[Clip], *, count: i
     return strips
 
 
-def motion_strips(model: LatentActionModel, clips: Sequence[Clip], *, count: int, pairs: int = 1024) -> list[Strip]:
+def motion_strips(model: LatentActionModel, clips: Sequence[LapaClip], *, count: int, pairs: int = 1024) -> list[Strip]:
     """Pairs with the largest and the smallest motion by the model's own account (change that it decodes)."""
     strips = []
     for name, mine in _by_source(model, clips, pairs).items():
@@ -99,15 +103,15 @@ def motion_strips(model: LatentActionModel, clips: Sequence[Clip], *, count: int
 
 
 @torch.no_grad()
-def _by_source(model: LatentActionModel, clips: Sequence[Clip], pairs: int) -> dict[str, _Pairs]:
-    grouped: dict[str, list[tuple[Clip, NDArray[np.int64]]]] = defaultdict(list)
+def _by_source(model: LatentActionModel, clips: Sequence[LapaClip], pairs: int) -> dict[str, _Pairs]:
+    grouped: dict[str, list[tuple[LapaClip, NDArray[np.int64]]]] = defaultdict(list)
     for clip, steps in zip(clips, spread_steps(clips, pairs), strict=True):
         if len(steps):
             grouped[clip.source].append((clip, steps))
     return {name: _pairs(model, each) for name, each in sorted(grouped.items())}
 
 
-def _pairs(model: LatentActionModel, chosen: Sequence[tuple[Clip, NDArray[np.int64]]]) -> _Pairs:
+def _pairs(model: LatentActionModel, chosen: Sequence[tuple[LapaClip, NDArray[np.int64]]]) -> _Pairs:
     found = [encode_clip(model, clip, steps) for clip, steps in chosen]
     rows = np.concatenate([np.stack([np.full(len(s), i), s], axis=1) for i, (_, s) in enumerate(chosen)])
     latents = Latents(
@@ -119,7 +123,9 @@ def _pairs(model: LatentActionModel, chosen: Sequence[tuple[Clip, NDArray[np.int
     return _Pairs([clip for clip, _ in chosen], rows, latents, np.concatenate(sizes))
 
 
-def _change(model: LatentActionModel, clip: Clip, steps: NDArray[np.int64], latents: Latents) -> NDArray[np.float64]:
+def _change(
+    model: LatentActionModel, clip: LapaClip, steps: NDArray[np.int64], latents: Latents
+) -> NDArray[np.float64]:
     """Mean size of the change that the decoder draws for each pair, (P,)."""
     sizes = []
     for begin in range(0, len(steps), 64):

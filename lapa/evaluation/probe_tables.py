@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lapa.evaluation.linear_probe import by_group, fit_probe
-from lapa.fitting.clips import Clip
+from lapa.fitting.clips import LapaClip
 from lapa.fitting.health import spread_steps
 from lapa.fitting.targets import Motion, motion_of
 from lapa.labelling.encode_clip import encode_clip
@@ -19,7 +19,7 @@ from storage.errors import InputError
 from storage.labelling.scores import r_squared
 
 Array = NDArray[np.float32]
-MotionOf = Callable[[Clip, NDArray[np.int64]], Motion | None]
+MotionOf = Callable[[LapaClip, NDArray[np.int64]], Motion | None]
 Table = Mapping[str, Mapping[str, float]]
 """Feature -> dimension group -> R2 on held-out clips."""
 
@@ -40,8 +40,8 @@ class ProbeRows:
 
 def probe_tables(
     model: LatentActionModel,
-    training: Sequence[Clip],
-    held_out: Sequence[Clip],
+    training: Sequence[LapaClip],
+    held_out: Sequence[LapaClip],
     *,
     motion: MotionOf = motion_of,
     pairs: int = 4096,
@@ -84,7 +84,7 @@ def score(fitted: ProbeRows, scored: ProbeRows, *, shuffled: bool = True) -> Tab
 
 def probe_rows(
     model: LatentActionModel,
-    clips: Sequence[Clip],
+    clips: Sequence[LapaClip],
     *,
     motion: MotionOf = motion_of,
     pairs: int = 4096,
@@ -113,7 +113,7 @@ def probe_rows(
     return ProbeRows(joined, np.concatenate(motions), np.concatenate(numbers), groups)
 
 
-def _differences(clip: Clip, steps: NDArray[np.int64]) -> Array:
+def _differences(clip: LapaClip, steps: NDArray[np.int64]) -> Array:
     """Grey difference of the two frames of each pair, small, (P, pixels)."""
     rows = []
     for step in steps:
@@ -132,8 +132,8 @@ def _untrained(model: LatentActionModel) -> LatentActionModel:
     return fresh
 
 
-def _by_source(clips: Sequence[Clip]) -> dict[str, list[Clip]]:
-    grouped: dict[str, list[Clip]] = defaultdict(list)
+def _by_source(clips: Sequence[LapaClip]) -> dict[str, list[LapaClip]]:
+    grouped: dict[str, list[LapaClip]] = defaultdict(list)
     for clip in clips:
         if len(clip.pairs):
             grouped[clip.source].append(clip)

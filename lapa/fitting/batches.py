@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from groot.data_loader import numbered_batches
 from groot.fit import Position
-from lapa.fitting.clips import Clip
+from lapa.fitting.clips import LapaClip
 from lapa.fitting.targets import Motion, motion_of
 from lapa.fitting.windows import PairReader
 from storage.errors import ConfigError, InputError
@@ -154,7 +154,7 @@ class LabelledPairs:
         return cls(np.zeros((0, 2), np.int64), {})
 
     @classmethod
-    def drawn(cls, clips: Sequence[Clip], rows: Rows, config: BatchConfig) -> "LabelledPairs":
+    def drawn(cls, clips: Sequence[LapaClip], rows: Rows, config: BatchConfig) -> "LabelledPairs":
         """`config.labelled_share` of the `rows` of clips with state; raises InputError when there are none."""
         known = [place for place, clip in enumerate(clips) if _motion(clip, np.zeros(1, np.int64), config) is not None]
         if not known:
@@ -166,7 +166,7 @@ class LabelledPairs:
         return cls(chosen, _scaled_motions(clips, chosen, config))
 
 
-def _scaled_motions(clips: Sequence[Clip], rows: Rows, config: BatchConfig) -> dict[str, NDArray[np.float32]]:
+def _scaled_motions(clips: Sequence[LapaClip], rows: Rows, config: BatchConfig) -> dict[str, NDArray[np.float32]]:
     """Unit variance over the labelled pairs of each embodiment; what does not move counts nothing."""
     found: dict[str, NDArray[np.float32]] = {}
     for place in np.unique(rows[:, 0]):
@@ -184,6 +184,6 @@ def _scaled_motions(clips: Sequence[Clip], rows: Rows, config: BatchConfig) -> d
     return found
 
 
-def _motion(clip: Clip, steps: NDArray[np.int64], config: BatchConfig) -> Motion | None:
+def _motion(clip: LapaClip, steps: NDArray[np.int64], config: BatchConfig) -> Motion | None:
     motion = motion_of(clip, steps, parts=config.label_parts.get(clip.episode.embodiment, ()))
     return motion if motion is not None and motion.values.shape[1] else None

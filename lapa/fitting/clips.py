@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa.fitting.frame_pairs import WindowConfig, later_steps
+from lapa.fitting.frame_pairs import FramePairConfig, later_steps
 from lapa.labelling.frame_flags import pair_flags
 from storage.episode import Episode
 from storage.errors import ConfigError, CorruptFileError, InputError, MissingFileError
@@ -35,7 +35,7 @@ class ClipConfig:
 
     cameras: tuple[str, ...] = ()
     mask_camera: str = ""
-    windows: WindowConfig = field(default_factory=WindowConfig)
+    windows: FramePairConfig = field(default_factory=FramePairConfig)
     cuts: FrameCheckConfig = field(default_factory=FrameCheckConfig)
 
     def camera_of(self, episode: Episode) -> str:
@@ -54,7 +54,7 @@ class ClipConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class LapaClip:
     """One episode through one camera. `later` (T,) is the other frame of each step's pair or -1; `flags` (T,) says why
     a step makes no pair (see `LabelFlag`), 0 where it makes a good one. `frames_of` decodes frames."""
 
@@ -76,7 +76,7 @@ class Clip:
         return np.flatnonzero(self.flags == 0)
 
 
-def read_clip(episode: Episode, size_px: tuple[int, int], config: ClipConfig) -> Clip:
+def read_clip(episode: Episode, size_px: tuple[int, int], config: ClipConfig) -> LapaClip:
     """`episode` as a clip with frames of `size_px` (height, width). Raises InputError when it cannot make any pair."""
     camera = config.camera_of(episode)
     frames = episode.cameras[camera]
@@ -85,7 +85,7 @@ def read_clip(episode: Episode, size_px: tuple[int, int], config: ClipConfig) ->
     for _, parts in blocks(len(frames), lambda steps: decode_resized(frames, size_px, steps), Reading(threads=1)):
         for images, corrupt in parts:
             scan.add(images, corrupt)
-    return Clip(
+    return LapaClip(
         episode=episode,
         camera=camera,
         window_s=window_s,
@@ -107,7 +107,7 @@ def window_of(episode: Episode, config: ClipConfig) -> tuple[float, NDArray[np.i
     return window_s, later
 
 
-def read_clips(episodes: Iterable[Episode], size_px: tuple[int, int], config: ClipConfig) -> Iterator[Clip]:
+def read_clips(episodes: Iterable[Episode], size_px: tuple[int, int], config: ClipConfig) -> Iterator[LapaClip]:
     """The clips of all episodes that make pairs; what makes none is logged with its reason."""
     for episode in episodes:
         try:

@@ -17,13 +17,13 @@ from groot.checkpoint import ModelCard, put_tensors
 from groot.fit import FitConfig, FitResult
 from groot.fit import fit as run_fit
 from lapa.fitting.batches import Batch, BatchConfig, PairBatches
-from lapa.fitting.clips import Clip, ClipConfig, read_clips
+from lapa.fitting.clips import ClipConfig, LapaClip, read_clips
 from lapa.fitting.health import CollapseRule, Gates, Health, measure
 from lapa.fitting.windows import clip_config, episodes_of, pair_reader
 from lapa.labelling.label_config import model_folder
 from lapa.labelling.saved_model import KIND, LapaModel, build_model, load_lapa, save_lapa
 from lapa.network.augment import AugmentConfig, augment_pair
-from lapa.network.losses import LossConfig, label_error, pixel_weights, squared_errors, swap_contrast
+from lapa.network.losses import LapaLossConfig, label_error, pixel_weights, squared_errors, swap_contrast
 from lapa.network.model import LapaConfig, LatentActionModel
 from lapa.presets import PRESETS
 from storage.errors import InputError, UnknownNameError
@@ -61,7 +61,7 @@ class LapaFitConfig:
     model: LapaConfig = field(default_factory=LapaConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
     batches: BatchConfig = field(default_factory=BatchConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: LapaLossConfig = field(default_factory=LapaLossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: FitConfig = field(default_factory=_training)
     gates: Gates = field(default_factory=Gates)
@@ -128,7 +128,7 @@ def fit(data: Sequence[TrainingData], config: LapaFitConfig, output: Path, *, fo
     )
 
 
-def clips_of(data: TrainingData, ids: frozenset[str], size_px: tuple[int, int], config: ClipConfig) -> list[Clip]:
+def clips_of(data: TrainingData, ids: frozenset[str], size_px: tuple[int, int], config: ClipConfig) -> list[LapaClip]:
     """The clips of the episodes `ids` that make pairs."""
     clips = read_clips(episodes_of(data, ids), size_px, clip_config(data, config))
     return [clip for clip in clips if len(clip.pairs)]
@@ -161,7 +161,7 @@ def _card(
     result: FitResult,
     health: Health,
     failures: Sequence[str],
-    clips: Sequence[Clip],
+    clips: Sequence[LapaClip],
 ) -> ModelCard:
     return ModelCard(
         kind=KIND,
@@ -178,7 +178,7 @@ def _card(
     )
 
 
-def training_loss(loss: LossConfig, augment: AugmentConfig) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
+def training_loss(loss: LapaLossConfig, augment: AugmentConfig) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
     """The `groot.fit.LossFunction` of a latent action model."""
 
     def loss_of(module: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -212,6 +212,6 @@ def _label_loss(model: LatentActionModel, batch: Batch, augment: AugmentConfig) 
     return torch.stack(errors).mean()
 
 
-def masked_shares(clips: Sequence[Clip]) -> dict[str, float]:
+def masked_shares(clips: Sequence[LapaClip]) -> dict[str, float]:
     """Which share of all steps carries no latent, flag by flag."""
     return step_shares(np.concatenate([clip.flags for clip in clips])) if clips else {}

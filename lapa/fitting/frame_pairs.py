@@ -16,7 +16,7 @@ SLOW_RATE_HZ = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowConfig:
+class FramePairConfig:
     """The time between the two frames, source by source.
 
     `by_embodiment` wins; then human video and video below 10 Hz take `slow_s`, everything else `robot_s` (LAPA's

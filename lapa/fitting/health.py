@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lapa.fitting.clips import Clip
+from lapa.fitting.clips import LapaClip
 from lapa.labelling.encode_clip import Latents, encode_clip
 from lapa.network.losses import squared_errors
 from lapa.network.model import LatentActionModel
@@ -89,7 +89,7 @@ class Health:
 
 @torch.no_grad()
 def measure(
-    model: LatentActionModel, clips: Sequence[Clip], *, pairs: int = 2048, seed: int = 0, batch: int = 64
+    model: LatentActionModel, clips: Sequence[LapaClip], *, pairs: int = 2048, seed: int = 0, batch: int = 64
 ) -> Health:
     """Health of `model` on held-out `clips`, on about `pairs` pairs spread over all of them evenly."""
     was_training = model.training
@@ -101,7 +101,7 @@ def measure(
         model.train(was_training)
 
 
-def _measure(model: LatentActionModel, clips: Sequence[Clip], *, pairs: int, seed: int, batch: int) -> Health:
+def _measure(model: LatentActionModel, clips: Sequence[LapaClip], *, pairs: int, seed: int, batch: int) -> Health:
     chosen = spread_steps(clips, pairs)
     latents = [encode_clip(model, clip, steps, batch=batch) for clip, steps in zip(clips, chosen, strict=True)]
     errors = _Errors(model, clips, chosen, np.random.default_rng(seed)).all(batch)
@@ -117,7 +117,7 @@ def _measure(model: LatentActionModel, clips: Sequence[Clip], *, pairs: int, see
     )
 
 
-def spread_steps(clips: Sequence[Clip], pairs: int) -> list[NDArray[np.int64]]:
+def spread_steps(clips: Sequence[LapaClip], pairs: int) -> list[NDArray[np.int64]]:
     """About `pairs` good pairs of all clips, evenly spaced in time; all of them when there are fewer."""
     total = sum(len(clip.pairs) for clip in clips)
     if not total:
@@ -142,7 +142,9 @@ def code_use(latents: Sequence[Latents], size: int) -> dict[str, float]:
     }
 
 
-def _code_use_by_source(clips: Sequence[Clip], latents: Sequence[Latents], size: int) -> dict[str, dict[str, float]]:
+def _code_use_by_source(
+    clips: Sequence[LapaClip], latents: Sequence[Latents], size: int
+) -> dict[str, dict[str, float]]:
     grouped: dict[str, list[Latents]] = defaultdict(list)
     for clip, each in zip(clips, latents, strict=True):
         if len(each.latent):
@@ -151,7 +153,7 @@ def _code_use_by_source(clips: Sequence[Clip], latents: Sequence[Latents], size:
 
 
 def static_cosine(
-    model: LatentActionModel, clips: Sequence[Clip], chosen: Sequence[NDArray[np.int64]], *, batch: int = 64
+    model: LatentActionModel, clips: Sequence[LapaClip], chosen: Sequence[NDArray[np.int64]], *, batch: int = 64
 ) -> float:
     """S-PCFC: mean cosine of the latents of two windows that follow each other; NaN when no clip is long enough."""
     cosines = []
@@ -171,7 +173,7 @@ class _Errors:
     def __init__(
         self,
         model: LatentActionModel,
-        clips: Sequence[Clip],
+        clips: Sequence[LapaClip],
         chosen: Sequence[NDArray[np.int64]],
         random: np.random.Generator,
     ) -> None:

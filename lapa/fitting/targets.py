@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groot.action_space import ROTATIONS, matrix_from, matrix_to
-from lapa.fitting.clips import Clip
+from lapa.fitting.clips import LapaClip
 from storage.embodiment import Layout, embodiment
 from storage.errors import UnknownNameError
 
@@ -26,7 +26,7 @@ class Motion:
     groups: dict[str, slice]
 
 
-def motion_of(clip: Clip, steps: NDArray[np.int64], *, parts: Sequence[str] = ()) -> Motion | None:
+def motion_of(clip: LapaClip, steps: NDArray[np.int64], *, parts: Sequence[str] = ()) -> Motion | None:
     """What the body of `clip` did from `steps` to their later steps; None where it has no state.
 
     `parts` limits it to some parts of the embodiment's state; all by default.

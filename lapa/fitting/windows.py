@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lapa.fitting.clips import Clip, ClipConfig, read_clips
+from lapa.fitting.clips import ClipConfig, LapaClip, read_clips
 from storage.episode import Episode
 from storage.errors import InputError
 from storage.frames import frame_codec
@@ -29,7 +29,7 @@ class PairReader:
     """Pairs of one data set: `clips` through one camera each, and the `windows` that their frames are read from.
     `first_window` (C + 1,) and the steps that may be windows say which window a step of a clip is."""
 
-    clips: tuple[Clip, ...]
+    clips: tuple[LapaClip, ...]
     windows: Windows
     first_window: NDArray[np.int64]
 

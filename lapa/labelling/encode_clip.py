@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from groot.device import on_device
-from lapa.fitting.clips import Clip, Images, decode_resized
+from lapa.fitting.clips import Images, LapaClip, decode_resized
 from lapa.network.losses import squared_errors
 from lapa.network.model import LatentActionModel
 from storage.frames import Frames
@@ -99,7 +99,7 @@ def encode_video(
 
 @torch.no_grad()
 def encode_clip(
-    model: LatentActionModel, clip: Clip, steps: Sequence[int] | Steps | None = None, *, batch: int = 64
+    model: LatentActionModel, clip: LapaClip, steps: Sequence[int] | Steps | None = None, *, batch: int = 64
 ) -> Latents:
     """Latents of the pairs that start at `steps` (all good pairs by default). The model should be in eval mode."""
     chosen = clip.pairs if steps is None else np.asarray(steps, np.int64)

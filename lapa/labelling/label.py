@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from groot.device import device_of
 from lapa.fitting.clips import ClipConfig, window_of, with_recorded_faults
-from lapa.fitting.frame_pairs import WindowConfig
+from lapa.fitting.frame_pairs import FramePairConfig
 from lapa.labelling.camera_share import HEAD_TURNED, camera_share
 from lapa.labelling.encode_clip import VideoReading, encode_video
 from lapa.labelling.frame_flags import moved_back, pair_flags
@@ -189,7 +189,7 @@ def _reason(episode: Episode, error: InputError) -> DropReason:
 
 def _clip_config(model: LapaModel, config: LapaLabelConfig) -> ClipConfig:
     trained = model.clips.windows
-    windows = WindowConfig(
+    windows = FramePairConfig(
         robot_s=trained.robot_s,
         slow_s=trained.slow_s,
         by_embodiment={**trained.by_embodiment, **config.windows_s},

@@ -7,7 +7,7 @@ from typing import Any
 
 from groot.checkpoint import ModelCard, load_card, load_weights, save_model
 from lapa.fitting.clips import ClipConfig
-from lapa.fitting.frame_pairs import WindowConfig
+from lapa.fitting.frame_pairs import FramePairConfig
 from lapa.fitting.health import Gates
 from lapa.network.frozen_backbones import load_tower
 from lapa.network.model import LapaConfig, LatentActionModel
@@ -80,7 +80,7 @@ def load_lapa(folder: Path, *, preset: str = "") -> LapaModel:
     load_weights(folder, network)
     clips = ClipConfig(
         cameras=tuple(card.inputs["cameras"]),
-        windows=WindowConfig(**card.inputs["windows"]),
+        windows=FramePairConfig(**card.inputs["windows"]),
         cuts=_checks(card.inputs["cuts"]),
     )
     return LapaModel(network=network.eval(), clips=clips, card=card)

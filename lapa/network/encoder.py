@@ -21,7 +21,7 @@ Readout = Literal["flat", "cells", "queries"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
+class LapaEncoderConfig:
     """`stem`: strided convolutions of `conv_widths` (each halves the image), or square patches of `patch_px`.
 
     `second_input`: "later" encodes both frames alike, once a frame, and subtracts late; "difference" looks at the
@@ -58,7 +58,7 @@ class PairEncoder(nn.Module):
     """Latent vectors of a pair. Inputs are frames (B, X, H, W), or features of a frozen tower laid out the same way."""
 
     def __init__(
-        self, config: EncoderConfig, *, channels: int, size_px: tuple[int, int], codes: int, code_dim: int
+        self, config: LapaEncoderConfig, *, channels: int, size_px: tuple[int, int], codes: int, code_dim: int
     ) -> None:
         super().__init__()
         self.config, self.codes, self.code_dim = config, codes, code_dim
@@ -212,7 +212,7 @@ def _by_head(tokens_BNE: Tensor, heads: int) -> Tensor:
 _READOUTS: dict[str, type[nn.Module]] = {"flat": FlatReadout, "cells": CellReadout, "queries": QueryReadout}
 
 
-def _stem(config: EncoderConfig, channels: int) -> nn.Module:
+def _stem(config: LapaEncoderConfig, channels: int) -> nn.Module:
     if config.stem == "patch":
         return nn.Conv2d(channels, config.width, config.patch_px, stride=config.patch_px)
     layers: list[nn.Module] = []

@@ -13,7 +13,7 @@ from storage.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig:
+class LapaLossConfig:
     """Weights of the parts of the loss.
 
     `change`: how much more an average changed pixel counts than a still one. `mask`: how much more a pixel inside the
@@ -35,7 +35,7 @@ class LossConfig:
             raise ConfigError(f"weights are 0 or more, scale above 0, swap_margin above 1; got {self}")
 
 
-def pixel_weights(now_BXHW: Tensor, later_BXHW: Tensor, mask_B1HW: Tensor | None, config: LossConfig) -> Tensor:
+def pixel_weights(now_BXHW: Tensor, later_BXHW: Tensor, mask_B1HW: Tensor | None, config: LapaLossConfig) -> Tensor:
     """Weight of each place of each pair, (B, 1, H, W), mean 1 over the batch: where it changes, and inside the mask."""
     change = (later_BXHW - now_BXHW).abs().mean(1, keepdim=True)
     # Some blur, so that what surrounds an arm counts too; small grids of features are left as they are.
@@ -53,7 +53,7 @@ def squared_errors(predicted: Tensor, target: Tensor, weight: Tensor | None = No
     return (error if weight is None else error * weight).mean(dim=(1, 2, 3))
 
 
-def swap_contrast(own_B: Tensor, swapped_B: Tensor, config: LossConfig) -> Tensor:
+def swap_contrast(own_B: Tensor, swapped_B: Tensor, config: LapaLossConfig) -> Tensor:
     """0 once foreign codes give at least `swap_margin` times the error of a pair's own codes."""
     return functional.relu(1 - swapped_B / (config.swap_margin * own_B.detach() + 1e-8)).mean()
 

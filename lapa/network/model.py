@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lapa.network.decoder import DecoderConfig, TransformerDecoder, UNetDecoder
-from lapa.network.encoder import EncoderConfig, PairEncoder
+from lapa.network.encoder import LapaEncoderConfig, PairEncoder
 from lapa.network.quantizer import Quantized, Quantizer, QuantizerConfig
 from storage.errors import ConfigError, SchemaError
 
@@ -43,7 +43,7 @@ class LapaConfig:
     width_px: int = 96
     codes: int = 8
     code_dim: int = 16
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: LapaEncoderConfig = field(default_factory=LapaEncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
     tower: str = ""
@@ -72,7 +72,7 @@ class LapaConfig:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "LapaConfig":
         """The inverse of `to_json`."""
-        parts = {"encoder": EncoderConfig, "decoder": DecoderConfig, "quantizer": QuantizerConfig}
+        parts = {"encoder": LapaEncoderConfig, "decoder": DecoderConfig, "quantizer": QuantizerConfig}
         try:
             built = {name: part(**_tuples(record[name])) for name, part in parts.items()}
             return cls(**{**record, **built})

@@ -89,7 +89,7 @@ def _alarm(timeout_s: float) -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recording:
+class CrashRecording:
     """What a recorder says: how often a process started on the unit, how often one crashed or was stopped over it, the
     last host and process, the stage and the share of the unit it had come to, and its last stack."""
 
@@ -104,12 +104,12 @@ class Recording:
     stack: str = ""
 
 
-def read_recording(root: Path, unit_id: str) -> Recording:
+def read_recording(root: Path, unit_id: str) -> CrashRecording:
     """What is known about the processes that died over a unit; nothing when none began."""
     return _parsed(unit_id, [line for path in _paths(root, unit_id) for line in _lines(path)])
 
 
-def recorded(root: Path, *, since_s: float) -> Iterator[Recording]:
+def recorded(root: Path, *, since_s: float) -> Iterator[CrashRecording]:
     """The units that processes were working on at or after `since_s` (seconds since the epoch)."""
     for path in (root / STAGING).glob("*.recording"):
         with suppress(OSError):
@@ -124,12 +124,12 @@ def discard_recording(root: Path, unit_id: str) -> None:
             path.unlink()
 
 
-def _parsed(unit_id: str, lines: list[str]) -> Recording:
+def _parsed(unit_id: str, lines: list[str]) -> CrashRecording:
     begun = [place for place, line in enumerate(lines) if line.startswith(_STARTED)]
     starts = [lines[place].removeprefix(_STARTED).split(" as process ") for place in begun]
     told = [match for line in lines[begun[-1] :] if (match := _AT_LINE.match(line))] if begun else []
     last = told[-1] if told else None
-    return Recording(
+    return CrashRecording(
         unit_id=unit_id,
         starts=len(starts),
         crashes=sum(line.startswith(_FATAL) for line in lines),

@@ -1,6 +1,6 @@
 """What is said about a unit whose process died over it: the signal, the stage, and how often it happened."""
 
-from pipelines.unit.crash_recorder import Recording
+from pipelines.unit.crash_recorder import CrashRecording
 from pipelines.unit.failure import Failure
 from pipelines.unit.unit_result import UnitResult
 from storage.datasets.plan import WorkUnit
@@ -15,7 +15,7 @@ _SIGNALS = {
 }
 
 
-def result_of_death(unit: WorkUnit, found: Recording) -> UnitResult:
+def result_of_death(unit: WorkUnit, found: CrashRecording) -> UnitResult:
     """The result of a unit whose process died, from what it left behind."""
     where = f" in stage {found.stage!r}" if found.stage else ""
     failure = Failure(
@@ -29,7 +29,7 @@ def result_of_death(unit: WorkUnit, found: Recording) -> UnitResult:
     return UnitResult(unit_id=unit.unit_id, items=len(unit.items), failure=failure, attempts=found.starts)
 
 
-def cause_of_death(found: Recording) -> str:
+def cause_of_death(found: CrashRecording) -> str:
     """Why the last process died, as far as its recording tells."""
     fatal = [line for line in found.stack.splitlines() if line.startswith(("Fatal Python error", "Timeout"))]
     if not fatal:
@@ -40,7 +40,7 @@ def cause_of_death(found: Recording) -> str:
     return f"{fatal[-1]} ({name})" if name else fatal[-1]
 
 
-def died_too_often(unit: WorkUnit, found: Recording, *, attempts: int) -> UnitResult | None:
+def died_too_often(unit: WorkUnit, found: CrashRecording, *, attempts: int) -> UnitResult | None:
     """The result of a unit that crashed its process in as many runs as it may be tried; None otherwise. Processes that
     were killed from outside do not count."""
     return result_of_death(unit, found) if found.crashes >= attempts else None

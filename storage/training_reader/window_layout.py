@@ -28,7 +28,7 @@ class Camera:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class WindowRecipe:
     """Offsets are in steps. `cameras` and `fields` lack the views and arrays that these units do not have; `masks` are
     the arrays that say whether a step is valid, `confidence` the one that says how sure its action is, with the column
     for each number of the action (see `_groups_of`); present steps lie `before` from the begin and `after` from the
@@ -52,7 +52,7 @@ class Recipe:
     after: int
 
 
-def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -> Recipe | None:
+def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -> WindowRecipe | None:
     """The recipe for `unit_id` and all units like it; None where it lacks the action that the source is about."""
     layout = source.dataset.index.layout(unit_id)
     arrays, rate_hz = source.dataset.arrays(unit_id), float(layout["rate_hz"])
@@ -72,7 +72,7 @@ def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -
     confidence = f"label/confidence/{kind}"
     groups = _groups_of(_width(arrays, confidence) if config.confidence else 0, action_size, body.action, confidence)
     before, after = _margins(config, (*observation, *state), int(chunk.needs[-1]) - 1 if action_size else 0)
-    return Recipe(
+    return WindowRecipe(
         source=number,
         head=source.head or layout["embodiment"],
         rate_hz=rate_hz,

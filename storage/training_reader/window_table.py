@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from storage.datasets.dataset import Dataset
 from storage.errors import ConfigError
 from storage.training_reader.config import Source, WindowConfig
-from storage.training_reader.window_layout import Recipe, recipe_of
+from storage.training_reader.window_layout import WindowRecipe, recipe_of
 
 
 class Place(NamedTuple):
@@ -41,7 +41,7 @@ class WindowTable:
     """
 
     units: tuple[tuple[int, str], ...]
-    recipe_of_unit: tuple[Recipe, ...]
+    recipe_of_unit: tuple[WindowRecipe, ...]
     unit: NDArray[np.int64]
     row: NDArray[np.int64]
     start: NDArray[np.int64]
@@ -103,8 +103,8 @@ def _rows_of(number: int, source: Source, config: WindowConfig) -> WindowTable:
     dataset = source.dataset
     chosen = _chosen_rows(source, config)
     units: list[tuple[int, str]] = []
-    recipes: list[Recipe] = []
-    known: dict[tuple[int | None, ...], Recipe | None] = {}
+    recipes: list[WindowRecipe] = []
+    known: dict[tuple[int | None, ...], WindowRecipe | None] = {}
     rows: list[NDArray[np.int64]] = []
     for unit_id, (begin, end) in dataset.index.rows_of_unit.items():
         layouts = dataset.layouts_of(unit_id)

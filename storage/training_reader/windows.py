@@ -20,7 +20,7 @@ from storage.pictures.resizing import scaled
 from storage.shards.reader import Shard, Video
 from storage.training_reader.config import Source, WindowConfig
 from storage.training_reader.memory import HEAP, Memory
-from storage.training_reader.window_layout import Camera, Recipe
+from storage.training_reader.window_layout import Camera, WindowRecipe
 from storage.training_reader.window_table import Place, window_table
 
 Batch = dict[str, Any]
@@ -165,7 +165,7 @@ class Windows:
 class _OpenShard:
     """One open shard, with everything at hand that its windows need."""
 
-    def __init__(self, shard: Shard, recipe: Recipe) -> None:
+    def __init__(self, shard: Shard, recipe: WindowRecipe) -> None:
         self._recipe = recipe
         self._state = shard.array("state") if recipe.state_size else None
         self._action = shard.array(recipe.action) if recipe.action_size else None
@@ -271,7 +271,7 @@ class _OpenShard:
         return self._scratch[camera.frame_shape]
 
 
-def _refuse_mixed_heads(sources: Sequence[Source], recipes: Sequence[Recipe]) -> None:
+def _refuse_mixed_heads(sources: Sequence[Source], recipes: Sequence[WindowRecipe]) -> None:
     """A head is a body's commands or latent actions, never both: they are other numbers, under one normalisation."""
     latent = {recipe.head for recipe in recipes if recipe.action == "action/latent"}
     others = {recipe.head for recipe in recipes if recipe.action not in ("", "action/latent")}

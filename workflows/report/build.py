@@ -16,7 +16,7 @@ from storage.datasets.unit_paths import sinks_of
 from storage.embodiment import Layout
 from storage.episode import Episode
 from workflows.report.clips import clip_data_uri
-from workflows.report.collect import Contents, collect
+from workflows.report.collect import ReportContents, collect
 from workflows.report.config import ReportConfig
 from workflows.report.plots import episode_plots, pyramid
 from workflows.report.roll_outs import roll_outs_of
@@ -45,7 +45,7 @@ def _template() -> jinja2.Template:
     return environment.from_string(Path(__file__).with_name("page.html").read_text())
 
 
-def _page(dataset: Dataset, contents: Contents, config: ReportConfig) -> dict[str, Any]:
+def _page(dataset: Dataset, contents: ReportContents, config: ReportConfig) -> dict[str, Any]:
     about = read_json(dataset.root / "dataset.json")
     hours: dict[str, float] = defaultdict(float)
     for row in contents.composition:
@@ -82,7 +82,7 @@ def _page(dataset: Dataset, contents: Contents, config: ReportConfig) -> dict[st
     }
 
 
-def _headline(dataset: Dataset, contents: Contents, hours: float) -> list[dict[str, str]]:
+def _headline(dataset: Dataset, contents: ReportContents, hours: float) -> list[dict[str, str]]:
     numbers = {
         "episodes": f"{len(dataset):,}",
         "frames": f"{dataset.steps:,}",

@@ -86,7 +86,7 @@ class LabelSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contents:
+class ReportContents:
     """Everything but pictures."""
 
     composition: list[Composition]
@@ -98,11 +98,11 @@ class Contents:
     bytes: int = 0
 
 
-def collect(dataset: Dataset) -> Contents:
+def collect(dataset: Dataset) -> ReportContents:
     """Read everything that the report's tables show."""
     per_sink = {sink.name: read_manifests(sink) for sink in sinks_of(dataset.root)}
     everything = [manifest for manifests in per_sink.values() for manifest in manifests]
-    return Contents(
+    return ReportContents(
         composition=composition(dataset),
         tasks=task_rates(everything),
         stages=stage_times(everything),

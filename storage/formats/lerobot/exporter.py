@@ -21,7 +21,7 @@ from storage.formats.export_report import ExportReport, Progress, about, colour_
 from storage.formats.import_item import fingerprint
 from storage.formats.lerobot.describe import Description, camera_key
 from storage.formats.lerobot.meta import OUR_EPISODES, OUR_META
-from storage.formats.lerobot.rows import Layout, Tasks, columns_of, layout_of, write_rows
+from storage.formats.lerobot.rows import ColumnLayout, Tasks, columns_of, layout_of, write_rows
 from storage.formats.lerobot.statistics import episode_statistics, image_statistics, total_statistics
 from storage.formats.lerobot.v3.language import LANGUAGE_FEATURES, language_arrays, language_of
 from storage.formats.lerobot.v3.subtasks import SPANS, SUBTASK_COLUMN, subtask_spans, subtask_texts
@@ -101,7 +101,7 @@ def episode_extras(episode: Episode) -> dict[str, Any]:
 class _Group:
     """One LeRobot v2.1 data set in the making."""
 
-    def __init__(self, path: Path, layout: Layout, config: LeRobotExport, shown: Shown | None = None) -> None:
+    def __init__(self, path: Path, layout: ColumnLayout, config: LeRobotExport, shown: Shown | None = None) -> None:
         self.path = path
         self._layout = layout
         self._config = config
@@ -212,7 +212,7 @@ class _Group:
 class _V3Group(_Group):
     """One LeRobot v3.0 data set in the making: many episodes in one parquet file and one mp4."""
 
-    def __init__(self, path: Path, layout: Layout, config: LeRobotExport, shown: Shown | None = None) -> None:
+    def __init__(self, path: Path, layout: ColumnLayout, config: LeRobotExport, shown: Shown | None = None) -> None:
         super().__init__(path, layout, config, shown)
         self._shared = V3Files(path, config.video)
         self._notes: list[dict[str, Any]] = []

@@ -45,7 +45,7 @@ class Tasks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class ColumnLayout:
     """Which array is behind which column of a group of equal episodes. `noted` maps a column that has no standard
     meaning to {"array", "dtype", "shape"}; `filled` are arrays, `filled_columns` columns, that were made up so that
     trainers find what they insist on. `shown` are arrays of which trainers see another form, while the episode's own
@@ -66,7 +66,7 @@ class Layout:
 
 def layout_of(
     episode: Episode, *, predicted_as_action: bool, language: bool = False, shown: Collection[str] = ()
-) -> Layout:
+) -> ColumnLayout:
     """The layout for `episode` and all that are like it. With `language` (LeRobot v3.0) the language columns and the
     table of subtasks hold what v2.1 has as annotations."""
     noted: dict[str, dict[str, Any]] = {}
@@ -79,7 +79,7 @@ def layout_of(
             column = f"foreign.{column}" if column in _RESERVED or column.startswith("annotation.") else column
             noted[column] = {"array": name, "dtype": str(array.dtype), "shape": list(array.shape[1:])}
     predicted = "action/predicted" in episode.arrays and "action/ground_truth" not in episode.arrays
-    return Layout(
+    return ColumnLayout(
         noted=noted,
         filled=(*(("action/ground_truth",) if predicted and predicted_as_action else ()), *sorted(shown)),
         filled_columns=tuple(name for name in ("next.reward", "next.done") if name not in noted),
@@ -118,7 +118,7 @@ def other_annotations(episode: Episode) -> dict[str, Runs]:
 
 def columns_of(
     episode: Episode,
-    layout: Layout,
+    layout: ColumnLayout,
     tasks: Tasks,
     numbers: tuple[int, int],
     shown: Mapping[str, NDArray[Any]] = MappingProxyType({}),

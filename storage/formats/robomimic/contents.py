@@ -27,7 +27,7 @@ _OWN_PLACE = frozenset({"actions", "states"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Camera:
+class CameraImages:
     """One camera of a demonstration: path of its images below the demonstration, and how they lie."""
 
     key: str
@@ -48,7 +48,7 @@ class Contents:
     length: int
     state: tuple[Piece, ...]
     action: tuple[Piece, ...]
-    cameras: Mapping[str, Camera]
+    cameras: Mapping[str, CameraImages]
     foreign: Mapping[str, str]
     restored: Mapping[str, str]
     widths: Mapping[str, int]
@@ -100,7 +100,7 @@ class _Sorted:
         self._length, self._config, self._ours, self._flipped = length, config, ours, flipped
         self._options = {camera.column: camera.options for camera in (config.columns.cameras or {}).values()}
         self._names = {camera.column: name for name, camera in (config.columns.cameras or {}).items()}
-        self.cameras: dict[str, Camera] = {}
+        self.cameras: dict[str, CameraImages] = {}
         self.foreign: dict[str, str] = {}
         self.restored: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
@@ -122,7 +122,7 @@ class _Sorted:
         else:
             self.foreign[distinct("foreign/" + clean_name(key.replace("/", ".")), self.foreign, key)] = key
 
-    def chosen(self, where: str) -> dict[str, Camera]:
+    def chosen(self, where: str) -> dict[str, CameraImages]:
         """The cameras that were asked for; the others become left out."""
         wanted = self._config.cameras
         if missing := set(wanted) - self.cameras.keys():
@@ -147,7 +147,7 @@ class _Sorted:
             layout = replace(layout, flipped=True)
         short = key.removeprefix("obs/").removesuffix("_image").removesuffix("_rgb")
         name = distinct(self._names.get(key) or clean_name(short.replace("/", ".")), self.cameras, key)
-        self.cameras[name] = Camera(key=key, length=len(data), layout=layout)
+        self.cameras[name] = CameraImages(key=key, length=len(data), layout=layout)
 
 
 def _is_flipped(group: Any, config: ImportConfig, ours: Mapping[str, Any]) -> bool:

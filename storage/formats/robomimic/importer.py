@@ -30,7 +30,7 @@ from storage.formats.mapping.column_map import Piece
 from storage.formats.mapping.fates import Fate, require_vectors
 from storage.formats.robomimic.contents import (
     OURS,
-    Camera,
+    CameraImages,
     Contents,
     contents_of,
     env_args_of,
@@ -307,7 +307,7 @@ def _vector(group: Any, pieces: tuple[Piece, ...], rows: int | None = None) -> N
     return np.asarray(np.concatenate(parts, axis=1), np.float32)
 
 
-def _frames(item: ImportItem, name: str, data: Any, camera: Camera, config: ImportConfig) -> Frames:
+def _frames(item: ImportItem, name: str, data: Any, camera: CameraImages, config: ImportConfig) -> Frames:
     if camera.size_px != item.cameras[name]:
         raise SchemaError(f"{item.name}: camera {name!r} has another size than when the import was planned")
     images: Iterator[Any] = (camera.layout.convert(image) for image in image_slices(data, camera.length))

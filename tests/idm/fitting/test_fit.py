@@ -14,7 +14,7 @@ from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.label import Labeller
 from idm.labelling.saved_model import load_idm
 from idm.network.augment import AugmentConfig
-from idm.network.losses import LossConfig
+from idm.network.losses import IdmLossConfig
 from idm.presets import preset
 from idm.testing import PLACED, PUSHED, world_dataset, world_episode
 from storage.datasets.dataset import Dataset
@@ -24,7 +24,7 @@ from storage.training_reader.training_data import TrainingData
 
 CONFIG = IdmFitConfig(
     model=preset("tiny"),
-    loss=LossConfig(augment=AugmentConfig(shift=0.05, turn_rad=0.0, zoom=0.0)),
+    loss=IdmLossConfig(augment=AugmentConfig(shift=0.05, turn_rad=0.0, zoom=0.0)),
     fit=FitConfig(steps=320, learning_rate=3e-3, betas=(0.9, 0.99), average_decay=0.98, log_every=320),
     batch_size=32,
 )

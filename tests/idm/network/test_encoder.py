@@ -8,12 +8,12 @@ import torch
 
 from groot.presets import BackboneConfig
 from idm.labelling.predict_clip import TorchNetwork
-from idm.network.encoder import EncoderConfig, FrameEncoder, PairTrunk, TowerEncoder, TowerTrunk, folded
+from idm.network.encoder import FrameEncoder, IdmEncoderConfig, PairTrunk, TowerEncoder, TowerTrunk, folded
 from idm.network.model import Idm
 from idm.presets import preset
 from storage.errors import ConfigError
 
-SMALL = EncoderConfig(image_px=(32, 48), width=16, blocks=(1, 2, 1), trunk_width=16, token_width=24)
+SMALL = IdmEncoderConfig(image_px=(32, 48), width=16, blocks=(1, 2, 1), trunk_width=16, token_width=24)
 
 
 def images(count: int) -> torch.Tensor:
@@ -93,6 +93,6 @@ def test_a_pretrained_tower_may_take_the_place_of_our_encoder() -> None:
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ConfigError, match="divisible by 16"):
-        EncoderConfig(image_px=(30, 32))
+        IdmEncoderConfig(image_px=(30, 32))
     with pytest.raises(ConfigError, match="widths"):
-        EncoderConfig(width=20)
+        IdmEncoderConfig(width=20)

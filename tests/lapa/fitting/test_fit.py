@@ -11,7 +11,7 @@ from lapa.fitting.batches import BatchConfig
 from lapa.fitting.fit import LapaFit, LapaFitConfig, fit
 from lapa.fitting.health import CollapseRule
 from lapa.labelling.saved_model import load_lapa
-from lapa.network.losses import LossConfig
+from lapa.network.losses import LapaLossConfig
 from lapa.network.quantizer import QuantizerConfig
 from lapa.testing import CONFIG, fit_tiny, moving_dataset, tiny_fit_config
 from storage.datasets.dataset import Dataset
@@ -50,7 +50,7 @@ def test_a_collapsed_run_stops_early_and_the_card_says_why(tmp_path: Path) -> No
     config = tiny_fit_config(steps=40)
     config = replace(
         config,
-        loss=LossConfig(scale=1e6),  # nothing left to learn from: the codes never come to matter
+        loss=LapaLossConfig(scale=1e6),  # nothing left to learn from: the codes never come to matter
         training=replace(config.training, validate_every=5),
         collapse=CollapseRule(after_step=10),
     )
@@ -80,7 +80,7 @@ def test_every_bottleneck_trains_and_comes_back(tmp_path: Path, model: dict[str,
 def test_options_of_the_loss_add_their_parts(tmp_path: Path) -> None:
     config = replace(
         tiny_fit_config(steps=2),
-        loss=LossConfig(swap=1.0),
+        loss=LapaLossConfig(swap=1.0),
         batches=BatchConfig(batch=8, labelled_share=0.1, label_batch=4),
     )
     made = fit_tiny(tmp_path / "model", config)

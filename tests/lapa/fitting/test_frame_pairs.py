@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lapa.fitting.frame_pairs import WindowConfig, later_steps
+from lapa.fitting.frame_pairs import FramePairConfig, later_steps
 from storage.errors import ConfigError
 from storage.testing import tiny_episode
 
@@ -54,7 +54,7 @@ def test_a_clip_of_one_frame_has_no_pair(length: int) -> None:
 
 
 def test_windows_are_chosen_by_embodiment_then_by_how_slow_the_video_is() -> None:
-    windows = WindowConfig(by_embodiment={"gr1": 0.8})
+    windows = FramePairConfig(by_embodiment={"gr1": 0.8})
     assert windows.seconds_of(tiny_episode(embodiment="gr1", rate_hz=20)) == 0.8
     assert windows.seconds_of(tiny_episode(embodiment="panda", rate_hz=20)) == 0.6
     assert windows.seconds_of(tiny_episode(embodiment="panda", rate_hz=8)) == 1.0
@@ -63,4 +63,4 @@ def test_windows_are_chosen_by_embodiment_then_by_how_slow_the_video_is() -> Non
 
 def test_a_window_must_be_positive() -> None:
     with pytest.raises(ConfigError, match="panda must be a positive number of seconds; got 0"):
-        WindowConfig(by_embodiment={"panda": 0})
+        FramePairConfig(by_embodiment={"panda": 0})

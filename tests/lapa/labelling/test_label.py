@@ -226,12 +226,12 @@ def test_a_long_video_is_read_with_no_more_frames_in_memory_than_a_window_and_a_
 
 
 def test_latents_of_a_once_a_frame_encoder_equal_those_of_its_pairs(fitted: tuple[LapaFit, Path]) -> None:
-    from lapa.network.encoder import EncoderConfig
+    from lapa.network.encoder import LapaEncoderConfig
     from lapa.network.model import LatentActionModel
     from lapa.testing import moving_clips
 
     torch.manual_seed(0)
-    encoder = EncoderConfig(conv_widths=(8, 16), width=16, heads=2, second_input="later")
+    encoder = LapaEncoderConfig(conv_widths=(8, 16), width=16, heads=2, second_input="later")
     model = LatentActionModel(replace(fitted[0].model.config, encoder=encoder)).eval()
     clip = moving_clips(range(1))[0]
     images = model.look(torch.from_numpy(clip.frames_of(range(40))))

@@ -10,9 +10,9 @@ import torch
 from lapa.fitting.fit import LapaFit
 from lapa.labelling.saved_model import build_model, load_lapa
 from lapa.network.decoder import DecoderConfig
-from lapa.network.encoder import EncoderConfig
+from lapa.network.encoder import LapaEncoderConfig
 from lapa.network.frozen_backbones import load_tower
-from lapa.network.losses import LossConfig
+from lapa.network.losses import LapaLossConfig
 from lapa.network.model import LapaConfig
 from lapa.presets import tiny
 from lapa.testing import fit_tiny, moving_clips, tiny_fit_config
@@ -42,7 +42,7 @@ def feature_config(tower: Path) -> LapaConfig:
     return replace(
         tiny(),
         tower=str(tower),
-        encoder=EncoderConfig(stem="patch", patch_px=1, width=16, heads=2, second_input="later", readout="queries"),
+        encoder=LapaEncoderConfig(stem="patch", patch_px=1, width=16, heads=2, second_input="later", readout="queries"),
         decoder=DecoderConfig(kind="transformer", patch_px=1, width=16, heads=2, depth=1),
     )
 
@@ -57,7 +57,7 @@ def test_features_are_one_vector_a_patch_without_class_and_register_tokens(tower
 def test_a_model_in_feature_space_trains_and_comes_back_without_the_tower_in_its_weights(
     tower_path: Path, tmp_path: Path
 ) -> None:
-    config = replace(tiny_fit_config(steps=2), model=feature_config(tower_path), loss=LossConfig(scale=1.0))
+    config = replace(tiny_fit_config(steps=2), model=feature_config(tower_path), loss=LapaLossConfig(scale=1.0))
     fit: LapaFit = fit_tiny(tmp_path / "model", config)
     loaded = load_lapa(tmp_path / "model")
     assert not any("tower" in name for name in loaded.network.state_dict())

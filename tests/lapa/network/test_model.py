@@ -8,15 +8,17 @@ import torch
 
 from groot.checkpoint import on_meta_device, parameter_count
 from lapa.network.decoder import DecoderConfig
-from lapa.network.encoder import EncoderConfig
+from lapa.network.encoder import LapaEncoderConfig
 from lapa.network.model import LapaConfig, LatentActionModel
 from lapa.presets import PRESETS, tiny
 from storage.errors import ConfigError, SchemaError, UnknownNameError
 
 ENCODERS = {
-    "difference, flat": EncoderConfig(conv_widths=(8, 16), width=16, heads=2),
-    "later, queries": EncoderConfig(conv_widths=(8, 16), width=16, heads=2, second_input="later", readout="queries"),
-    "patches, cells": EncoderConfig(
+    "difference, flat": LapaEncoderConfig(conv_widths=(8, 16), width=16, heads=2),
+    "later, queries": LapaEncoderConfig(
+        conv_widths=(8, 16), width=16, heads=2, second_input="later", readout="queries"
+    ),
+    "patches, cells": LapaEncoderConfig(
         stem="patch", patch_px=8, width=16, heads=2, second_input="later", readout="cells", spatial_depth=2
     ),
 }
@@ -124,6 +126,6 @@ def test_impossible_shapes_are_refused() -> None:
     with pytest.raises(ConfigError, match="do not divide into patches of 8"):
         LatentActionModel(replace(tiny(), height_px=36, decoder=DECODERS["transformer"]))
     with pytest.raises(UnknownNameError, match="did you mean difference"):
-        EncoderConfig(second_input="differences")  # type: ignore[arg-type]
+        LapaEncoderConfig(second_input="differences")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="names the tower"):
         LatentActionModel(replace(tiny(), tower="somewhere"))
