@@ -117,7 +117,7 @@ def register(new: Embodiment) -> Embodiment:
     return new
 
 
-def embodiment(name: str) -> Embodiment:
+def embodiment_named(name: str) -> Embodiment:
     """The embodiment called `name`; raises UnknownNameError."""
     try:
         return EMBODIMENTS[name]

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import SchemaError, UnknownNameError
 from storage.fields import field_of
 from storage.frames import Frames
@@ -63,7 +63,7 @@ class Episode:
             self._check_vector(name, array)
 
     def _check_vector(self, name: str, array: NDArray[Any]) -> None:
-        body = embodiment(self.embodiment)
+        body = embodiment_named(self.embodiment)
         expected = {
             "state": body.state.size,
             "action/ground_truth": body.action.size,

@@ -16,7 +16,7 @@ from storage.datasets.dataset import Dataset
 from storage.datasets.manifest import Manifest
 from storage.datasets.plan import WorkUnit, write_plan
 from storage.datasets.unit_paths import SHARDS, Sink
-from storage.embodiment import embodiment as embodiment_named
+from storage.embodiment import embodiment_named
 from storage.episode import Episode, Layer
 from storage.errors import MissingFileError
 from storage.frames import Frames, Image, frame_codec

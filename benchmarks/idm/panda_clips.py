@@ -10,7 +10,7 @@ from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
 from generators.simulation.task.registry import find_task
 from storage.datasets.dataset import Dataset
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.episode import Episode
 from storage.errors import WorkFailedError
 from storage.ids import Randomness, content_id
@@ -57,7 +57,7 @@ def panda_dataset(root: Path, clips: Clips) -> Dataset:
     if (root / "dataset.json").exists():
         return Dataset.open(root)
     bodies = {find_task(task).embodiment.name for task in clips.tasks}
-    Dataset.create(root, name=f"panda-{clips.seed}").declare(*(embodiment(body) for body in sorted(bodies)))
+    Dataset.create(root, name=f"panda-{clips.seed}").declare(*(embodiment_named(body) for body in sorted(bodies)))
     for task in clips.tasks:  # tasks differ in the size of their simulator state: a unit each
         write_unit(root, generate(replace(clips, tasks=(task,))), unit_id=content_id("panda clips", clips, task))
     dataset = Dataset.open(root)

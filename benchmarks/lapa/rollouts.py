@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from generators.simulation.stepping.render import Pictures, Renderer
 from generators.simulation.stepping.scene import Scene
 from generators.simulation.task.registry import find_task
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import BrokenSimulationError
 
 Act = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
@@ -23,7 +23,7 @@ class Rollouts:
         self.scene = Scene(find_task(task), placement=placement)
         self.camera = camera
         self.renderer = Renderer(self.scene.model, Pictures(cameras=(camera,), width_px=size_px, height_px=size_px))
-        spans = embodiment(self.scene.task.embodiment.name).state.slices()
+        spans = embodiment_named(self.scene.task.embodiment.name).state.slices()
         self.spans = [spans[part] for part in parts]
 
     def succeeds(self, act: Act, seed: int, horizon: int) -> bool:

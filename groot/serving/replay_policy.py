@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from groot.serving.observation import Observation, PolicyInfo
 from storage.datasets.dataset import Dataset
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import ConfigError, InputError
 
 
@@ -43,7 +43,7 @@ class ReplayPolicy:
             raise InputError(f"steps of episode {episode_index} are 0..{episode.length - 1}; got {step_index}")
         self._rows: NDArray[Any] = np.asarray(episode.arrays[self._action])
         self._episode, self._step = episode_index, step_index
-        layout = embodiment(episode.embodiment).action
+        layout = embodiment_named(episode.embodiment).action
         whole = layout.size == self._rows.shape[1]
         self._spans = layout.slices() if whole else {"action": slice(None)}
         sizes = {part.name: part.size for part, _ in layout} if whole else {"action": self._rows.shape[1]}

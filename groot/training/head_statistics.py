@@ -13,7 +13,7 @@ from groot.normalise import Method, Normaliser
 from groot.training.heads import Head, state_columns
 from groot.training.mixture import LATENT_HEAD, Cell
 from storage.datasets.merged_statistics import merged_statistics
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import ConfigError
 from storage.statistics import Statistics, merge
 from storage.training_reader.config import Source, WindowConfig
@@ -62,7 +62,7 @@ def heads_of(
 
 def _head(name: str, slot: int, cells: Sequence[Cell], config: HeadOptions) -> Head:
     first = cells[0]
-    body = embodiment(first.embodiment)
+    body = embodiment_named(first.embodiment)
     latent = name == LATENT_HEAD
     action = _merged(name, cells, f"action/{first.kind}")
     felt = not latent and all("state" in cell.dataset.arrays(unit) for cell in cells for unit in cell.units)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from groot.action_space import to_absolute, to_relative
 from groot.normalise import Normaliser
-from storage.embodiment import Embodiment, embodiment
+from storage.embodiment import Embodiment, embodiment_named
 from storage.errors import ConfigError, SchemaError
 
 
@@ -35,7 +35,7 @@ class Head:
 
     @property
     def embodiment(self) -> Embodiment:
-        return embodiment(self.body)
+        return embodiment_named(self.body)
 
     @property
     def state_columns(self) -> NDArray[np.int64]:

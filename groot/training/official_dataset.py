@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from storage.datasets.dataset import Dataset
 from storage.datasets.merged_statistics import merged_statistics
-from storage.embodiment import Layout, embodiment
+from storage.embodiment import Layout, embodiment_named
 from storage.errors import ConfigError, WorkFailedError
 from storage.formats.groot.action_keys import action_keys
 from storage.formats.groot.relative_statistics import relative_statistics_of
@@ -50,7 +50,7 @@ class OfficialDataset:
             raise ConfigError(f"one data set of the trainer is of one embodiment; {dataset} has {sorted(bodies)}")
         self.dataset_path, self.embodiment_tag = dataset, embodiment_tag
         self.processor: Any = None
-        self._dataset, self._body = opened, embodiment(bodies.pop())
+        self._dataset, self._body = opened, embodiment_named(bodies.pop())
         self._make_step = make_step
         config = WindowConfig(cameras=dict(views), horizon_steps=horizon, pad_actions=False)
         self._windows = Windows([Source(dataset=opened)], config)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from groot.fit import Batch
 from idm.fitting.targets import EmbodimentTargets, moved_of
 from idm.network.model import IdmConfig
-from storage.embodiment import Embodiment, embodiment
+from storage.embodiment import Embodiment, embodiment_named
 from storage.errors import ConfigError
 from storage.training_reader.config import WindowConfig
 from storage.training_reader.training_data import TrainingData
@@ -80,7 +80,7 @@ def embodiment_targets(data: Sequence[TrainingData], config: WindowConfig) -> di
         rows = (batch["embodiment"] == head) & batch["action_mask"].any(axis=2).all(axis=1)
         if not rows.any():
             raise ConfigError(f"no training window of {name!r} has all of its {config.horizon_steps} steps")
-        body = embodiment(_body_of(name, data))
+        body = embodiment_named(_body_of(name, data))
         found[name] = EmbodimentTargets.fitted(
             body, batch["action"][rows][..., : body.action.size], _states(batch, rows, body)
         )

@@ -25,7 +25,7 @@ from judges.quality.measures import (
     saturated_share,
     still_share,
 )
-from storage.embodiment import Embodiment, embodiment
+from storage.embodiment import Embodiment, embodiment_named
 from storage.episode import Episode
 from storage.errors import ConfigError
 from storage.ids import Randomness
@@ -89,7 +89,7 @@ class JudgeQuality:
     def _of_action(self, episode: Episode) -> Iterator[Verdict]:
         if "action/ground_truth" not in episode.arrays:
             return
-        body, action = embodiment(episode.embodiment), numbers_of(episode.arrays["action/ground_truth"])
+        body, action = embodiment_named(episode.embodiment), numbers_of(episode.arrays["action/ground_truth"])
         jerk = jerkiness(action)
         yield self._below("jerk", jerk, f"third differences are {jerk:.1f} times the first ones")
         share, worst = saturated_share(action, body.action)
@@ -107,7 +107,7 @@ class JudgeQuality:
             return
         still = min(still_share(rows) for rows in vectors.values())
         yield self._below("still", still, f"nothing moves in {still:.0%} of the steps")
-        body = embodiment(episode.embodiment)
+        body = embodiment_named(episode.embodiment)
         layouts = {"state": body.state, "action/ground_truth": body.action}
         share, step = max(outlier_share(rows, layouts[name]) for name, rows in vectors.items())
         yield self._below(

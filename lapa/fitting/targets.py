@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from groot.action_space import ROTATIONS, matrix_from, matrix_to
 from lapa.fitting.clips import LapaClip
-from storage.embodiment import Layout, embodiment
+from storage.embodiment import Layout, embodiment_named
 from storage.errors import UnknownNameError
 
 Array = NDArray[np.float32]
@@ -34,7 +34,7 @@ def motion_of(clip: LapaClip, steps: NDArray[np.int64], *, parts: Sequence[str] 
     state = clip.episode.arrays.get("state")
     if state is None:
         return None
-    layout = embodiment(clip.episode.embodiment).state
+    layout = embodiment_named(clip.episode.embodiment).state
     return change_of_state(state[steps], state[clip.later[steps]], layout, parts=parts)
 
 

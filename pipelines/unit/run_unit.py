@@ -23,7 +23,7 @@ from storage.datasets.commit import Attempt, is_committed
 from storage.datasets.manifest import Manifest, StageRecord, read_manifest
 from storage.datasets.plan import WorkUnit
 from storage.datasets.unit_paths import SHARDS, Sink
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import InputError, StageContractError
 from storage.shards.record import ShardRecord
 from storage.shards.writer import ShardWriter
@@ -141,7 +141,7 @@ class UnitWorker:
             manifest = self._manifest(state, record, shard)
             attempt.publish(manifest, within=None if sink.is_labels else self._there.kept_out(ids))
         bodies = sorted({str(episode["embodiment"]) for episode in manifest.episodes})
-        declarations = tuple(embodiment(name).to_json() for name in bodies)
+        declarations = tuple(embodiment_named(name).to_json() for name in bodies)
         return UnitResult.of(manifest, items=len(unit.items), embodiments=declarations)
 
     def _manifest(self, state: UnitState, written: StageRecord, shard: ShardRecord | None) -> Manifest:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from storage.embodiment import Embodiment, embodiment, register
+from storage.embodiment import Embodiment, embodiment_named, register
 from storage.episode import Layer
 from storage.errors import ConfigError, InputError, MissingFileError, UnknownNameError
 from storage.formats.mapping.column_map import ColumnMap, parse_map
@@ -180,7 +180,7 @@ class ImportItem:
         """The embodiment of this item, known to this process from now on."""
         if self.embodiment_record is not None:
             return register(Embodiment.from_json(self.embodiment_record))
-        return embodiment(self.embodiment)
+        return embodiment_named(self.embodiment)
 
     def check_unchanged(self) -> None:
         """Raise when a file is missing or is another one than when the import was planned."""

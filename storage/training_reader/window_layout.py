@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.embodiment import Layout, embodiment
+from storage.embodiment import Layout, embodiment_named
 from storage.errors import ConfigError
 from storage.frames import frame_codec
 from storage.training_reader.config import Source, WindowConfig
@@ -58,7 +58,7 @@ def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -
     arrays, rate_hz = source.dataset.arrays(unit_id), float(layout["rate_hz"])
     if source.action and source.action not in arrays:
         return None
-    body, kind = embodiment(layout["embodiment"]), source.action.removeprefix("action/")
+    body, kind = embodiment_named(layout["embodiment"]), source.action.removeprefix("action/")
     action_size = _width(arrays, source.action)
     chunk = chunk_of(
         steps=config.horizon_steps,

@@ -13,7 +13,7 @@ from pipelines.job import DATASET, Job, UnitItems
 from pipelines.run_job import run_job
 from storage.atomic_files import json_bytes, write_whole
 from storage.datasets.dataset import Dataset
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import ConfigError, UnknownNameError, WorkFailedError
 from storage.ids import content_id
 
@@ -63,7 +63,7 @@ def roll_out_job(plan: RollOutPlan, *, policy: str) -> Job:
         name=f"roll-out-{task.name}-{content_id(_without_address(config), scenes)[:8]}",
         stages=(("roll_out", asdict(config)),),
         units=units,
-        embodiments=(embodiment(task.embodiment.name),),
+        embodiments=(embodiment_named(task.embodiment.name),),
     )
 
 

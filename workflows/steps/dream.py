@@ -15,7 +15,7 @@ from generators.neural.prompts.prompt_file import PromptSet, prompts_of
 from pipelines.job import Job, UnitItems
 from pipelines.run_job import run_job
 from storage.datasets.dataset import Dataset
-from storage.embodiment import Embodiment, embodiment
+from storage.embodiment import Embodiment, embodiment_named
 from storage.errors import ConfigError, MissingFileError, WorkFailedError
 from workflows.recipes.run_context import RunContext
 from workflows.steps.step_kind import PlainStep
@@ -92,7 +92,7 @@ def first_frames(source: Path, step: DreamStep) -> tuple[list[FirstFrame], Embod
         if len(bodies) != 1:
             found = ", ".join(bodies) or "no episodes with video"
             raise ConfigError(f"clips of one embodiment are made at a time; {source} has {found}: choose by embodiment")
-        return frames, embodiment(bodies[0])
+        return frames, embodiment_named(bodies[0])
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in source.iterdir()):
         raise MissingFileError(
             f"{source} is neither a data set nor a folder of pictures; recordings in other formats come in by"
@@ -101,7 +101,7 @@ def first_frames(source: Path, step: DreamStep) -> tuple[list[FirstFrame], Embod
     if not step.embodiment:
         raise ConfigError(f"{source} is a folder of pictures: say by embodiment whose they are, for example panda")
     camera = step.cameras[0] if step.cameras else "camera"
-    return frames_of_folder(source, embodiment=step.embodiment, camera=camera), embodiment(step.embodiment)
+    return frames_of_folder(source, embodiment=step.embodiment, camera=camera), embodiment_named(step.embodiment)
 
 
 def items_of(frames: Sequence[FirstFrame], prompts: PromptSet, *, count: int) -> Iterator[dict[str, Any]]:

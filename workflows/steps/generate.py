@@ -7,7 +7,7 @@ from generators.simulation.task.registry import find_task
 from generators.simulation.yield_watch import LEAST_RATE
 from pipelines.job import Job, Until
 from pipelines.run_job import JobResult
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import ConfigError
 from workflows.recipes.run_context import RunContext, from_anywhere
 from workflows.steps.step_kind import JobStep
@@ -68,7 +68,7 @@ def generate_job(context: RunContext, step: GenerateStep) -> Job:
         stages=stages,
         until=until,
         seed=context.seed,
-        embodiments=(embodiment(task.embodiment.name),),
+        embodiments=(embodiment_named(task.embodiment.name),),
     )
 
 

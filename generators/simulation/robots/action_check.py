@@ -13,7 +13,7 @@ from generators.simulation.robots.osc_actuation import OscActuation
 from generators.simulation.robots.whole_body_poses import WholeBodyPoses
 from generators.simulation.task.scene_poses import part_controller
 from generators.simulation.task.specification import Actuation, Arm, Environment, SimulatedEmbodiment
-from storage.embodiment import Part, embodiment
+from storage.embodiment import Part, embodiment_named
 from storage.errors import ConfigError
 
 _WORDS = {
@@ -49,7 +49,7 @@ def check_actions(environment: Environment, declared: SimulatedEmbodiment, actua
             " embodiment of its own with that frame"
         )
     size, made = (
-        embodiment(declared.name).action.size,
+        embodiment_named(declared.name).action.size,
         len(actuation.record(np.zeros(environment.action_dim, np.float32))),
     )
     if made != size:
@@ -65,10 +65,10 @@ def check_osc_actions(environment: Environment, declared: SimulatedEmbodiment) -
     hands, and the size of the whole.
     """
     live = [part for arm in declared.arms for part in _live_parts(environment, arm, declared)]
-    parts = {span.start: part for part, span in embodiment(declared.name).action}
+    parts = {span.start: part for part, span in embodiment_named(declared.name).action}
     for one in live:
         _compare(one, parts.get(one.first), declared)
-    size = embodiment(declared.name).action.size
+    size = embodiment_named(declared.name).action.size
     if environment.action_dim != size:
         raise ConfigError(
             f"the environment takes actions of {environment.action_dim} numbers, embodiment {declared.name!r} declares"

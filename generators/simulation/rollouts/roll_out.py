@@ -20,7 +20,7 @@ from generators.simulation.stepping.scene import Scene, Scenes
 from generators.simulation.task.registry import find_task
 from groot.serving.client import GrootClient
 from groot.serving.observation import Observation, Policy
-from storage.embodiment import Layout, embodiment
+from storage.embodiment import Layout, embodiment_named
 from storage.errors import BrokenSimulationError, ConfigError
 from storage.ids import Randomness, content_id
 from storage.outcomes import Dropped, Kept, Outcome
@@ -97,7 +97,7 @@ class _Player:
         )
         self.maker = EpisodeMaker(scene, pictures, codec=config.codec, instruction=config.instruction)
         self._renderer = Renderer(scene.model, pictures)
-        body = embodiment(scene.task.embodiment.name)
+        body = embodiment_named(scene.task.embodiment.name)
         self._state_layout, self._action_layout = body.state, body.action
         low, high = scene.environment.action_spec
         self._low, self._high = np.asarray(low, np.float32), np.asarray(high, np.float32)

@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.embodiment import Layout, embodiment
+from storage.embodiment import Layout, embodiment_named
 from storage.episode import Episode
 from storage.errors import ConfigError, UnknownNameError
 from storage.formats.export_report import ExportReport, Progress
@@ -71,7 +71,7 @@ def export_groot(
 def _complete(root: Path, config: GrootExport) -> None:
     """Add what the trainer wants to one exported data set."""
     rules, meta = RULES[config.version], read_lerobot_meta(root)
-    (body,) = (embodiment(name) for name in meta.ours["embodiments"])
+    (body,) = (embodiment_named(name) for name in meta.ours["embodiments"])
     keys = action_keys(meta.modality, body, rules)
     horizon = config.horizon or rules.horizon
     tag = config.tag or KNOWN_TAGS.get((body.name, config.version), NEW_EMBODIMENT)
@@ -104,7 +104,7 @@ def in_row_form(episode: Episode) -> dict[str, NDArray[np.float32]]:
     none of an episode that came from elsewhere, whose rows are rows already."""
     if _came_with_rows(episode):
         return {}
-    body = embodiment(episode.embodiment)
+    body = embodiment_named(episode.embodiment)
     turned = {}
     for name, layout in (
         ("state", body.state),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from storage.embodiment import Embodiment, embodiment
+from storage.embodiment import Embodiment, embodiment_named
 from storage.episode import Episode
 from storage.formats.lerobot.layout import modality_of
 from storage.formats.lerobot.words import source_words
@@ -26,7 +26,7 @@ class Description:
 
     @property
     def body(self) -> Embodiment:
-        return embodiment(self.first.embodiment)
+        return embodiment_named(self.first.embodiment)
 
     @property
     def robot_type(self) -> str:

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError
 from storage.formats.export_groups import Kind, write_groups
@@ -89,7 +89,7 @@ class _File:
         self._file = h5py.File(self._disk, "w")
         self._data = self._file.create_group("data")
         self._data.attrs["env_args"] = json.dumps(env_args)
-        body = embodiment(first.embodiment)
+        body = embodiment_named(first.embodiment)
         self._data.attrs[OURS] = canonical_json({"version": 1, "embodiments": {body.name: body.to_json()}})
 
     def add(self, episode: Episode, cameras: Mapping[str, Frames]) -> None:
@@ -155,7 +155,7 @@ class _File:
         if "state" in arrays:
             if "obs/state" not in group:
                 group["obs/state"] = arrays["state"]
-            parts = split_state(embodiment(episode.embodiment), arrays["state"])
+            parts = split_state(embodiment_named(episode.embodiment), arrays["state"])
             made_up = {f"obs/{key}": values for key, values in parts.items()}
         made_up |= {"rewards": np.zeros(episode.length), "dones": (np.arange(episode.length) == episode.length - 1) * 1}
         for key, values in made_up.items():

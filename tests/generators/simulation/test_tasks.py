@@ -15,7 +15,7 @@ from generators.simulation.stepping.scene import Scenes
 from generators.simulation.stepping.snapshot import state_row
 from generators.simulation.task.constraints import graph_of
 from generators.simulation.task.registry import find_task, tasks
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.ids import Randomness
 from storage.outcomes import Kept
 
@@ -26,7 +26,7 @@ NAMES = sorted(tasks())
 def test_a_task_is_sound_without_being_built(name):
     task = find_task(name)
     graph_of(task)
-    assert embodiment(task.embodiment.name).action.size > 0
+    assert embodiment_named(task.embodiment.name).action.size > 0
     assert {"D0", "D1"} <= set(task.placements)
     assert task.instruction
     assert task.expert

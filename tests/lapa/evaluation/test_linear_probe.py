@@ -6,7 +6,7 @@ import pytest
 from lapa.evaluation.linear_probe import by_group, fit_probe
 from lapa.evaluation.retrieval import nearest, same_direction_share, sectors
 from lapa.fitting.targets import change_of_state
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import InputError, UnknownNameError
 from storage.labelling.scores import r_squared
 
@@ -63,7 +63,7 @@ def test_a_probe_needs_rows() -> None:
 
 def test_rotations_change_by_the_angle_between() -> None:
     """A quarter turn about z, from 6D rotations (the first two columns of the matrix)."""
-    layout = embodiment("panda").state
+    layout = embodiment_named("panda").state
     now = np.zeros((1, layout.size), np.float32)
     later = now.copy()
     now[0, 3:9] = [1, 0, 0, 0, 1, 0]

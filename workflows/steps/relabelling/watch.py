@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from judges.curation.watch_config import WatchConfig
 from pipelines.job import Job, Policy, UnitItems
 from pipelines.run_job import JobResult
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import ConfigError, WorkFailedError
 from storage.formats.human_video.list_segments import ListingConfig, list_segments
 from workflows.recipes.run_context import RunContext
@@ -50,7 +50,7 @@ def watch_job(context: RunContext, step: WatchStep) -> Job:
         ),
         seed=context.seed,
         provides=_PROVIDED,
-        embodiments=tuple(embodiment(name) for name in (step.embodiment, step.hand_embodiment)),
+        embodiments=tuple(embodiment_named(name) for name in (step.embodiment, step.hand_embodiment)),
         policy=Policy(max_failed_fraction=1.0),
     )
 

@@ -11,7 +11,7 @@ from generators.simulation.robots.whole_body_poses import SIMULATED_GR1_POSES, W
 from generators.simulation.stepping.scene import Scene
 from generators.simulation.stepping.snapshot import state_row
 from generators.simulation.task.specification import SimulatedEmbodiment, Subtask, Task
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import ConfigError
 
 
@@ -54,7 +54,7 @@ def test_both_hands_come_to_their_targets(scene, commands):
 def test_an_action_holds_its_targets_and_hands(scene, commands):
     targets, hands = commands
     action = scene.actuation.action(targets, hands)
-    assert action.shape == (embodiment("gr1_poses").action.size,) == (24,)
+    assert action.shape == (embodiment_named("gr1_poses").action.size,) == (24,)
     back, back_hands = scene.actuation.targets(action)
     for arm in targets:
         np.testing.assert_allclose(back[arm], targets[arm], atol=1e-6)

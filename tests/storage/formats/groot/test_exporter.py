@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import ConfigError, UnknownNameError
 from storage.formats.groot.exporter import GrootExport, export_groot
 from storage.formats.groot.relative_statistics import relative_poses
@@ -29,7 +29,7 @@ def test_relative_statistics_are_those_of_all_windows(tmp_path: Path) -> None:
     export_groot(episodes, tmp_path / "out", GrootExport(version="n1.7", horizon=5))
     told = json.loads((tmp_path / "out/meta/relative_stats.json").read_text())
     assert "left_hand" not in told
-    span = embodiment("gr1").action.slices()["left_arm"]
+    span = embodiment_named("gr1").action.slices()["left_arm"]
     windows = np.stack(
         [
             episode.arrays["action/ground_truth"][start : start + 5, span].astype(np.float64)
@@ -76,7 +76,7 @@ def test_six_numbers_of_a_rotation_become_rows(tmp_path: Path) -> None:
     quaternions = np.random.default_rng(0).normal(size=(12, 4))
     columns = rotation_6d(quaternions).astype(np.float32)
     state = tiny_episode(0).arrays["state"].copy()
-    span = embodiment("panda").state.slices()["end_effector_rotation"]
+    span = embodiment_named("panda").state.slices()["end_effector_rotation"]
     state[:, span] = columns
     export_groot([tiny_episode(0, arrays={"state": state})], tmp_path / "out")
     rows = read_parquet(tmp_path / "out/data/chunk-000/episode_000000.parquet")["observation.state"][:, span]
@@ -86,7 +86,7 @@ def test_six_numbers_of_a_rotation_become_rows(tmp_path: Path) -> None:
 
 def test_an_import_of_ours_finds_the_columns_again_and_another_export_the_same_rows(tmp_path: Path) -> None:
     state = tiny_episode(0).arrays["state"].copy()
-    span = embodiment("panda").state.slices()["end_effector_rotation"]
+    span = embodiment_named("panda").state.slices()["end_effector_rotation"]
     state[:, span] = rotation_6d(np.random.default_rng(0).normal(size=(12, 4)))
     export_groot([tiny_episode(0, arrays={"state": state})], tmp_path / "once")
     again = list(read_episodes(ImportConfig(path=str(tmp_path / "once"))))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from storage.embodiment import embodiment
+from storage.embodiment import embodiment_named
 from storage.errors import SchemaError
 from storage.formats.hand_poses.action import (
     SIZE,
@@ -107,8 +107,8 @@ def test_an_inverse_undoes_its_pose() -> None:
 
 def test_the_embodiment_names_every_number_of_the_action() -> None:
     for name in ("human_hands", "human_hands_rows"):
-        assert embodiment(name).action.size == embodiment(name).state.size == SIZE
-    slices = embodiment("human_hands").action.slices()
+        assert embodiment_named(name).action.size == embodiment_named(name).state.size == SIZE
+    slices = embodiment_named("human_hands").action.slices()
     assert slices["right_fingertips"] == slice(18, 33)
     assert slices["left_wrist_rotation"] == slice(36, 42)
 
