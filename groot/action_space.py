@@ -88,11 +88,11 @@ class RelativePart:
     state_form: Quantity
 
 
-def relative_parts(body: Embodiment) -> tuple[RelativePart, ...]:
+def relative_parts(embodiment: Embodiment) -> tuple[RelativePart, ...]:
     """Which parts of a body's action have a state of the same name (and kind) to be relative to."""
-    states = {part.name: (part, span) for part, span in body.state}
+    states = {part.name: (part, span) for part, span in embodiment.state}
     found = []
-    for part, span in body.action:
+    for part, span in embodiment.action:
         state, state_span = states.get(part.name, (None, slice(0)))
         if state is None:
             continue
@@ -104,24 +104,24 @@ def relative_parts(body: Embodiment) -> tuple[RelativePart, ...]:
     return tuple(found)
 
 
-def to_relative(chunk: Array, state: Array, body: Embodiment) -> NDArray[np.float64]:
+def to_relative(chunk: Array, state: Array, embodiment: Embodiment) -> NDArray[np.float64]:
     """Chunk (..., H, D) of absolute actions relative to the state (..., S) at its start.
 
     Positions and joints by difference; rotations as target_in_present = present_in_base^T target_in_base. Parts
     without a state of their name (deltas, grippers) stay as they are.
     """
-    return _transformed(chunk, state, body, forward=True)
+    return _transformed(chunk, state, embodiment, forward=True)
 
 
-def to_absolute(chunk: Array, state: Array, body: Embodiment) -> NDArray[np.float64]:
+def to_absolute(chunk: Array, state: Array, embodiment: Embodiment) -> NDArray[np.float64]:
     """The inverse of `to_relative`."""
-    return _transformed(chunk, state, body, forward=False)
+    return _transformed(chunk, state, embodiment, forward=False)
 
 
-def _transformed(chunk: Array, state: Array, body: Embodiment, *, forward: bool) -> NDArray[np.float64]:
-    _check_widths(chunk, state, body)
+def _transformed(chunk: Array, state: Array, embodiment: Embodiment, *, forward: bool) -> NDArray[np.float64]:
+    _check_widths(chunk, state, embodiment)
     result = np.array(chunk, np.float64)
-    for part in relative_parts(body):
+    for part in relative_parts(embodiment):
         present = np.asarray(state, np.float64)[..., None, part.state]
         values = result[..., part.action]
         if part.action_form not in ROTATIONS:
@@ -134,11 +134,11 @@ def _transformed(chunk: Array, state: Array, body: Embodiment, *, forward: bool)
     return result
 
 
-def _check_widths(chunk: Array, state: Array, body: Embodiment) -> None:
-    if chunk.shape[-1] != body.action.size or state.shape[-1] != body.state.size:
+def _check_widths(chunk: Array, state: Array, embodiment: Embodiment) -> None:
+    if chunk.shape[-1] != embodiment.action.size or state.shape[-1] != embodiment.state.size:
         raise SchemaError(
-            f"{body.name!r} has actions of {body.action.size} and states of {body.state.size} numbers;"
-            f" got a chunk of shape {chunk.shape} and a state of shape {state.shape}"
+            f"{embodiment.name!r} has actions of {embodiment.action.size} and states of {embodiment.state.size}"
+            f" numbers; got a chunk of shape {chunk.shape} and a state of shape {state.shape}"
         )
 
 

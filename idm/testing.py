@@ -43,7 +43,7 @@ PLACED = register(
 
 
 def world_episode(
-    seed: int, body: Embodiment, *, length: int = 40, rate_hz: float = RATE_HZ, distracted: bool = False
+    seed: int, embodiment: Embodiment, *, length: int = 40, rate_hz: float = RATE_HZ, distracted: bool = False
 ) -> Episode:
     """One clip of a smooth random walk. `distracted` adds moving blobs that no training clip has."""
     random = np.random.default_rng([seed, 3])
@@ -53,15 +53,15 @@ def world_episode(
     place = np.clip(np.cumsum(speed * 0.12 * RATE_HZ / rate_hz, axis=0) / 2, -0.6, 0.6)
     closed = (np.sin(np.arange(length) / 6 + seed) > 0).astype(np.float32) * 2 - 1
     images = _images(place, closed, random, distracted=distracted)
-    if body is PLACED:
+    if embodiment is PLACED:
         actions = place
     else:
         moved = np.concatenate([np.diff(place, axis=0), np.zeros((1, 2))])
         actions = np.concatenate([moved * 10, closed[:, None]], axis=1)
     return Episode(
-        episode_id=f"{body.name}-{seed}{'-distracted' if distracted else ''}",
+        episode_id=f"{embodiment.name}-{seed}{'-distracted' if distracted else ''}",
         layer="simulation",
-        embodiment=body.name,
+        embodiment=embodiment.name,
         length=length,
         rate_hz=rate_hz,
         cameras={"front": Frames.encode(images, "high")},
@@ -91,12 +91,12 @@ def _images(
 
 
 def world_dataset(
-    root: Path, *, bodies: Sequence[Embodiment] = (PUSHED,), episodes: int = 24, length: int = 40
+    root: Path, *, embodiments: Sequence[Embodiment] = (PUSHED,), episodes: int = 24, length: int = 40
 ) -> Dataset:
     """A data set of `episodes` clips of each body, committed unit by unit."""
     dataset = Dataset.create(root, name="tiny world")
-    dataset.declare(*bodies)
-    for number, body in enumerate(bodies):
-        clips = [world_episode(1000 * number + seed, body, length=length) for seed in range(episodes)]
-        write_unit(root, clips, unit_id=f"unit-{body.name}")
+    dataset.declare(*embodiments)
+    for number, embodiment in enumerate(embodiments):
+        clips = [world_episode(1000 * number + seed, embodiment, length=length) for seed in range(episodes)]
+        write_unit(root, clips, unit_id=f"unit-{embodiment.name}")
     return Dataset.open(root)

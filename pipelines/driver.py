@@ -84,10 +84,10 @@ class Driver:
         self._progress.changed(self._tally)
 
     def _declare(self, result: UnitResult) -> None:
-        bodies = [Embodiment.from_json(body) for body in result.embodiments if body["name"] not in self._declared]
-        if bodies:
-            Dataset.open(self._root).declare(*bodies)
-            self._declared |= {body.name for body in bodies}
+        embodiments = [Embodiment.from_json(each) for each in result.embodiments if each["name"] not in self._declared]
+        if embodiments:
+            Dataset.open(self._root).declare(*embodiments)
+            self._declared |= {embodiment.name for embodiment in embodiments}
 
     def _give_up(self, unit: WorkUnit, result: UnitResult) -> None:
         failure = result.failure

@@ -63,11 +63,11 @@ class Episode:
             self._check_vector(name, array)
 
     def _check_vector(self, name: str, array: NDArray[Any]) -> None:
-        body = embodiment_named(self.embodiment)
+        embodiment = embodiment_named(self.embodiment)
         expected = {
-            "state": body.state.size,
-            "action/ground_truth": body.action.size,
-            "action/predicted": body.action.size,
+            "state": embodiment.state.size,
+            "action/ground_truth": embodiment.action.size,
+            "action/predicted": embodiment.action.size,
         }
         width = expected.get(name, 0)
         if width and array.shape[1] != width:

@@ -61,9 +61,9 @@ def tiny_episode(
     neither), and every camera in `cameras` with frames of `size_px` (height, width). `arrays` adds to these or takes
     their place, `about` sets anything else (episode_id, parent_id, verdicts, provenance)."""
     random = np.random.default_rng([seed, 7])
-    body = embodiment_named(embodiment)
+    declared = embodiment_named(embodiment)
     found: dict[str, NDArray[Any]] = {}
-    for name, layout in (("state", body.state), ("action/ground_truth", body.action)):
+    for name, layout in (("state", declared.state), ("action/ground_truth", declared.action)):
         if layout.size:
             walk = random.normal(scale=0.1, size=(length, layout.size)).cumsum(axis=0)
             found[name] = walk.astype(np.float32)

@@ -178,11 +178,11 @@ def window_scores(model: IdmModel, clips: Sequence[PredictedClip]) -> Array:
     guesses, truths = [], []
     for clip in clips:
         everything = np.ones(len(clip.prediction.windows), bool)
-        said = window_labels(model, G1_INSPIRE.name, clip.prediction, everything, rate_hz=RATE_HZ)
+        predicted = window_labels(model, G1_INSPIRE.name, clip.prediction, everything, rate_hz=RATE_HZ)
         change = changes_over(clip.truth, STEPS)
-        keep = said.start < len(change)
-        guesses.append(said.motion.mean(axis=0)[keep, -1])
-        truths.append(change[said.start[keep]])
+        keep = predicted.start < len(change)
+        guesses.append(predicted.motion.mean(axis=0)[keep, -1])
+        truths.append(change[predicted.start[keep]])
     return r_squared(np.concatenate(guesses), np.concatenate(truths))
 
 

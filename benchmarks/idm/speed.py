@@ -40,12 +40,12 @@ def published_shape(labeller: Labeller, episode: Episode, head: str) -> WindowPr
     network, finder = PlainNetwork(labeller.model.network), labeller.finder
     windows = clip_windows(episode.timestamps(), frame_offsets_s=labeller.model.config.frame_offsets_s)
     slot, views = slot_of(head, labeller.model.targets), len(finder.cameras)
-    said = []
+    predicted = []
     for now, later in zip(windows.now, windows.later, strict=True):
         features = network.encode(finder.decode(episode, [int(now), int(later)]))
         pair = [tuple(part[i * views : (i + 1) * views] for part in features) for i in (0, 1)]
-        said.append(network.predict(pair[0], pair[1], slot=slot, views=views))
-    return joined_predictions(said)
+        predicted.append(network.predict(pair[0], pair[1], slot=slot, views=views))
+    return joined_predictions(predicted)
 
 
 class PlainNetwork(TorchNetwork):
@@ -96,7 +96,7 @@ def on_one_core(labeller: Labeller, episode: Episode, *, rounds: int) -> dict[st
         "published": lambda: published_shape(labeller, episode, head),
     }
     seconds = interleaved(contestants, rounds=rounds)
-    ours, theirs = labeller.predict(episode, head).said, published_shape(labeller, episode, head)
+    ours, theirs = labeller.predict(episode, head).predictions, published_shape(labeller, episode, head)
     difference = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
     per_frame = 1000 / frames
     return {

@@ -62,26 +62,28 @@ def heads_of(
 
 def _head(name: str, slot: int, cells: Sequence[Cell], config: HeadOptions) -> Head:
     first = cells[0]
-    body = embodiment_named(first.embodiment)
+    embodiment = embodiment_named(first.embodiment)
     latent = name == LATENT_HEAD
     action = _merged(name, cells, f"action/{first.kind}")
     felt = not latent and all("state" in cell.dataset.arrays(unit) for cell in cells for unit in cell.units)
-    parts = () if not felt else config.state_parts.get(body.name, tuple(part.name for part, _ in body.state))
+    parts = (
+        () if not felt else config.state_parts.get(embodiment.name, tuple(part.name for part, _ in embodiment.state))
+    )
     state = None
     if parts:
-        columns = state_columns(body, parts)
+        columns = state_columns(embodiment, parts)
         state = _picked(Normaliser.of(_merged(name, cells, "state"), config.normalisation), columns)
     rates = {float(cell.dataset.index.layout(unit)["rate_hz"]) for cell in cells for unit in cell.units}
     return Head(
         name=name,
         kind=first.kind,
-        body=body.name,
+        embodiment_name=embodiment.name,
         slot=slot,
         action_size=len(action.mean),
         action=Normaliser.of(action, config.normalisation),
         state=state,
         state_parts=parts,
-        relative=config.relative and not latent and bool(relative_parts(body)),
+        relative=config.relative and not latent and bool(relative_parts(embodiment)),
         rate_hz=max(rates),
     )
 

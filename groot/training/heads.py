@@ -19,12 +19,12 @@ from storage.errors import ConfigError, SchemaError
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """`action_size` D and `state_parts` of `body`, whose numbers make the state of P in this order. `action` and
+    """`action_size` D and `state_parts` of an embodiment, whose numbers make the state of P in this order. `action` and
     `state` normalise; `relative` chunks are differences to the state at their start. `rate_hz` is of the recordings."""
 
     name: str
     kind: str
-    body: str
+    embodiment_name: str
     slot: int
     action_size: int
     action: Normaliser
@@ -35,7 +35,7 @@ class Head:
 
     @property
     def embodiment(self) -> Embodiment:
-        return embodiment_named(self.body)
+        return embodiment_named(self.embodiment_name)
 
     @property
     def state_columns(self) -> NDArray[np.int64]:
@@ -48,7 +48,7 @@ class Head:
             return np.zeros((*state.shape[:-1], 0), np.float32)
         size = self.embodiment.state.size
         if state.shape[-1] < size:
-            raise SchemaError(f"{self.body} has states of {size} numbers; got {state.shape}")
+            raise SchemaError(f"{self.embodiment_name} has states of {size} numbers; got {state.shape}")
         seen: NDArray[np.float32] = self.state.apply(state[..., self.state_columns].astype(np.float32))
         return seen
 
@@ -67,9 +67,10 @@ class Head:
         return np.asarray(raw, np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        plain = ("name", "kind", "body", "slot", "action_size", "relative", "rate_hz")
+        plain = ("name", "kind", "slot", "action_size", "relative", "rate_hz")
         return {
             **{name: getattr(self, name) for name in plain},
+            "body": self.embodiment_name,
             "state_parts": list(self.state_parts),
             "action": self.action.to_json(),
             "state": self.state.to_json() if self.state else None,
@@ -84,14 +85,17 @@ class Head:
             action=Normaliser.from_json(values.pop("action")),
             state=Normaliser.from_json(state) if state else None,
             state_parts=tuple(values.pop("state_parts")),
+            embodiment_name=values.pop("body"),
             **values,
         )
 
 
-def state_columns(body: Embodiment, parts: Sequence[str]) -> NDArray[np.int64]:
-    """The columns of `parts` in the state of `body`, in this order; raises ConfigError for a part it has not."""
-    spans = body.state.slices()
+def state_columns(embodiment: Embodiment, parts: Sequence[str]) -> NDArray[np.int64]:
+    """The columns of `parts` in the state of `embodiment`, in this order; raises ConfigError for a part it has not."""
+    spans = embodiment.state.slices()
     if unknown := [part for part in parts if part not in spans]:
-        raise ConfigError(f"the state of {body.name!r} has no part {', '.join(unknown)}; it has {', '.join(spans)}")
+        raise ConfigError(
+            f"the state of {embodiment.name!r} has no part {', '.join(unknown)}; it has {', '.join(spans)}"
+        )
     columns = [np.arange(spans[part].start, spans[part].stop) for part in parts]
     return np.concatenate(columns) if columns else np.zeros(0, np.int64)

@@ -154,12 +154,12 @@ def _chosen(source: MixtureSource, dataset: Dataset, units: Sequence[str] | None
 def _groups(dataset: Dataset, chosen: NDArray[np.bool_]) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
     """Layer, embodiment and rows of the index, for every pair that has rows."""
     index = dataset.index
-    layers, bodies = index.codes("layer"), index.codes("embodiment")
+    layers, embodiments = index.codes("layer"), index.codes("embodiment")
     for layer_code, layer in enumerate(index.texts("layer")):
-        for body_code, body in enumerate(index.texts("embodiment")):
-            rows = np.flatnonzero(chosen & (layers == layer_code) & (bodies == body_code))
+        for embodiment_code, embodiment in enumerate(index.texts("embodiment")):
+            rows = np.flatnonzero(chosen & (layers == layer_code) & (embodiments == embodiment_code))
             if len(rows):
-                yield str(layer), str(body), rows
+                yield str(layer), str(embodiment), rows
 
 
 def _kinds_there(dataset: Dataset, rows: NDArray[np.int64]) -> set[str]:

@@ -45,12 +45,12 @@ class OfficialDataset:
         seed: int = 42,
     ) -> None:
         opened = Dataset.open(dataset)
-        bodies = {str(layout["embodiment"]) for layout in opened.index.layouts}
-        if len(bodies) != 1:
-            raise ConfigError(f"one data set of the trainer is of one embodiment; {dataset} has {sorted(bodies)}")
+        embodiments = {str(layout["embodiment"]) for layout in opened.index.layouts}
+        if len(embodiments) != 1:
+            raise ConfigError(f"one data set of the trainer is of one embodiment; {dataset} has {sorted(embodiments)}")
         self.dataset_path, self.embodiment_tag = dataset, embodiment_tag
         self.processor: Any = None
-        self._dataset, self._body = opened, embodiment_named(bodies.pop())
+        self._dataset, self._embodiment = opened, embodiment_named(embodiments.pop())
         self._make_step = make_step
         config = WindowConfig(cameras=dict(views), horizon_steps=horizon, pad_actions=False)
         self._windows = Windows([Source(dataset=opened)], config)
@@ -93,7 +93,7 @@ class OfficialDataset:
     def get_dataset_statistics(self) -> dict[str, dict[str, dict[str, list[Any]]]]:
         """state | action -> part -> mean, std, min, max, q01, q99, each a list; relative_action -> part -> the same,
         each a list for every step of the horizon."""
-        found = merged_statistics(self._dataset)[self._body.name]
+        found = merged_statistics(self._dataset)[self._embodiment.name]
         names = {"state": "state", "action": "action/ground_truth"}
         told: dict[str, dict[str, dict[str, list[Any]]]] = {
             name: {
@@ -109,7 +109,7 @@ class OfficialDataset:
             name: {part: {"start": span.start, "end": span.stop} for part, span in layout.slices().items()}
             for name, layout in self._layouts()
         }
-        keys = action_keys(modality, self._body, RULES["n1.7"])
+        keys = action_keys(modality, self._embodiment, RULES["n1.7"])
         relative = relative_statistics_of(self._vectors(), keys, self._windows.config.horizon_steps)
         return {**told, "relative_action": relative} if relative else told
 
@@ -127,7 +127,7 @@ class OfficialDataset:
         return []
 
     def _layouts(self) -> Sequence[tuple[str, Layout]]:
-        return (("state", self._body.state), ("action", self._body.action))
+        return (("state", self._embodiment.state), ("action", self._embodiment.action))
 
     def _numbers(self, idx: int) -> list[int]:
         if not 0 <= idx < len(self):

@@ -25,11 +25,11 @@ class GrootPolicy:
         self._device = torch.device(device)
         self._loop = CapturedLoop(self.network.head) if self._device.type == "cuda" else None
         self._resize = Resize(size_px=saved.config.backbone.image_px)
-        body = self.head.embodiment
-        parts = {part.name: part.size for part, _ in body.state}
+        embodiment = self.head.embodiment
+        parts = {part.name: part.size for part, _ in embodiment.state}
         wanted = parts if self.head.relative else {name: parts[name] for name in self.head.state_parts}
         self.info = PolicyInfo(
-            embodiment=body.name,
+            embodiment=embodiment.name,
             views=dict(saved.views),
             state=wanted,
             action=_action_parts(self.head),

@@ -78,15 +78,15 @@ def evaluate(
         labelled = label_crosswise(model, head, episodes, action=config.action)
     else:
         labelled = label_as_it_is(model, head, episodes, action=config.action)
-    body = model.targets[head]
+    head_targets = model.targets[head]
     figures: dict[str, Any] = {"episodes": len(episodes), "steps": int(sum(each.rows.sum() for each in labelled))}
     figures |= {"valid_share": float(np.mean(np.concatenate([each.labels.valid for each in labelled])))}
     figures["masked"] = step_shares(np.concatenate([each.labels.flags for each in labelled]))
-    figures |= group_scores(labelled, body, config)
-    figures |= confidence_scores(labelled, body, change_steps=config.change_steps)
-    figures["adjustment"] = adjustment_scores(labelled, body)
+    figures |= group_scores(labelled, head_targets, config)
+    figures |= confidence_scores(labelled, head_targets, change_steps=config.change_steps)
+    figures["adjustment"] = adjustment_scores(labelled, head_targets)
     if replay is not None:
-        figures |= replay_scores(labelled, body, config, replay)
+        figures |= replay_scores(labelled, head_targets, config, replay)
     return figures
 
 
@@ -111,32 +111,34 @@ def label_crosswise(model: IdmModel, head: str, episodes: Sequence[Episode], *, 
     ]
 
 
-def group_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets, config: EvaluateConfig) -> dict[str, Any]:
+def group_scores(
+    labelled: Sequence[LabelledClip], head_targets: EmbodimentTargets, config: EvaluateConfig
+) -> dict[str, Any]:
     """R2 and normalised error by kind of number; for absolute numbers also of their change over `change_steps`; for
     switches the F1 of their changes."""
     labels = np.concatenate([each.labels.action[each.rows] for each in labelled])
     truth = np.concatenate([each.clip.truth[each.rows] for each in labelled])
     scores, errors = r_squared(labels, truth), normalised_error(labels, truth)
     found: dict[str, Any] = {"r2_by_dimension": scores.tolist()}
-    for kind, dimensions in body.kinds.items():
+    for kind, dimensions in head_targets.kinds.items():
         chosen = list(dimensions)
         found[f"r2/{kind}"] = mean_of_moving(scores, chosen)
         found[f"normalised_error/{kind}"] = mean_of_moving(errors, chosen)
-        if kind == "rotation" and not body.absolute[chosen].any():
+        if kind == "rotation" and not head_targets.absolute[chosen].any():
             found["r2_where_moving/rotation"] = r2_where_moving(
                 labels[:, chosen], truth[:, chosen], least=config.least_rotation
             )
-    for d in np.flatnonzero(body.switch):
-        middle = float(body.low[d] + body.high[d]) / 2
+    for d in np.flatnonzero(head_targets.switch):
+        middle = float(head_targets.low[d] + head_targets.high[d]) / 2
         clips = [(each.labels.action[each.rows, d], each.clip.truth[each.rows, d]) for each in labelled]
         found[f"event_f1/{d}"] = event_f1(clips, middle=middle)
         found[f"step_f1/{d}"] = step_f1(labels[:, d], truth[:, d], middle=middle)
-    if body.absolute.any():
-        found |= change_scores(labelled, body, config.change_steps)
+    if head_targets.absolute.any():
+        found |= change_scores(labelled, head_targets, config.change_steps)
     return found
 
 
-def change_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets, steps: int) -> dict[str, Any]:
+def change_scores(labelled: Sequence[LabelledClip], head_targets: EmbodimentTargets, steps: int) -> dict[str, Any]:
     """R2 of how far absolute numbers move in `steps` steps."""
     moved, true = [], []
     for each in labelled:
@@ -145,18 +147,18 @@ def change_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets, ste
         true.append(changes_over(each.clip.truth, steps)[both])
     scores = r_squared(np.concatenate(moved), np.concatenate(true))
     found: dict[str, Any] = {"change_r2_by_dimension": scores.tolist()}
-    for part, dimensions in body.groups.items():
+    for part, dimensions in head_targets.groups.items():
         found[f"change_r2/{part}"] = mean_of_moving(scores, dimensions)
     return found
 
 
 def confidence_scores(
-    labelled: Sequence[LabelledClip], body: EmbodimentTargets, *, change_steps: int
+    labelled: Sequence[LabelledClip], head_targets: EmbodimentTargets, *, change_steps: int
 ) -> dict[str, Any]:
     """Coverage of the intervals; error of the least sure steps against the rest, by the confidence of each part, by
     width of the interval ("mixture") and by each measure of uncertainty. Confidence in absolute numbers is about how
     far they move, so it is held against the error of their change over `change_steps`."""
-    regressed = np.flatnonzero(body.regressed)
+    regressed = np.flatnonzero(head_targets.regressed)
     errors = np.concatenate([(each.labels.action - each.clip.truth)[each.rows] for each in labelled])
     interval = np.concatenate([each.labels.interval[each.rows] for each in labelled])
     inside = coverage(errors, interval)
@@ -171,26 +173,28 @@ def confidence_scores(
     return {
         "coverage": float(inside[regressed].mean()),
         "coverage_by_dimension": inside.tolist(),
-        **_ratios_by_confidence(labelled, body, change_steps),
+        **_ratios_by_confidence(labelled, head_targets, change_steps),
         **{f"least_sure_ratio/{name}": ratio_of_least_sure(size, values) for name, values in uncertainty.items()},
         "curve": calibration_curve(size, uncertainty["mixture"], np.linspace(0.1, 0.95, 18).tolist()),
     }
 
 
 def _ratios_by_confidence(
-    labelled: Sequence[LabelledClip], body: EmbodimentTargets, change_steps: int
+    labelled: Sequence[LabelledClip], head_targets: EmbodimentTargets, change_steps: int
 ) -> dict[str, float]:
     """Error of the fifth with the least confidence over that of the rest, part by part."""
     errors, sure = [], []
     for each in labelled:
         stands = each.labels.action - each.clip.truth
         moves, both = motion_errors(each.labels.action, each.clip.truth, each.rows, steps=change_steps)
-        rows = both if body.absolute.any() else each.rows
-        errors.append(np.abs(np.where(body.absolute, moves, stands)[rows]))
+        rows = both if head_targets.absolute.any() else each.rows
+        errors.append(np.abs(np.where(head_targets.absolute, moves, stands)[rows]))
         sure.append(each.labels.confidence[rows])
     error, confidence = np.concatenate(errors), np.concatenate(sure)
     relative = error / np.maximum(np.sqrt((error**2).mean(axis=0)), 1e-9)
-    parts = {name: [d for d in dimensions if body.regressed[d]] for name, dimensions in body.groups.items()}
+    parts = {
+        name: [d for d in dimensions if head_targets.regressed[d]] for name, dimensions in head_targets.groups.items()
+    }
     return {
         f"least_sure_ratio/confidence/{name}": ratio_of_least_sure(
             relative[:, dimensions].mean(axis=1), -confidence[:, place]
@@ -200,14 +204,14 @@ def _ratios_by_confidence(
     }
 
 
-def adjustment_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets) -> dict[str, Any]:
+def adjustment_scores(labelled: Sequence[LabelledClip], head_targets: EmbodimentTargets) -> dict[str, Any]:
     """Gain and offset fitted on the first clips, and what they do to the error of the rest."""
     few = labelled[: max(len(labelled) // 4, 1)]
     rest = labelled[len(few) :]
     adjustment = fit_adjustment(
         [each.labels.action[each.rows] for each in few],
         [each.clip.truth[each.rows] for each in few],
-        switch=body.switch | body.constant,
+        switch=head_targets.switch | head_targets.constant,
     )
     labels = np.concatenate([each.labels.action[each.rows] for each in rest])
     truth = np.concatenate([each.clip.truth[each.rows] for each in rest])
@@ -217,7 +221,7 @@ def adjustment_scores(labelled: Sequence[LabelledClip], body: EmbodimentTargets)
         "clips": len(few),
         "gain": adjustment.gain.tolist(),
         "offset": adjustment.offset.tolist(),
-        "error_ratio": float(changed[body.regressed].mean()),
+        "error_ratio": float(changed[head_targets.regressed].mean()),
     }
 
 
@@ -226,7 +230,7 @@ def strangeness(model: IdmModel, head: str, episodes: Sequence[Episode]) -> Arra
     labeller = Labeller(model)
     familiar = model.familiar[head]
     return np.asarray(
-        [float(familiar.distance(labeller.predict(episode, head).said.pooled).mean()) for episode in episodes]
+        [float(familiar.distance(labeller.predict(episode, head).predictions.pooled).mean()) for episode in episodes]
     )
 
 
@@ -239,7 +243,7 @@ def shift_scores(
 
 
 def replay_scores(
-    labelled: Sequence[LabelledClip], body: EmbodimentTargets, config: EvaluateConfig, replay: Replay
+    labelled: Sequence[LabelledClip], head_targets: EmbodimentTargets, config: EvaluateConfig, replay: Replay
 ) -> dict[str, float]:
     """Success when labels are played in the simulator from the true initial state, beside the true actions and
     shuffled labels; and how far the end effector drifts from the true path over `drift_steps` steps, as a share of
@@ -250,7 +254,7 @@ def replay_scores(
     count = min(config.replays, len(labelled))
     chosen = [labelled[place] for place in np.linspace(0, len(labelled) - 1, count).round().astype(int)]
     for each in chosen:
-        actions = _whole(each, body)
+        actions = _whole(each, head_targets)
         true = replay(each.clip.episode, each.clip.truth)
         guess = replay(each.clip.episode, actions)
         wins["truth"] += true.succeeded
@@ -264,10 +268,10 @@ def replay_scores(
     }
 
 
-def _whole(each: LabelledClip, body: EmbodimentTargets) -> Array:
+def _whole(each: LabelledClip, head_targets: EmbodimentTargets) -> Array:
     """Labels for every step: where there is none, switches and absolute numbers stay and nothing else moves."""
     actions = each.labels.action.copy()
-    stays = body.switch | body.absolute
+    stays = head_targets.switch | head_targets.absolute
     first = each.clip.truth[0]
     for step in np.flatnonzero(~each.labels.valid):
         actions[step] = np.where(stays, actions[step - 1] if step else first, 0.0)

@@ -65,7 +65,7 @@ def familiarity(
 ) -> tuple[Familiarity, SceneFamiliarity | None]:
     """What training clips look like to the network, and as pictures."""
     predictions = [labeller.predict(episode, head) for episode in episodes]
-    pooled = [each.said.pooled for each in predictions if each.said.pooled.ndim == 2]
+    pooled = [each.predictions.pooled for each in predictions if each.predictions.pooled.ndim == 2]
     if not pooled:
         raise SchemaError("no clip is long enough for a window; familiarity cannot be measured")
     thumbnails = [thumbnails_of(each.checks) for each in predictions]
@@ -76,17 +76,18 @@ def familiarity(
 def calibrated(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> Calibration:
     """The calibration of a head from held-out clips of its body. Errors are those of clips that the combination was
     not fitted on: its own clips fit it a little too well."""
-    body = model.targets[head]
+    head_targets = model.targets[head]
     parts = _cross_fitted(model, head, clips)
     labels = [
-        (part, _as_labels(clip.truth, body), part.covered & clip.valid) for part, clip in zip(parts, clips, strict=True)
+        (part, _as_labels(clip.truth, head_targets), part.covered & clip.valid)
+        for part, clip in zip(parts, clips, strict=True)
     ]
     errors = np.concatenate([(part.action - truth)[rows] for part, truth, rows in labels])
     error = Uncertainty.fitted(errors, _measures([(part, rows) for part, _, rows in labels]))
-    motion = motion_uncertainty(labels, body.absolute, steps=model.config.chunk_steps - 1, other=error)
-    unit = _unit(clips, body)
+    motion = motion_uncertainty(labels, head_targets.absolute, steps=model.config.chunk_steps - 1, other=error)
+    unit = _unit(clips, head_targets)
     relative = np.concatenate([motion.of(part)[rows] for part, _, rows in labels]) / unit
-    typical = [float(np.median(relative[:, list(group)].mean(axis=1))) for group in body.groups.values()]
+    typical = [float(np.median(relative[:, list(group)].mean(axis=1))) for group in head_targets.groups.values()]
     return Calibration(
         combination=_combination(model, head, clips),
         error=error,
@@ -132,29 +133,29 @@ def _measures(parts: Sequence[tuple[Combined, NDArray[np.bool_]]]) -> list[Array
     return [np.concatenate([getattr(part, name)[rows] for part, rows in parts]) for name in MEASURES]
 
 
-def _as_labels(truth: Array, body: EmbodimentTargets) -> Array:
+def _as_labels(truth: Array, head_targets: EmbodimentTargets) -> Array:
     """True actions in the form of combined labels: switches as 0 and 1."""
-    span = np.where(body.switch, body.high - body.low, 1.0)
-    labels: Array = np.where(body.switch, ((truth - body.low) / span > 0.5).astype(float), truth)
+    span = np.where(head_targets.switch, head_targets.high - head_targets.low, 1.0)
+    labels: Array = np.where(head_targets.switch, ((truth - head_targets.low) / span > 0.5).astype(float), truth)
     return labels
 
 
-def _unit(clips: Sequence[PredictedClip], body: EmbodimentTargets) -> Array:
+def _unit(clips: Sequence[PredictedClip], head_targets: EmbodimentTargets) -> Array:
     """Typical size of each number, for adding up uncertainties of a group: its deviation, 1 for switches."""
     rows = np.concatenate([clip.truth[clip.valid] for clip in clips])
-    unit = np.where(body.switch, 1.0, rows.std(axis=0))
+    unit = np.where(head_targets.switch, 1.0, rows.std(axis=0))
     floor = 0.05 * max(float(unit.max()), 1e-9)
     return np.maximum(unit, floor)
 
 
 def _combined(model: IdmModel, head: str, clip: PredictedClip, how: Combination) -> Combined:
-    body = model.targets[head]
+    head_targets = model.targets[head]
     windows = _windows(model, head, clip)
     return combine(
         windows,
         steps=clip.episode.length,
-        absolute=body.absolute,
-        switch=body.switch,
+        absolute=head_targets.absolute,
+        switch=head_targets.switch,
         how=how,
     )
 
@@ -171,32 +172,32 @@ def _windows(model: IdmModel, head: str, clip: PredictedClip) -> WindowLabels:
 
 def _combination(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> Combination:
     """Weights by place in the chunk from the errors there; the drift that gives the best paths."""
-    body, steps = model.targets[head], model.config.chunk_steps
-    squares, count = np.zeros((steps, body.size)), np.zeros((steps, 1))
+    head_targets, steps = model.targets[head], model.config.chunk_steps
+    squares, count = np.zeros((steps, head_targets.size)), np.zeros((steps, 1))
     for clip in clips:
-        said = _windows(model, head, clip)
-        truth = _as_labels(clip.truth, body)
-        prediction = np.where(body.switch, said.switch, said.motion.mean(axis=0))
+        predicted = _windows(model, head, clip)
+        truth = _as_labels(clip.truth, head_targets)
+        prediction = np.where(head_targets.switch, predicted.switch, predicted.motion.mean(axis=0))
         for place in range(steps):
-            at = said.start + place
+            at = predicted.start + place
             rows = at < clip.episode.length
-            true = truth[at[rows]] - np.where(body.absolute, truth[said.start[rows]], 0.0)
+            true = truth[at[rows]] - np.where(head_targets.absolute, truth[predicted.start[rows]], 0.0)
             error = prediction[rows, place] - true
-            if place and body.absolute.any():
-                before = prediction[rows, place - 1] - (truth[at[rows] - 1] - truth[said.start[rows]])
-                error = np.where(body.absolute, error - before, error)
+            if place and head_targets.absolute.any():
+                before = prediction[rows, place - 1] - (truth[at[rows] - 1] - truth[predicted.start[rows]])
+                error = np.where(head_targets.absolute, error - before, error)
             squares[place] += (error**2).sum(axis=0)
             count[place] += len(error)
     variance = squares / np.maximum(count, 1)
     weights = 1 / np.maximum(variance, 1e-3 * variance.max(axis=0, keepdims=True) + 1e-12)
-    if body.absolute.any():  # prediction k of a path's motion is the step from k to k + 1
-        weights = np.where(body.absolute, np.roll(weights, -1, axis=0), weights)
+    if head_targets.absolute.any():  # prediction k of a path's motion is the step from k to k + 1
+        weights = np.where(head_targets.absolute, np.roll(weights, -1, axis=0), weights)
     weights = weights / weights.max(axis=0, keepdims=True)
-    how = Combination(weights=weights, drift=Combination.plain(steps, body.size).drift)
-    filtered = body.regressed & ~body.absolute
+    how = Combination(weights=weights, drift=Combination.plain(steps, head_targets.size).drift)
+    filtered = head_targets.regressed & ~head_targets.absolute
     if filtered.any():
         how = replace(how, filter=_filter(model, head, clips, filtered))
-    return replace(how, drift=_drift(model, head, clips, how)) if body.absolute.any() else how
+    return replace(how, drift=_drift(model, head, clips, how)) if head_targets.absolute.any() else how
 
 
 def _filter(model: IdmModel, head: str, clips: Sequence[PredictedClip], used: NDArray[np.bool_]) -> LinearFilter:
@@ -213,10 +214,10 @@ def _filter(model: IdmModel, head: str, clips: Sequence[PredictedClip], used: ND
 
 
 def _drift(model: IdmModel, head: str, clips: Sequence[PredictedClip], how: Combination) -> Array:
-    body = model.targets[head]
+    head_targets = model.targets[head]
     errors = []
     for drift in _DRIFTS:
-        tried = replace(how, drift=np.full(body.size, drift))
+        tried = replace(how, drift=np.full(head_targets.size, drift))
         squares = []
         for clip in clips:
             labels = _combined(model, head, clip, tried)
@@ -231,13 +232,13 @@ def _familiar(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> tup
     known = model.familiar.get(head)
     if known is None:
         return 0.0, float("inf")
-    distance = np.concatenate([known.distance(clip.prediction.said.pooled) for clip in clips])
+    distance = np.concatenate([known.distance(clip.prediction.predictions.pooled) for clip in clips])
     return float(np.median(distance)), float(np.quantile(distance, 0.99))
 
 
 def _covered_logit(clips: Sequence[PredictedClip]) -> float:
     """Clean windows stay below it, 99 of 100; never below the network's own even odds."""
-    logits = np.concatenate([clip.prediction.said.hidden for clip in clips])
+    logits = np.concatenate([clip.prediction.predictions.hidden for clip in clips])
     return float(max(np.quantile(logits, 0.99), 0.0))
 
 

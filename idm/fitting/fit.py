@@ -121,11 +121,11 @@ def fit_network(
     targets = embodiment_targets(data, config.windows(images=False))
     start = _start(config, targets)
     targets = dict(start.targets) if start else targets
-    bodies = targets.values()
+    all_targets = targets.values()
     shape = replace(
         config.model,
-        action_sizes=tuple(body.size for body in bodies),
-        state_sizes=tuple(body.state_size for body in bodies),
+        action_sizes=tuple(head_targets.size for head_targets in all_targets),
+        state_sizes=tuple(head_targets.state_size for head_targets in all_targets),
     )
     splits = [(each, *each.episodes()) for each in data]
     train = Windows([each.source(ids) for each, ids, _ in splits if ids], config.windows(images=True))
@@ -264,8 +264,8 @@ def _r2(
     targets: Mapping[str, EmbodimentTargets],
 ) -> dict[str, float]:
     figures = {}
-    for number, (head, body) in enumerate(targets.items()):
-        for kind, dimensions in body.kinds.items():
+    for number, (head, head_targets) in enumerate(targets.items()):
+        for kind, dimensions in head_targets.kinds.items():
             scores = []
             for d in dimensions:
                 chosen = mask[slot == number][..., d]
@@ -285,13 +285,13 @@ class Inspect:
 
     def __call__(self, batch: Batch) -> list[str]:
         found = []
-        for slot, (head, body) in enumerate(self.targets.items()):
+        for slot, (head, head_targets) in enumerate(self.targets.items()):
             rows = batch["slot"] == slot
             if not rows.any():
                 continue
-            names = [f"{head}.{part.name}[{i}]" for part, _ in body.body.action for i in range(part.size)]
-            motion = batch["motion"][rows][:, 1:, : body.size]
-            mask = batch["mask"][rows][:, 1:, None] & body.regressed
+            names = [f"{head}.{part.name}[{i}]" for part, _ in head_targets.embodiment.action for i in range(part.size)]
+            motion = batch["motion"][rows][:, 1:, : head_targets.size]
+            mask = batch["mask"][rows][:, 1:, None] & head_targets.regressed
             found += target_findings(motion, mask, names=names, limit=8.0)
         return found
 

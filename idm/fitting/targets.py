@@ -44,7 +44,7 @@ class EmbodimentTargets:
     """How one body's actions become targets. `absolute`, `switch`, `constant` are (D,) booleans; `low` and `high` (D,)
     are the two values of a switch; `motion` normalises chunks (K, D), `anchor` normalises vectors (D,)."""
 
-    body: Embodiment
+    embodiment: Embodiment
     absolute: NDArray[np.bool_]
     switch: NDArray[np.bool_]
     constant: NDArray[np.bool_]
@@ -62,7 +62,7 @@ class EmbodimentTargets:
 
     @property
     def size(self) -> int:
-        return self.body.action.size
+        return self.embodiment.action.size
 
     @property
     def regressed(self) -> NDArray[np.bool_]:
@@ -72,39 +72,39 @@ class EmbodimentTargets:
     @property
     def groups(self) -> Mapping[str, tuple[int, ...]]:
         """Dimensions by part: confidences are given for each of these, in this order."""
-        return part_groups(self.body.action)
+        return part_groups(self.embodiment.action)
 
     @property
     def kinds(self) -> Mapping[str, tuple[int, ...]]:
         """Dimensions by kind, for scores."""
-        return dimension_groups(self.body.action)
+        return dimension_groups(self.embodiment.action)
 
     @classmethod
-    def fitted(cls, body: Embodiment, chunks: Array, states: Array | None = None) -> "EmbodimentTargets":
+    def fitted(cls, embodiment: Embodiment, chunks: Array, states: Array | None = None) -> "EmbodimentTargets":
         """From training chunks (N, K, D) of absolute or delta actions, and the states (N, 2, P) at the windows'
         frames where they are known; raises SchemaError for NaN or wrong width."""
-        if chunks.ndim != 3 or chunks.shape[-1] != body.action.size:
-            raise SchemaError(f"chunks of {body.name!r} are (N, K, {body.action.size}); got {chunks.shape}")
+        if chunks.ndim != 3 or chunks.shape[-1] != embodiment.action.size:
+            raise SchemaError(f"chunks of {embodiment.name!r} are (N, K, {embodiment.action.size}); got {chunks.shape}")
         if not np.isfinite(chunks).all():
             bad = int(np.flatnonzero(~np.isfinite(chunks).all(axis=(1, 2)))[0])
-            raise SchemaError(f"training actions of {body.name!r} hold NaN or infinity, first in window {bad}")
+            raise SchemaError(f"training actions of {embodiment.name!r} hold NaN or infinity, first in window {bad}")
         rows = chunks[:, 0].astype(np.float64)
-        absolute = _dimensions(body, _ABSOLUTE)
+        absolute = _dimensions(embodiment, _ABSOLUTE)
         low, high = rows.min(axis=0), rows.max(axis=0)
         constant = (high - low) < 1e-6
         near_end = (np.abs(rows - low) < 1e-4) | (np.abs(rows - high) < 1e-4)
-        switch = _dimensions(body, ("gripper",)) & (near_end.mean(axis=0) > _SWITCH_SHARE) & ~constant
+        switch = _dimensions(embodiment, ("gripper",)) & (near_end.mean(axis=0) > _SWITCH_SHARE) & ~constant
         motion = _motion(chunks.astype(np.float64), absolute)
         return cls(
-            body=body,
+            embodiment=embodiment,
             absolute=absolute & ~switch,
             switch=switch,
             constant=constant,
             low=low,
             high=high,
-            motion=_by_deviation(motion, list(dimension_groups(body.action).values())),
+            motion=_by_deviation(motion, list(dimension_groups(embodiment.action).values())),
             anchor=Normaliser.fitted(rows, "mean_std"),
-            moved=None if states is None else _moved_normaliser(states, body),
+            moved=None if states is None else _moved_normaliser(states, embodiment),
             state=None if states is None else Normaliser.fitted(states[:, 0], "mean_std"),
         )
 
@@ -130,7 +130,7 @@ class EmbodimentTargets:
     def to_json(self) -> dict[str, Any]:
         names = ("absolute", "switch", "constant", "low", "high")
         return {
-            "body": self.body.to_json(),
+            "body": self.embodiment.to_json(),
             **{name: getattr(self, name).tolist() for name in names},
             "motion": self.motion.to_json(),
             "anchor": self.anchor.to_json(),
@@ -141,7 +141,7 @@ class EmbodimentTargets:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "EmbodimentTargets":
         return cls(
-            body=Embodiment.from_json(record["body"]),
+            embodiment=Embodiment.from_json(record["body"]),
             absolute=np.asarray(record["absolute"], bool),
             switch=np.asarray(record["switch"], bool),
             constant=np.asarray(record["constant"], bool),
@@ -154,9 +154,9 @@ class EmbodimentTargets:
         )
 
 
-def _dimensions(body: Embodiment, quantities: Sequence[str]) -> NDArray[np.bool_]:
-    chosen = np.zeros(body.action.size, bool)
-    for part, span in body.action:
+def _dimensions(embodiment: Embodiment, quantities: Sequence[str]) -> NDArray[np.bool_]:
+    chosen = np.zeros(embodiment.action.size, bool)
+    for part, span in embodiment.action:
         chosen[span] = part.quantity in quantities
     return chosen
 
@@ -166,10 +166,10 @@ def _motion(chunks: Array, absolute: NDArray[np.bool_]) -> Array:
     return np.where(absolute, chunks - chunks[:, :1], chunks)
 
 
-def _moved_normaliser(states: Array, body: Embodiment) -> Normaliser:
+def _moved_normaliser(states: Array, embodiment: Embodiment) -> Normaliser:
     """As for motion: zero stays zero, and what hardly moves is not blown up."""
     moved = moved_of(states.astype(np.float64))[:, None]
-    scale = _by_deviation(moved, list(dimension_groups(body.state).values())).scale[0]
+    scale = _by_deviation(moved, list(dimension_groups(embodiment.state).values())).scale[0]
     return Normaliser(offset=np.zeros(len(scale)), scale=scale)
 
 

@@ -45,25 +45,25 @@ class Prepare:
             "moved_mask": np.zeros((count, self.state_size), bool),
             "states": np.zeros((count, 2, self.state_size), np.float32),
         }
-        for head, body in enumerate(self.targets):
+        for head, head_targets in enumerate(self.targets):
             rows = np.flatnonzero(windows["embodiment"] == head)
             if not len(rows):
                 continue
-            d = body.size
-            targets = body.of(chunk[rows][..., :d])
+            d = head_targets.size
+            targets = head_targets.of(chunk[rows][..., :d])
             batch["motion"][rows, :, :d], batch["switch"][rows, :, :d] = targets.motion, targets.switch
             batch["anchor"][rows, :d] = targets.anchor
-            batch["last_anchor"][rows, :d] = body.anchor.apply(chunk[rows, -1, :d])
-            batch["regressed"][rows, :d] = body.regressed
-            batch["switches"][rows, :d] = body.switch
-            batch["absolute"][rows, :d] = body.absolute & ~body.constant
+            batch["last_anchor"][rows, :d] = head_targets.anchor.apply(chunk[rows, -1, :d])
+            batch["regressed"][rows, :d] = head_targets.regressed
+            batch["switches"][rows, :d] = head_targets.switch
+            batch["absolute"][rows, :d] = head_targets.absolute & ~head_targets.constant
             batch["slot"][rows] = self.slots[head]
-            if body.moved and body.state:
-                p = body.state_size
-                batch["states"][rows, :, :p] = body.state.apply(windows["state"][rows][..., :p])
-                batch["moved"][rows, :p] = body.moved.apply(moved_of(windows["state"][rows][..., :p]))
+            if head_targets.moved and head_targets.state:
+                p = head_targets.state_size
+                batch["states"][rows, :, :p] = head_targets.state.apply(windows["state"][rows][..., :p])
+                batch["moved"][rows, :p] = head_targets.moved.apply(moved_of(windows["state"][rows][..., :p]))
                 batch["moved_mask"][rows, :p] = windows["state_mask"][rows].all(axis=1)[:, :p]
-            every = bool((body.absolute | body.constant).all()) and self.spans
+            every = bool((head_targets.absolute | head_targets.constant).all()) and self.spans
             batch["reversible"][rows] = every & mask[rows].all(axis=1)
         return batch
 
@@ -80,23 +80,23 @@ def embodiment_targets(data: Sequence[TrainingData], config: WindowConfig) -> di
         rows = (batch["embodiment"] == head) & batch["action_mask"].any(axis=2).all(axis=1)
         if not rows.any():
             raise ConfigError(f"no training window of {name!r} has all of its {config.horizon_steps} steps")
-        body = embodiment_named(_body_of(name, data))
+        embodiment = embodiment_named(_embodiment_of(name, data))
         found[name] = EmbodimentTargets.fitted(
-            body, batch["action"][rows][..., : body.action.size], _states(batch, rows, body)
+            embodiment, batch["action"][rows][..., : embodiment.action.size], _states(batch, rows, embodiment)
         )
     return found
 
 
-def _states(batch: Mapping[str, Any], rows: NDArray[np.bool_], body: Embodiment) -> NDArray[Any] | None:
+def _states(batch: Mapping[str, Any], rows: NDArray[np.bool_], embodiment: Embodiment) -> NDArray[Any] | None:
     """States at both frames of the windows, None where they are not all known."""
-    size = body.state.size
+    size = embodiment.state.size
     if not size or batch["state"].shape[-1] < size or not batch["state_mask"][rows][..., :size].all():
         return None
     states: NDArray[Any] = batch["state"][rows][..., :size]
     return states
 
 
-def _body_of(head: str, data: Sequence[TrainingData]) -> str:
+def _embodiment_of(head: str, data: Sequence[TrainingData]) -> str:
     """The embodiment behind a head's name."""
     for each in data:
         if each.head == head:

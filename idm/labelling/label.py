@@ -33,7 +33,7 @@ from storage.pictures.read_ahead import Reading
 
 Array = NDArray[Any]
 _MOST_CAMERA_MOTION = 0.02
-"""Where more of the held-out windows show a moving camera (one at a wrist), it is no reason for doubt."""
+"""Where more of the held-out windows show a moving camera (one at a wrist), it is no reason for uncertainty."""
 _MOST_UNFAMILIAR = 0.4
 """A clip of which more steps than that are unfamiliar is unfamiliar as a whole: a stranger who looks familiar for a
 moment stays one."""
@@ -109,7 +109,7 @@ class LabelActions:
         if self.adjustment:
             action = np.where(labels.valid[:, None], self.adjustment.apply(action), action)
             interval = interval * np.abs(self.adjustment.gain)
-        kind, body = self.config.kind, self.model.targets[head]
+        kind, head_targets = self.config.kind, self.model.targets[head]
         return episode.adding(
             arrays={
                 f"action/{kind}": action.astype(np.float32),
@@ -123,7 +123,7 @@ class LabelActions:
                     "model": self.model.content_hash,
                     "preset": self.model.config.preset,
                     "head": head,
-                    "groups": list(body.groups),
+                    "groups": list(head_targets.groups),
                     "masked": step_shares(labels.flags),
                     "flagged": flag_shares(labels.flags),
                     "config": {**asdict(self.config), "model": Path(self.config.model).name, "device": ""},
@@ -164,15 +164,15 @@ class Labeller:
         self, episode: Episode, head: str, prediction: ClipPrediction, calibration: Calibration
     ) -> ClipLabels:
         """Labels from an prediction; steps that no visible window covers are not valid."""
-        body = self.model.targets[head]
+        head_targets = self.model.targets[head]
         strangeness, distance = self._strangeness(head, episode.length, prediction, calibration)
         flags = self._flags(episode, prediction, calibration, strangeness)
         windows = window_labels(self.model, head, prediction, self._usable(prediction, flags), rate_hz=_rate(episode))
         combined = combine(
             windows,
             steps=episode.length,
-            absolute=body.absolute,
-            switch=body.switch,
+            absolute=head_targets.absolute,
+            switch=head_targets.switch,
             how=fitting(
                 calibration.combination,
                 windows.scale.shape[1],
@@ -183,9 +183,11 @@ class Labeller:
         spoilt = LabelFlag.DARK | LabelFlag.FROZEN | LabelFlag.CORRUPT | (self.unlabels & LabelFlag.UNFAMILIAR)
         valid = combined.covered & ((flags & FLAGS_DTYPE(spoilt)) == 0)
         flags[~valid] |= FLAGS_DTYPE(LabelFlag.UNLABELLED)
-        confidence = calibration.confidence(combined, list(body.groups.values()), strangeness)
-        action = np.where(body.switch, np.where(combined.action > 0.5, body.high, body.low), combined.action)
-        interval = np.where(body.constant, 0.0, calibration.interval(combined))
+        confidence = calibration.confidence(combined, list(head_targets.groups.values()), strangeness)
+        action = np.where(
+            head_targets.switch, np.where(combined.action > 0.5, head_targets.high, head_targets.low), combined.action
+        )
+        interval = np.where(head_targets.constant, 0.0, calibration.interval(combined))
         return ClipLabels(
             action=without_label(action, valid),
             valid=valid,
@@ -214,7 +216,7 @@ class Labeller:
         if "valid" in episode.arrays:
             mark(~np.asarray(episode.arrays["valid"]), LabelFlag.CORRUPT)
         if len(windows):
-            mark(windows.now[prediction.said.hidden > calibration.covered_logit], LabelFlag.COVERED)
+            mark(windows.now[prediction.predictions.hidden > calibration.covered_logit], LabelFlag.COVERED)
             cuts = [check.across_cut(windows.now, windows.later) for check in checks]
             mark(windows.now[np.logical_or.reduce(cuts)], LabelFlag.CUT)
             if calibration.camera_moves < _MOST_CAMERA_MOTION:
@@ -243,7 +245,7 @@ class Labeller:
         familiar = self.model.familiar.get(head)
         if familiar is None or not len(prediction.windows):
             return strange, np.zeros(steps)
-        distance = familiar.distance(prediction.said.pooled)
+        distance = familiar.distance(prediction.predictions.pooled)
         nearest = np.clip(np.searchsorted(prediction.windows.start, np.arange(steps)), 0, len(distance) - 1)
         strange = np.maximum(strange, distance[nearest] / calibration.familiar[1])
         return as_a_clip(strange), np.asarray(distance[nearest])
@@ -297,10 +299,12 @@ def window_labels(
     model: IdmModel, head: str, prediction: ClipPrediction, usable: NDArray[np.bool_], *, rate_hz: float
 ) -> WindowLabels:
     """What the `usable` windows say, in the units of the action and on the grid of the clip."""
-    body, config, said = model.targets[head], model.config, prediction.said
+    head_targets, config, predicted = model.targets[head], model.config, prediction.predictions
     step_s = config.chunk_s / config.chunk_steps * prediction.windows.stretch
-    grid = label_grid(chunk_steps=config.chunk_steps, step_s=step_s, rate_hz=rate_hz, layout=body.body.action)
-    d = body.size
+    grid = label_grid(
+        chunk_steps=config.chunk_steps, step_s=step_s, rate_hz=rate_hz, layout=head_targets.embodiment.action
+    )
+    d = head_targets.size
     if not len(prediction.windows):
         reach = config.chunk_steps if grid is None else len(grid.needs)
         empty = np.empty((0, reach, d))
@@ -312,14 +316,14 @@ def window_labels(
             anchor=np.empty((0, d)),
             moved=np.empty((0, 0)),
         )
-    motion = body.motion_of(said.motion[:, usable, :, :d])
+    motion = head_targets.motion_of(predicted.motion[:, usable, :, :d])
     return WindowLabels(
         start=prediction.windows.start[usable],
         motion=regrid(motion, grid),
-        scale=np.abs(regrid(said.scale[usable, :, :d] * body.motion.scale, grid)),
-        switch=regrid(said.switch[usable, :, :d], grid),
-        anchor=body.anchor_of(said.anchor[usable, :d]),
-        moved=np.concatenate([said.moved[usable], said.pose[usable]], axis=1),
+        scale=np.abs(regrid(predicted.scale[usable, :, :d] * head_targets.motion.scale, grid)),
+        switch=regrid(predicted.switch[usable, :, :d], grid),
+        anchor=head_targets.anchor_of(predicted.anchor[usable, :d]),
+        moved=np.concatenate([predicted.moved[usable], predicted.pose[usable]], axis=1),
     )
 
 

@@ -83,19 +83,19 @@ class TorchNetwork:
             count = len(now[0]) // views
             slots = torch.full((count,), slot, device=self.device)
             tokens = self.model.tokens(now, later)
-            said = self.model.predict(tokens.reshape(count, views, *tokens.shape[1:]), slots)
-            size = said.motion.shape[-1]
+            predictions = self.model.predict(tokens.reshape(count, views, *tokens.shape[1:]), slots)
+            size = predictions.motion.shape[-1]
             where = self.model.anchor(now, slots, views=views)
         # Still on the device: fetching numbers here would make a GPU wait for every block.
         return WindowPredictions(
-            motion=said.motion,
-            scale=said.scale,
-            switch=said.switch.float().sigmoid(),
-            moved=said.moved,
+            motion=predictions.motion,
+            scale=predictions.scale,
+            switch=predictions.switch.float().sigmoid(),
+            moved=predictions.moved,
             anchor=where[:, :size],
             pose=where[:, size:],
-            pooled=said.pooled,
-            hidden=said.hidden,
+            pooled=predictions.pooled,
+            hidden=predictions.hidden,
         )
 
     def _precision(self) -> Any:
@@ -107,7 +107,7 @@ class ClipPrediction:
     """A network's predictions for all windows of a clip, and by view what the frames themselves tell."""
 
     windows: ClipWindows
-    said: WindowPredictions
+    predictions: WindowPredictions
     checks: tuple[ClipCheck, ...]
 
 
@@ -117,7 +117,7 @@ def predict_clip(
     """Run `network` over all windows of a clip; frames that no window needs are only looked at."""
     views = len(finder.cameras)
     scans = [FrameScan(episode.length) for _ in range(views)]
-    said: list[WindowPredictions] = []
+    predictions: list[WindowPredictions] = []
     cache: Features = ()
     first = done = 0
     for begin, parts in blocks(episode.length, lambda steps: finder.decode(episode, steps), reading):
@@ -130,13 +130,17 @@ def predict_clip(
         ready = int(np.searchsorted(windows.later, begin + len(images)))
         if ready > done:
             now, later = windows.now[done:ready] - first, windows.later[done:ready] - first
-            said.append(network.predict(_rows(cache, now, views), _rows(cache, later, views), slot=slot, views=views))
+            predictions.append(
+                network.predict(_rows(cache, now, views), _rows(cache, later, views), slot=slot, views=views)
+            )
             done = ready
         keep_from = int(windows.now[done]) if done < len(windows) else begin + len(images)
         keep_from = min(keep_from, begin + len(images))
         cache = tuple(part[(keep_from - first) * views :] for part in cache)
         first = keep_from
-    return ClipPrediction(windows=windows, said=joined_predictions(said), checks=tuple(scan.check() for scan in scans))
+    return ClipPrediction(
+        windows=windows, predictions=joined_predictions(predictions), checks=tuple(scan.check() for scan in scans)
+    )
 
 
 def _rows(features: Features, frames: NDArray[np.int64], views: int) -> Features:
@@ -153,14 +157,15 @@ def _joined(cache: Features, new: Features) -> Features:
     return tuple(torch.cat([old, part]) for old, part in zip(cache, new, strict=True))
 
 
-def joined_predictions(said: Sequence[WindowPredictions]) -> WindowPredictions:
+def joined_predictions(predictions: Sequence[WindowPredictions]) -> WindowPredictions:
     """Predictions for windows one after another, from wherever they were computed."""
-    if not said:
+    if not predictions:
         empty = np.empty((0,))
         return WindowPredictions(empty[None], *([empty] * 7))
-    motion = np.concatenate([_numpy(each.motion) for each in said], axis=1)
+    motion = np.concatenate([_numpy(each.motion) for each in predictions], axis=1)
     rest = [
-        np.concatenate([_numpy(part) for part in parts]) for parts in zip(*(each[1:] for each in said), strict=True)
+        np.concatenate([_numpy(part) for part in parts])
+        for parts in zip(*(each[1:] for each in predictions), strict=True)
     ]
     return WindowPredictions(motion, *rest)
 

@@ -52,8 +52,8 @@ class IdmModel:
         """The calibration of a head, a plain one where it was never calibrated."""
         if head in self.calibrations:
             return self.calibrations[head]
-        body = self.targets[head]
-        return Calibration.none(steps=self.config.chunk_steps, size=body.size, groups=len(body.groups))
+        head_targets = self.targets[head]
+        return Calibration.none(steps=self.config.chunk_steps, size=head_targets.size, groups=len(head_targets.groups))
 
 
 def save_idm(folder: Path, model: IdmModel, card: ModelCard) -> IdmModel:
@@ -69,7 +69,7 @@ def save_idm(folder: Path, model: IdmModel, card: ModelCard) -> IdmModel:
     inputs = {
         **card.inputs,
         "cameras": {view: list(names) for view, names in model.cameras.items()},
-        "targets": {head: body.to_json() for head, body in model.targets.items()},
+        "targets": {head: head_targets.to_json() for head, head_targets in model.targets.items()},
         "heads": list(model.targets),
         "calibrations": {head: calibration.to_json() for head, calibration in model.calibrations.items()},
     }

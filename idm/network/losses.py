@@ -74,8 +74,8 @@ class IdmLoss:
         wrong = F.smooth_l1_loss(places[0][:, :size], batch["anchor"], beta=self.config.huber, reduction="none")
         parts = {"anchor": _mean(wrong, anchored)}
         if batch["states"].shape[2]:
-            said = torch.stack([place[:, size:] for place in places], dim=1)
-            wrong = F.smooth_l1_loss(said, batch["states"], beta=self.config.huber, reduction="none")
+            predicted = torch.stack([place[:, size:] for place in places], dim=1)
+            wrong = F.smooth_l1_loss(predicted, batch["states"], beta=self.config.huber, reduction="none")
             parts["pose"] = _mean(wrong, (~covered)[:, None, None] & batch["moved_mask"].bool()[:, None])
         return parts
 
@@ -99,17 +99,17 @@ class IdmLoss:
                 )[0]
 
             parts["flow"] = flow_loss(velocity, target, numbers, model.config.flow)
-        said = model.regress(tokens, slot)
-        members = said.motion
+        predicted = model.regress(tokens, slot)
+        members = predicted.motion
         shares = torch.rand(len(members), len(slot), 1, 1, device=target.device) < self.config.member_share
         error = F.smooth_l1_loss(members.float(), target.expand_as(members), beta=self.config.huber, reduction="none")
         parts["motion"] = _mean(error, numbers & shares)
         wrong = (members.float().mean(dim=0) - target).abs().detach()
-        parts["scale"] = _mean(wrong / said.scale.float() + said.scale.float().log(), numbers)
-        parts["moved"] = self._moved(said.moved, batch, seen)
-        choices = F.binary_cross_entropy_with_logits(said.switch.float(), batch["switch"], reduction="none")
+        parts["scale"] = _mean(wrong / predicted.scale.float() + predicted.scale.float().log(), numbers)
+        parts["moved"] = self._moved(predicted.moved, batch, seen)
+        choices = F.binary_cross_entropy_with_logits(predicted.switch.float(), batch["switch"], reduction="none")
         parts["switch"] = _mean(choices, seen[:, :, None] & batch["switches"].bool()[:, None])
-        parts["_covered"] = said.hidden
+        parts["_covered"] = predicted.hidden
         return parts
 
     def _moved(self, moved: Tensor, batch: Mapping[str, Any], seen: Tensor) -> Tensor:

@@ -89,14 +89,14 @@ class JudgeQuality:
     def _of_action(self, episode: Episode) -> Iterator[Verdict]:
         if "action/ground_truth" not in episode.arrays:
             return
-        body, action = embodiment_named(episode.embodiment), numbers_of(episode.arrays["action/ground_truth"])
+        embodiment, action = embodiment_named(episode.embodiment), numbers_of(episode.arrays["action/ground_truth"])
         jerk = jerkiness(action)
         yield self._below("jerk", jerk, f"third differences are {jerk:.1f} times the first ones")
-        share, worst = saturated_share(action, body.action)
+        share, worst = saturated_share(action, embodiment.action)
         yield self._below("saturated", share, f"action {worst} sits at its extreme in {share:.0%} of the steps")
         share, still = constant_share(action)
         yield self._below("constant", share, f"actions {still[:8]} never change", {"dimensions": still})
-        if "state" in episode.arrays and _is_target(body):
+        if "state" in episode.arrays and _is_target(embodiment):
             error = follow_error(numbers_of(episode.arrays["state"]), action)
             yield self._below("action_vs_state", error, f"the state stays {error:.0%} of the range from its target")
 
@@ -107,8 +107,8 @@ class JudgeQuality:
             return
         still = min(still_share(rows) for rows in vectors.values())
         yield self._below("still", still, f"nothing moves in {still:.0%} of the steps")
-        body = embodiment_named(episode.embodiment)
-        layouts = {"state": body.state, "action/ground_truth": body.action}
+        embodiment = embodiment_named(episode.embodiment)
+        layouts = {"state": embodiment.state, "action/ground_truth": embodiment.action}
         share, step = max(outlier_share(rows, layouts[name]) for name, rows in vectors.items())
         yield self._below(
             "outlier", share, f"{share:.1%} of the steps jump, first at step {step}", {"first_step": step}
@@ -129,7 +129,11 @@ class JudgeQuality:
         )
 
 
-def _is_target(body: Embodiment) -> bool:
+def _is_target(embodiment: Embodiment) -> bool:
     """Whether the action is the target of the state itself: equal layouts, and no change or command among them."""
-    kinds = {part.quantity for part in body.action.parts}
-    return bool(body.state.parts) and body.state == body.action and kinds <= {"joint", "hand", "gripper", "position"}
+    kinds = {part.quantity for part in embodiment.action.parts}
+    return (
+        bool(embodiment.state.parts)
+        and embodiment.state == embodiment.action
+        and kinds <= {"joint", "hand", "gripper", "position"}
+    )

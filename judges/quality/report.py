@@ -1,4 +1,4 @@
-"""The page of quality: every episode with its scores, the most doubtful first."""
+"""The page of quality: every episode with its scores, the most uncertain first."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,20 @@ td,th{{padding:.25em .6em;text-align:right;border-bottom:1px solid
 above half of it. Nothing is dropped: <code>pyramid data select</code> chooses by these verdicts.</p><table>"""
 
 
-def doubt_of(verdicts: Sequence[Verdict]) -> float:
-    """How doubtful an episode is: the number of judges against it, and how close the others come."""
+def uncertainty_of(verdicts: Sequence[Verdict]) -> float:
+    """How uncertain an episode is: the number of judges against it, and how close the others come."""
     return sum(_share(verdict) if verdict.passed else 1.0 + _share(verdict) for verdict in verdicts)
 
 
 def write_quality_page(dataset: Dataset, verdicts: Mapping[str, Sequence[Verdict]], path: Path) -> Path:
     """Write the page of `dataset` to `path`; `verdicts` maps an episode to what the judges of quality say."""
-    order = sorted(verdicts, key=lambda episode_id: (-doubt_of(verdicts[episode_id]), episode_id))
+    order = sorted(verdicts, key=lambda episode_id: (-uncertainty_of(verdicts[episode_id]), episode_id))
     judges = list(dict.fromkeys(verdict.judge for episode_id in order for verdict in verdicts[episode_id]))
     failing = sum(any(not verdict.passed for verdict in its) for its in verdicts.values())
     head = _HEAD.format(name=html.escape(dataset.name), count=len(order), failing=failing)
     columns = "".join(f"<th>{html.escape(judge)}" for judge in judges)
     rows = [_row(episode_id, verdicts[episode_id], judges) for episode_id in order]
-    text = f"{head}<tr><th>episode<th>doubt{columns}<th class=why>why\n" + "\n".join(rows) + "</table>\n"
+    text = f"{head}<tr><th>episode<th>uncertainty{columns}<th class=why>why\n" + "\n".join(rows) + "</table>\n"
     write_whole(path, text.encode())
     return path
 
@@ -40,7 +40,7 @@ def _row(episode_id: str, verdicts: Sequence[Verdict], judges: Sequence[str]) ->
     cells = "".join(_cell(by_judge.get(judge)) for judge in judges)
     why = "; ".join(html.escape(verdict.reason) for verdict in verdicts if verdict.reason)
     name = html.escape(episode_id)
-    return f"<tr><td><code>{name}</code><td>{doubt_of(verdicts):.2f}{cells}<td class=why>{why}"
+    return f"<tr><td><code>{name}</code><td>{uncertainty_of(verdicts):.2f}{cells}<td class=why>{why}"
 
 
 def _cell(verdict: Verdict | None) -> str:

@@ -140,8 +140,8 @@ class UnitWorker:
             )
             manifest = self._manifest(state, record, shard)
             attempt.publish(manifest, within=None if sink.is_labels else self._there.kept_out(ids))
-        bodies = sorted({str(episode["embodiment"]) for episode in manifest.episodes})
-        declarations = tuple(embodiment_named(name).to_json() for name in bodies)
+        embodiments = sorted({str(episode["embodiment"]) for episode in manifest.episodes})
+        declarations = tuple(embodiment_named(name).to_json() for name in embodiments)
         return UnitResult.of(manifest, items=len(unit.items), embodiments=declarations)
 
     def _manifest(self, state: UnitState, written: StageRecord, shard: ShardRecord | None) -> Manifest:

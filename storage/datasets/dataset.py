@@ -54,8 +54,8 @@ class Dataset:
         about = read_about(self.root)
         self.name: str = about["name"]
         self.embodiments = {name: Embodiment.from_json(record) for name, record in about["embodiments"].items()}
-        for body in self.embodiments.values():
-            register(body)
+        for embodiment in self.embodiments.values():
+            register(embodiment)
         self.sink = Sink(self.root)
         self.index: Index = load_index(self.sink)
         self.label_sinks = label_sinks(self.root, self.labels)
@@ -94,12 +94,12 @@ class Dataset:
         except AlreadyWrittenError:
             return cls.open(root)
 
-    def declare(self, *bodies: Embodiment) -> None:
+    def declare(self, *embodiments: Embodiment) -> None:
         """Write the declarations of embodiments into the data set; several drivers may do so at once."""
         with disk_errors(self.root / FILE), holding(self.root / STAGING / "declare.lock"):
             about = read_about(self.root)
-            for body in bodies:
-                about["embodiments"].setdefault(register(body).name, asdict(body))
+            for embodiment in embodiments:
+                about["embodiments"].setdefault(register(embodiment).name, asdict(embodiment))
             self.embodiments = {name: Embodiment.from_json(record) for name, record in about["embodiments"].items()}
             write_whole(self.root / FILE, sealed_json_bytes(about))
 

@@ -33,7 +33,7 @@ def merge(sources: Sequence[Path], target: Path, *, name: str, copy: bool = Fals
         )
     _refuse_shared([*datasets, *([Dataset(target)] if (Path(target) / FILE).exists() else [])])
     merged = Dataset.create_or_open(target, name=name)
-    merged.declare(*(body for dataset in datasets for body in dataset.embodiments.values()))
+    merged.declare(*(embodiment for dataset in datasets for embodiment in dataset.embodiments.values()))
     for dataset in datasets:
         copy_plans(dataset.root, target)
         for sink in sinks_of(dataset.root):

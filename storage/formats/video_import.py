@@ -44,7 +44,7 @@ def list_videos(root: Path, config: ImportConfig) -> list[ImportItem]:
     can be read at all, the first error is raised here.
     """
     folder = root if root.is_dir() else root.parent
-    body = _body(config)
+    embodiment = _embodiment(config)
     sources = _sources(root, folder, config)
     captions = read_captions(folder, config, [source.name for source in sources])
     items: list[ImportItem] = []
@@ -55,7 +55,7 @@ def list_videos(root: Path, config: ImportConfig) -> list[ImportItem]:
         except InputError as error:
             failure = failure or error
             items.append(_item(folder, source, config))
-    items = [replace(item, embodiment_record=body.to_json()) for item in items]
+    items = [replace(item, embodiment_record=embodiment.to_json()) for item in items]
     if failure and all(item.details.get("unreadable") for item in items):
         raise failure
     numbered = [replace(item, number=number) for number, item in enumerate(items) if config.wants(number)]
@@ -71,7 +71,7 @@ def video_fates(root: Path, config: ImportConfig) -> list[Fate]:
     return [Fate(column=file, became="camera", detail=f"video/{camera}") for camera, file in sources[0].cameras.items()]
 
 
-def _body(config: ImportConfig) -> Embodiment:
+def _embodiment(config: ImportConfig) -> Embodiment:
     """The embodiment of videos; a name that nobody knows is a new body of which nothing is known but its looks."""
     name = config.embodiment or "human"
     return EMBODIMENTS.get(name) or Embodiment(name=name, description="Seen in videos only; no state and no action")

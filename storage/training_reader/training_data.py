@@ -58,10 +58,10 @@ class TrainingData:
         ids, index = self.episodes()[held_out], self.dataset.index
         found: list[str] = []
         for unit_id, (first, behind) in index.rows_of_unit.items():
-            body = index.layout(unit_id)["embodiment"]
-            wanted = not self.embodiments or body in self.embodiments
+            embodiment = index.layout(unit_id)["embodiment"]
+            wanted = not self.embodiments or embodiment in self.embodiments
             there = not self.action or self.action in self.dataset.arrays(unit_id)
-            if wanted and there and (self.head or body) == head:
+            if wanted and there and (self.head or embodiment) == head:
                 names = index.table["episode_id"].slice(first, behind - first).to_pylist()
                 found += [name for name in names if name in ids]
         return sorted(found)

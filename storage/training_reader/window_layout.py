@@ -58,19 +58,21 @@ def recipe_of(number: int, source: Source, config: WindowConfig, unit_id: str) -
     arrays, rate_hz = source.dataset.arrays(unit_id), float(layout["rate_hz"])
     if source.action and source.action not in arrays:
         return None
-    body, kind = embodiment_named(layout["embodiment"]), source.action.removeprefix("action/")
+    embodiment, kind = embodiment_named(layout["embodiment"]), source.action.removeprefix("action/")
     action_size = _width(arrays, source.action)
     chunk = chunk_of(
         steps=config.horizon_steps,
         horizon_s=config.horizon_s,
         rate_hz=rate_hz,
-        layout=None if kind == "latent" else body.action,
+        layout=None if kind == "latent" else embodiment.action,
         size=action_size,
     )
     observation = tuple(round(offset * rate_hz) for offset in config.observation_offsets_s)
     state = tuple(round(offset * rate_hz) for offset in config.state_offsets_s)
     confidence = f"label/confidence/{kind}"
-    groups = _groups_of(_width(arrays, confidence) if config.confidence else 0, action_size, body.action, confidence)
+    groups = _groups_of(
+        _width(arrays, confidence) if config.confidence else 0, action_size, embodiment.action, confidence
+    )
     before, after = _margins(config, (*observation, *state), int(chunk.needs[-1]) - 1 if action_size else 0)
     return WindowRecipe(
         source=number,

@@ -57,10 +57,10 @@ def _shown(value: Any) -> str:
 def statistics_text(merged: Mapping[str, Mapping[str, Statistics]]) -> str:
     """Merged statistics as tables of text."""
     lines = []
-    pairs = ((body, field) for body, fields in merged.items() for field in fields)
-    for body, field in pairs:
-        found = merged[body][field]
-        lines.append(f"{body} {field}: {found.count:,} steps, {int(found.constant.sum())} constant dimensions")
+    pairs = ((embodiment, field) for embodiment, fields in merged.items() for field in fields)
+    for embodiment, field in pairs:
+        found = merged[embodiment][field]
+        lines.append(f"{embodiment} {field}: {found.count:,} steps, {int(found.constant.sum())} constant dimensions")
         lines.append(f"  {'':4}{'mean':>11}{'std':>11}{'min':>11}{'q01':>11}{'q99':>11}{'max':>11}")
         columns = zip(found.mean, found.std, found.min, found.q01, found.q99, found.max, strict=True)
         for place, numbers in enumerate(columns):

@@ -1,11 +1,11 @@
-"""`pyramid data quality`: judge the numbers of every episode, as verdicts in a sidecar, with a page sorted by doubt."""
+"""`pyramid data quality`: judge the numbers of every episode, as verdicts in a sidecar, and a page by uncertainty."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from judges.quality.duplicates import find_duplicates
 from judges.quality.judge import QualityConfig
-from judges.quality.report import doubt_of, write_quality_page
+from judges.quality.report import uncertainty_of, write_quality_page
 from pipelines.job import Job
 from pipelines.read_unit import fields_of, label_units
 from storage.datasets.dataset import Dataset
@@ -34,7 +34,7 @@ def quality_job(root: Path, name: str = "quality", thresholds: Mapping[str, floa
 
 
 def quality_summary(root: Path, name: str = "quality") -> str:
-    """Write the page of the verdicts in labels/<name> and say what they are, the most doubtful episodes first."""
+    """Write the page of the verdicts in labels/<name> and say what they are, the most uncertain episodes first."""
     verdicts = _verdicts(root, name)
     page = write_quality_page(Dataset.open(root), verdicts, root / PAGE)
     against: dict[str, int] = {}
@@ -43,7 +43,7 @@ def quality_summary(root: Path, name: str = "quality") -> str:
     bad = sum(any(verdict.passed is False for verdict in its) for its in verdicts.values())
     lines = [f"judged {len(verdicts)} episodes; {bad} have a verdict against them"]
     lines += [f"  {judge}: {count}" for judge, count in sorted(against.items(), key=lambda pair: -pair[1])]
-    worst = sorted(verdicts, key=lambda episode_id: (-doubt_of(verdicts[episode_id]), episode_id))[:5]
+    worst = sorted(verdicts, key=lambda episode_id: (-uncertainty_of(verdicts[episode_id]), episode_id))[:5]
     for episode_id in worst:
         reasons = "; ".join(verdict.reason for verdict in verdicts[episode_id] if verdict.reason)
         if reasons:

@@ -101,25 +101,25 @@ def evaluate_idm(
 
     model, opened, config = load_idm(model_folder), Dataset.open(dataset), EvaluateConfig(action=action)
     there = set(opened.index.table["embodiment"].unique().to_pylist()) & set(embodiments or opened.embodiments)
-    bodies = there if head else there & set(model.targets)
-    if not bodies:
+    wanted = there if head else there & set(model.targets)
+    if not wanted:
         raise InputError(
             f"{model_folder} knows {', '.join(model.targets)}; {dataset} has none of these embodiments;"
             " --head names the one to label as"
         )
     trained_on = _trained_on(model.card.data if model.card else {}, opened)
     figures = {}
-    for body in sorted(bodies):
+    for chosen in sorted(wanted):
         episodes = [
             episode
             for episode in opened.episodes()
-            if episode.embodiment == body and config.action in episode.arrays and episode.episode_id not in trained_on
+            if episode.embodiment == chosen and config.action in episode.arrays and episode.episode_id not in trained_on
         ]
         if not episodes:
-            raise InputError(f"{dataset} has no episode of {body!r} with {action} that the model was not fitted to")
-        figures[body] = evaluate(model, head or body, episodes, config, replay=_replay_of(episodes))
-        adjustment = {name: figures[body]["adjustment"][name] for name in ("gain", "offset")}
-        write_whole(output.with_name(f"{output.stem}-{body}-adjustment.json"), json_bytes(adjustment))
+            raise InputError(f"{dataset} has no episode of {chosen!r} with {action} that the model was not fitted to")
+        figures[chosen] = evaluate(model, head or chosen, episodes, config, replay=_replay_of(episodes))
+        adjustment = {name: figures[chosen]["adjustment"][name] for name in ("gain", "offset")}
+        write_whole(output.with_name(f"{output.stem}-{chosen}-adjustment.json"), json_bytes(adjustment))
     write_whole(output, json_bytes(figures))
     page = write_page(output.with_suffix(".html"), figures, model=str(model_folder))
     return f"{json.dumps(figures, indent=2)}\npage: {page}"

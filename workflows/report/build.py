@@ -114,8 +114,8 @@ def _spread(dataset: Dataset, count: int) -> Iterator[Episode]:
 
 
 def _card(dataset: Dataset, episode: Episode) -> dict[str, Any]:
-    body = dataset.embodiments.get(episode.embodiment)
-    layouts = (body.state, body.action) if body else (Layout(), Layout())
+    embodiment = dataset.embodiments.get(episode.embodiment)
+    layouts = (embodiment.state, embodiment.action) if embodiment else (Layout(), Layout())
     clips = [
         {"camera": camera, "source": clip_data_uri(frames, rate_hz=episode.rate_hz)}
         for camera, frames in sorted(episode.cameras.items())
@@ -158,19 +158,19 @@ def _plain(value: Any) -> Any:
 def _statistics(dataset: Dataset) -> Iterator[dict[str, Any]]:
     """Merged statistics by embodiment and field, a row for each number, named after the layout."""
     everything = merged_statistics(dataset)
-    for body, field_name in ((body, name) for body, fields in everything.items() for name in fields):
-        merged = everything[body][field_name]
-        names = _names(dataset, body, field_name, len(merged.mean))
+    for embodiment, field_name in ((embodiment, name) for embodiment, fields in everything.items() for name in fields):
+        merged = everything[embodiment][field_name]
+        names = _names(dataset, embodiment, field_name, len(merged.mean))
         columns = zip(merged.mean, merged.std, merged.min, merged.q01, merged.q99, merged.max, strict=True)
         rows = [
             {"name": name, "numbers": numbers, "constant": bool(constant)}
             for name, numbers, constant in zip(names, columns, merged.constant, strict=True)
         ]
-        yield {"embodiment": body, "field": field_name, "count": merged.count, "rows": rows}
+        yield {"embodiment": embodiment, "field": field_name, "count": merged.count, "rows": rows}
 
 
-def _names(dataset: Dataset, body: str, field_name: str, width: int) -> list[str]:
-    declared = dataset.embodiments.get(body)
+def _names(dataset: Dataset, embodiment: str, field_name: str, width: int) -> list[str]:
+    declared = dataset.embodiments.get(embodiment)
     if declared:
         layout = declared.state if field_name == "state" else declared.action
         names = [f"{part.name}[{place}]" for part in layout.parts for place in range(part.size)]

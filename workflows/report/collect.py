@@ -124,22 +124,22 @@ def composition(dataset: Dataset) -> list[Composition]:
     """Frames and hours by layer and embodiment, from the index alone."""
     index = dataset.index
     table = index.table
-    layers, bodies = table["layer"].to_pylist(), table["embodiment"].to_pylist()
+    layers, embodiments = table["layer"].to_pylist(), table["embodiment"].to_pylist()
     lengths, rates = index.numbers("length"), index.numbers("rate_hz")
     units = [index.units[code] for code in index.unit_of_row]
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     wanted = dataset.selected_rows()
-    for row, key in enumerate(zip(layers, bodies, strict=True)):
+    for row, key in enumerate(zip(layers, embodiments, strict=True)):
         if wanted[row]:
             groups[key].append(row)
     found = []
-    for (layer, body), rows in sorted(groups.items()):
+    for (layer, embodiment), rows in sorted(groups.items()):
         names = frozenset[str]().union(*(dataset.fields(unit) for unit in {units[row] for row in rows}))
         kinds = sorted(name.removeprefix("action/") for name in names if name.startswith("action/"))
         found.append(
             Composition(
                 layer=layer,
-                embodiment=body,
+                embodiment=embodiment,
                 episodes=len(rows),
                 frames=int(lengths[rows].sum()),
                 hours=float((lengths[rows] / rates[rows]).sum()) / 3600,

@@ -1,4 +1,4 @@
-"""What a person is shown of an episode: its text, its verdicts, how doubtful it is, and its clip as an mp4."""
+"""What a person is shown of an episode: its text, its verdicts, how uncertain it is, and its clip as an mp4."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from workflows.report.clips import clip_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewedClip:
-    """One episode under review. `doubt` is 0 where a judge is certain and 1 where it might as well toss a coin."""
+    """One episode under review. `uncertainty` is 0 where a judge is certain and 1 where it might toss a coin."""
 
     episode_id: str
     instruction: str
@@ -25,12 +25,12 @@ class ReviewedClip:
     state: str
     reasons: tuple[str, ...]
     verdicts: tuple[Mapping[str, Any], ...]
-    doubt: float
+    uncertainty: float
     decision: Mapping[str, Any] | None = None
 
 
 class Gallery:
-    """The clips of a data set under one selection, most doubtful first."""
+    """The clips of a data set under one selection, most uncertain first."""
 
     def __init__(self, root: Path, selection: str) -> None:
         self.root = root
@@ -50,7 +50,7 @@ class Gallery:
             self._one(str(name), str(texts[row]), str(own[row]), name in kept, decisions.get(str(name)))
             for row, name in enumerate(ids)
         ]
-        return sorted(found, key=lambda clip: (clip.decision is not None, -clip.doubt, clip.episode_id))
+        return sorted(found, key=lambda clip: (clip.decision is not None, -clip.uncertainty, clip.episode_id))
 
     def _one(self, name: str, text: str, own: str, kept: bool, decision: Decision | None) -> ReviewedClip:
         verdicts = self._verdicts.get(name, {})
@@ -67,7 +67,7 @@ class Gallery:
             state=state,
             reasons=self.selection.rejected.get(name, ()),
             verdicts=tuple(_shown(verdict) for verdict in verdicts.values()),
-            doubt=max((_doubt(verdict) for verdict in verdicts.values()), default=1.0),
+            uncertainty=max((_uncertainty(verdict) for verdict in verdicts.values()), default=1.0),
             decision=said,
         )
 
@@ -93,8 +93,8 @@ class Gallery:
         return clip_bytes(episode.cameras[camera_of(episode)], rate_hz=episode.rate_hz)
 
 
-def _doubt(verdict: Verdict) -> float:
-    """How near a score lies to its threshold, relative to it; unsure verdicts are nothing but doubt."""
+def _uncertainty(verdict: Verdict) -> float:
+    """How near a score lies to its threshold, relative to it; unsure verdicts are nothing but uncertainty."""
     if verdict.passed is None:
         return 1.0
     if verdict.score is None or verdict.threshold is None:

@@ -59,7 +59,7 @@ class DreamStep(GenerateClipsConfig):
 def dream_job(context: RunContext, step: DreamStep) -> Job:
     """The job: one item a clip."""
     source = context.root if step.source == OWN_DATA else Path(step.source)
-    frames, body = first_frames(source, step)
+    frames, embodiment = first_frames(source, step)
     items = list(items_of(frames, prompts_of(step.prompts, frames), count=step.count))
     each = step.clips_per_unit
     inputs = step.stage.inputs()
@@ -72,7 +72,7 @@ def dream_job(context: RunContext, step: DreamStep) -> Job:
         units=units,
         seed=context.seed,
         provides=frozenset({*cameras, "instruction", "provenance"}),
-        embodiments=(body,),
+        embodiments=(embodiment,),
     )
 
 
@@ -88,11 +88,11 @@ def first_frames(source: Path, step: DreamStep) -> tuple[list[FirstFrame], Embod
             steps=step.steps_at,
             embodiment=step.embodiment,
         )
-        bodies = sorted({frame.embodiment for frame in frames})
-        if len(bodies) != 1:
-            found = ", ".join(bodies) or "no episodes with video"
+        embodiments = sorted({frame.embodiment for frame in frames})
+        if len(embodiments) != 1:
+            found = ", ".join(embodiments) or "no episodes with video"
             raise ConfigError(f"clips of one embodiment are made at a time; {source} has {found}: choose by embodiment")
-        return frames, embodiment_named(bodies[0])
+        return frames, embodiment_named(embodiments[0])
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in source.iterdir()):
         raise MissingFileError(
             f"{source} is neither a data set nor a folder of pictures; recordings in other formats come in by"

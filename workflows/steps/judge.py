@@ -68,9 +68,9 @@ def judge_job(context: RunContext, step: JudgeStep) -> Job:
 
 def _wanted(dataset: Dataset, unit: str, step: JudgeStep) -> bool:
     first, _ = dataset.index.rows_of_unit[unit]
-    body = dataset.index.table["embodiment"][first].as_py()
+    embodiment = dataset.index.table["embodiment"][first].as_py()
     seen = any(name.startswith("video/") for name in dataset.fields(unit))
-    return seen and (not step.embodiments or body in step.embodiments)
+    return seen and (not step.embodiments or embodiment in step.embodiments)
 
 
 def judged(step: JudgeStep, result: JobResult) -> str:

@@ -47,8 +47,10 @@ def label_job(context: RunContext, step: LabelStep) -> Job:
     dataset = Dataset.open(context.root)
     units = [unit for unit in dataset.units() if _wanted(dataset, unit, step)]
     if not units:
-        bodies = f" of {', '.join(step.embodiments)}" if step.embodiments else ""
-        raise ConfigError(f"{context.root} has no episodes with video{bodies} to label; import or generate some first")
+        embodiments = f" of {', '.join(step.embodiments)}" if step.embodiments else ""
+        raise ConfigError(
+            f"{context.root} has no episodes with video{embodiments} to label; import or generate some first"
+        )
     model = step.model if step.model in ("", "starter") else from_anywhere(step.model)
     named = {"model": model} if model else {}
     return Job(

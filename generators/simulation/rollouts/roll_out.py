@@ -97,8 +97,8 @@ class _Player:
         )
         self.maker = EpisodeMaker(scene, pictures, codec=config.codec, instruction=config.instruction)
         self._renderer = Renderer(scene.model, pictures)
-        body = embodiment_named(scene.task.embodiment.name)
-        self._state_layout, self._action_layout = body.state, body.action
+        embodiment = embodiment_named(scene.task.embodiment.name)
+        self._state_layout, self._action_layout = embodiment.state, embodiment.action
         low, high = scene.environment.action_spec
         self._low, self._high = np.asarray(low, np.float32), np.asarray(high, np.float32)
 

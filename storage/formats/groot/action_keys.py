@@ -29,7 +29,7 @@ class ActionKey:
     state: tuple[int, int] | None = None
 
 
-def action_keys(modality: Mapping[str, Any], body: Embodiment, rules: GrootRules) -> list[ActionKey]:
+def action_keys(modality: Mapping[str, Any], embodiment: Embodiment, rules: GrootRules) -> list[ActionKey]:
     """The action keys of modality.json, in its order."""
     states: Mapping[str, Any] = modality.get("state", {})
     found = []
@@ -37,7 +37,7 @@ def action_keys(modality: Mapping[str, Any], body: Embodiment, rules: GrootRules
         span = int(entry["start"]), int(entry["end"])
         reference = states.get(name)
         state = (int(reference["start"]), int(reference["end"])) if reference else None
-        kind = _kind(name, entry, span, state, (body, rules))
+        kind = _kind(name, entry, span, state, (embodiment, rules))
         found.append(
             ActionKey(name=name, start=span[0], end=span[1], kind=kind, state=None if kind == "absolute" else state)
         )
@@ -51,10 +51,10 @@ def _kind(
     state: tuple[int, int] | None,
     known: tuple[Embodiment, GrootRules],
 ) -> Literal["absolute", "relative joints", "relative pose"]:
-    body, rules = known
+    embodiment, rules = known
     if not rules.relative or state is None or state[1] - state[0] != span[1] - span[0]:
         return "absolute"
-    quantities = {part.quantity for part, at in body.action if at.start < span[1] and at.stop > span[0]}
+    quantities = {part.quantity for part, at in embodiment.action if at.start < span[1] and at.stop > span[0]}
     lower = name.lower()
     held = bool(quantities & set(_HELD)) or any(word in lower for word in ("gripper", "hand", "finger"))
     if held or entry.get("absolute") is False or quantities & set(_CHANGES):

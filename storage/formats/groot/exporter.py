@@ -71,10 +71,10 @@ def export_groot(
 def _complete(root: Path, config: GrootExport) -> None:
     """Add what the trainer wants to one exported data set."""
     rules, meta = RULES[config.version], read_lerobot_meta(root)
-    (body,) = (embodiment_named(name) for name in meta.ours["embodiments"])
-    keys = action_keys(meta.modality, body, rules)
+    (embodiment,) = (embodiment_named(name) for name in meta.ours["embodiments"])
+    keys = action_keys(meta.modality, embodiment, rules)
     horizon = config.horizon or rules.horizon
-    tag = config.tag or KNOWN_TAGS.get((body.name, config.version), NEW_EMBODIMENT)
+    tag = config.tag or KNOWN_TAGS.get((embodiment.name, config.version), NEW_EMBODIMENT)
     sketch = ConfigSketch(modality=meta.modality, actions=keys, horizon=horizon, tag=tag, head=rules.tags[tag])
     (root / CONFIG_FILE).write_text(config_text(sketch, config.version))
     files = [root / meta.data_file(int(row["episode_index"])) for row in meta.episodes]
@@ -104,12 +104,12 @@ def in_row_form(episode: Episode) -> dict[str, NDArray[np.float32]]:
     none of an episode that came from elsewhere, whose rows are rows already."""
     if _came_with_rows(episode):
         return {}
-    body = embodiment_named(episode.embodiment)
+    embodiment = embodiment_named(episode.embodiment)
     turned = {}
     for name, layout in (
-        ("state", body.state),
-        ("action/ground_truth", body.action),
-        ("action/predicted", body.action),
+        ("state", embodiment.state),
+        ("action/ground_truth", embodiment.action),
+        ("action/predicted", embodiment.action),
     ):
         spans = _rotations(layout) if name in episode.arrays else []
         if spans:

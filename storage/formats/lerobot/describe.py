@@ -25,12 +25,12 @@ class Description:
     columns: Mapping[str, tuple[str, int]]
 
     @property
-    def body(self) -> Embodiment:
+    def embodiment(self) -> Embodiment:
         return embodiment_named(self.first.embodiment)
 
     @property
     def robot_type(self) -> str:
-        return str(source_words(self.first).get("robot_type") or self.body.name)
+        return str(source_words(self.first).get("robot_type") or self.embodiment.name)
 
     def camera_key(self, name: str) -> str:
         """The feature key of a camera."""
@@ -53,7 +53,7 @@ class Description:
         """modality.json: the entries of the source, which still hold because vectors are stored whole, or our parts."""
         words = source_words(self.first).get("modality", {})
         there = {vector: column for vector, column in _VECTOR_COLUMNS.items() if column in self.columns}
-        record = modality_of(self.body, [], there)
+        record = modality_of(self.embodiment, [], there)
         for vector, column in there.items():
             its = words.get(vector, {})
             if its and max(entry["end"] for entry in its.values()) <= self.columns[column][1]:
@@ -68,7 +68,7 @@ class Description:
         words: Mapping[str, list[str]] = source_words(self.first).get("names", {})
         return list(words.get(vector, ())) or [
             part.name if part.size == 1 else f"{part.name}_{place}"
-            for part in getattr(self.body, vector).parts
+            for part in getattr(self.embodiment, vector).parts
             for place in range(part.size)
         ]
 

@@ -159,13 +159,13 @@ class _Group:
 
     def _write_ours(self) -> None:
         """modality.json, and what the format has no place for."""
-        episode, body = self._description.first, self._description.body
+        episode, embodiment = self._description.first, self._description.embodiment
         self._json("meta/modality.json", self._description.modality())
         self._json(
             OUR_META,
             {
                 "version": 1,
-                "embodiments": {body.name: body.to_json()},
+                "embodiments": {embodiment.name: embodiment.to_json()},
                 "arrays": sorted(episode.arrays),
                 "columns": {name: dict(note) for name, note in self._layout.noted.items()},
                 "filled": list(self._layout.filled),

@@ -60,7 +60,7 @@ def _list_one(root: Path, config: ImportConfig, *, several: bool) -> list[Import
     views, _ = find_cameras(meta, numbers, config)
     fates = lerobot_fates(root, config)
     require_vectors(str(root), fates, allow_no_actions=config.allow_no_actions, allow_no_state=config.allow_no_state)
-    body = find_embodiment(meta, config.embodiment, vectors_of(meta, config.columns))
+    embodiment = find_embodiment(meta, config.embodiment, vectors_of(meta, config.columns))
     template = ImportItem(
         format="lerobot",
         root=str(root),
@@ -69,8 +69,8 @@ def _list_one(root: Path, config: ImportConfig, *, several: bool) -> list[Import
         episode_id="",
         layer="real",
         length=0,
-        embodiment=body.name,
-        embodiment_record=body.to_json(),
+        embodiment=embodiment.name,
+        embodiment_record=embodiment.to_json(),
         rate=str(rate_fraction(config.columns.rate_hz or meta.rate_hz)),
         cameras={name: view.size_px for name, view in views.items()},
         arrays=tuple(array_names(meta, columns, config.columns)),

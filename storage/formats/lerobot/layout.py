@@ -147,11 +147,11 @@ def _guessed(name: str, size: int, entry: Mapping[str, Any]) -> Part:
     return Part(name=name, size=size, quantity=quantity, unit="1")
 
 
-def modality_of(body: Embodiment, cameras: Sequence[str], vectors: Mapping[str, str]) -> dict[str, Any]:
+def modality_of(embodiment: Embodiment, cameras: Sequence[str], vectors: Mapping[str, str]) -> dict[str, Any]:
     """modality.json for an export. `vectors` maps "state" and "action" to the parquet column that holds each."""
     record: dict[str, Any] = {"state": {}, "action": {}}
     for vector, column in vectors.items():
-        for part, span in getattr(body, vector):
+        for part, span in getattr(embodiment, vector):
             entry: dict[str, Any] = {"start": span.start, "end": span.stop, "original_key": column, "dtype": "float32"}
             if part.quantity in _ROTATION_NAMES:
                 entry["rotation_type"] = _ROTATION_NAMES[part.quantity]

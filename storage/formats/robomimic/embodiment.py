@@ -18,7 +18,7 @@ OUR_BODIES = frozenset(_BODIES.values())
 """Bodies whose state is read from robosuite's keys in our own layout."""
 
 
-def body_of(
+def embodiment_of(
     path: Path, env_args: Mapping[str, Any], ours: Mapping[str, Any], contents: Contents, config: ImportConfig
 ) -> Embodiment:
     """The embodiment named in `config`, known or new, noted by our own export, known by its robots, or derived from

@@ -89,8 +89,8 @@ class _File:
         self._file = h5py.File(self._disk, "w")
         self._data = self._file.create_group("data")
         self._data.attrs["env_args"] = json.dumps(env_args)
-        body = embodiment_named(first.embodiment)
-        self._data.attrs[OURS] = canonical_json({"version": 1, "embodiments": {body.name: body.to_json()}})
+        embodiment = embodiment_named(first.embodiment)
+        self._data.attrs[OURS] = canonical_json({"version": 1, "embodiments": {embodiment.name: embodiment.to_json()}})
 
     def add(self, episode: Episode, cameras: Mapping[str, Frames]) -> None:
         """Write one more demonstration."""

@@ -7,8 +7,8 @@ from storage.formats.robomimic.embodiment import OUR_BODIES
 from storage.formats.robomimic.robosuite_state import source_keys
 
 
-def fates_of_contents(body: Embodiment, contents: Contents) -> list[Fate]:
-    """The fates of everything in a demonstration whose embodiment is `body`."""
+def fates_of_contents(embodiment: Embodiment, contents: Contents) -> list[Fate]:
+    """The fates of everything in a demonstration whose embodiment is `embodiment`."""
     fates = []
     if "actions" not in contents.ours.get("filled", ()):
         fates += [
@@ -16,7 +16,7 @@ def fates_of_contents(body: Embodiment, contents: Contents) -> list[Fate]:
         ]
     else:
         fates.append(Fate(column="actions", became="label", detail="made up from other labels by an export"))
-    state = _state_columns(body, contents)
+    state = _state_columns(embodiment, contents)
     fates += [Fate(column=column, became="state", width=contents.widths[column]) for column in state]
     if contents.has_states:
         fates.append(Fate(column="states", became="state", detail="simulation/state", width=contents.widths["states"]))
@@ -29,12 +29,12 @@ def fates_of_contents(body: Embodiment, contents: Contents) -> list[Fate]:
     return fates + [Fate(column=key, became="left out", detail=why) for key, why in contents.left_out.items()]
 
 
-def _state_columns(body: Embodiment, contents: Contents) -> list[str]:
+def _state_columns(embodiment: Embodiment, contents: Contents) -> list[str]:
     if contents.ours:
         return [key for key in ("obs/state",) if key in contents.widths]
-    if body.name in OUR_BODIES:
+    if embodiment.name in OUR_BODIES:
         keys = {key.removeprefix("obs/"): key for key in contents.widths}
-        found = source_keys(body, keys)
-        whole = "state" in keys and contents.widths[keys["state"]] == body.state.size
+        found = source_keys(embodiment, keys)
+        whole = "state" in keys and contents.widths[keys["state"]] == embodiment.state.size
         return [keys["state"]] if whole else [keys[key] for key in found]
-    return [piece.column for piece in contents.state] if body.state.size == contents.size(contents.state) else []
+    return [piece.column for piece in contents.state] if embodiment.state.size == contents.size(contents.state) else []

@@ -39,7 +39,7 @@ from storage.formats.robomimic.contents import (
     rate_of,
     read_foreign,
 )
-from storage.formats.robomimic.embodiment import OUR_BODIES, body_of
+from storage.formats.robomimic.embodiment import OUR_BODIES, embodiment_of
 from storage.formats.robomimic.fates import fates_of_contents
 from storage.formats.robomimic.hdf5_file import HDF5_SUFFIXES, opened
 from storage.formats.robomimic.mjcf_file import model_reference
@@ -150,14 +150,14 @@ def _fates_of_first(path: Path, config: ImportConfig) -> list[Fate]:
             try:
                 group = open_child(str(path), file["data"], demo)
                 contents = contents_of(path, demo, group, config)
-                return fates_of_contents(_body(path, file, contents, config), contents)
+                return fates_of_contents(_embodiment(path, file, contents, config), contents)
             except InputError as error:
                 failure = failure or error
     raise failure or SchemaError(f"{path} has no demonstrations")
 
 
-def _body(path: Path, file: Any, contents: Contents, config: ImportConfig) -> Embodiment:
-    return body_of(path, env_args_of(path, file), json_attribute(path, file["data"], OURS), contents, config)
+def _embodiment(path: Path, file: Any, contents: Contents, config: ImportConfig) -> Embodiment:
+    return embodiment_of(path, env_args_of(path, file), json_attribute(path, file["data"], OURS), contents, config)
 
 
 def _items_of(folder: Path, path: Path, first: int, config: ImportConfig) -> list[ImportItem]:
@@ -183,10 +183,10 @@ def _item(folder: Path, path: Path, about: Mapping[str, Any], file: Any, config:
     group = open_child(str(path), file["data"], demo)
     env_args = env_args_of(path, file)
     contents = contents_of(path, demo, group, config)
-    body = _body(path, file, contents, config)
+    embodiment = _embodiment(path, file, contents, config)
     require_vectors(
         f"{path}, {demo}",
-        fates_of_contents(body, contents),
+        fates_of_contents(embodiment, contents),
         allow_no_actions=config.allow_no_actions,
         allow_no_state=config.allow_no_state,
     )
@@ -201,11 +201,11 @@ def _item(folder: Path, path: Path, about: Mapping[str, Any], file: Any, config:
         parent_id=str(ours.get("parent_id", "")),
         layer=config.layer or ours.get("layer") or "simulation",
         length=contents.length,
-        embodiment=body.name,
-        embodiment_record=body.to_json(),
+        embodiment=embodiment.name,
+        embodiment_record=embodiment.to_json(),
         rate=str(rate_fraction(float(ours.get("rate_hz") or rate_of(path, env_args, config)))),
         cameras={camera: its.size_px for camera, its in contents.cameras.items()},
-        arrays=_array_names(body, group, contents),
+        arrays=_array_names(embodiment, group, contents),
         files={name: str(about["print"])},
         details={"file": name, "demo": demo},
     )
@@ -230,13 +230,13 @@ def _unreadable(folder: Path, path: Path, number: int, config: ImportConfig, dem
     )
 
 
-def _array_names(body: Embodiment, group: Any, contents: Contents) -> tuple[str, ...]:
+def _array_names(embodiment: Embodiment, group: Any, contents: Contents) -> tuple[str, ...]:
     names = {*contents.foreign, *contents.restored}
     if "actions" not in contents.ours.get("filled", ()):
         names.add("action/ground_truth")
     if contents.has_states:
         names.add("simulation/state")
-    if _state(body, group, contents, rows=1) is not None:
+    if _state(embodiment, group, contents, rows=1) is not None:
         names.add("state")
     return tuple(sorted(names))
 
@@ -245,7 +245,7 @@ def _episode(path: Path, file: Any, item: ImportItem, config: ImportConfig) -> E
     demo = str(item.details["demo"])
     group = open_child(str(path), file["data"], demo)
     contents = contents_of(path, demo, group, config)
-    body = item.declare()
+    embodiment = item.declare()
     cameras = {}
     for name, camera in contents.cameras.items():
         if camera.length != contents.length:
@@ -262,20 +262,20 @@ def _episode(path: Path, file: Any, item: ImportItem, config: ImportConfig) -> E
         instruction=str(ours.get("instruction") or language_of(path, file, group) or config.instruction),
         original_instruction=str(ours.get("original_instruction", "")),
         cameras=cameras,
-        arrays=_arrays(body, group, contents),
+        arrays=_arrays(embodiment, group, contents),
         verdicts=tuple(ours.get("verdicts", ())),
         provenance=_provenance(path, file, item, contents, config),
     )
 
 
-def _arrays(body: Embodiment, group: Any, contents: Contents) -> dict[str, NDArray[Any]]:
+def _arrays(embodiment: Embodiment, group: Any, contents: Contents) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     if "actions" not in contents.ours.get("filled", ()):
         arrays["action/ground_truth"] = _vector(group, contents.action)
     if contents.has_states:
         check_array(f"{group.name}/states", group["states"].shape, 8)
         arrays["simulation/state"] = np.asarray(group["states"][:], np.float64)
-    state = _state(body, group, contents)
+    state = _state(embodiment, group, contents)
     if state is not None:
         arrays["state"] = state
     for name, key in contents.foreign.items():
@@ -285,15 +285,17 @@ def _arrays(body: Embodiment, group: Any, contents: Contents) -> dict[str, NDArr
     return arrays
 
 
-def _state(body: Embodiment, group: Any, contents: Contents, rows: int | None = None) -> NDArray[np.float32] | None:
+def _state(
+    embodiment: Embodiment, group: Any, contents: Contents, rows: int | None = None
+) -> NDArray[np.float32] | None:
     """The state vector. Our own export wrote it whole or not at all; others have it in robosuite's keys."""
     observations = group.get("obs", {})
     if contents.ours:
         observations = {"state": observations["state"]} if "state" in observations else {}
-        return read_state(body, observations, rows)
-    if contents.state and body.state.size == contents.size(contents.state) and body.name not in OUR_BODIES:
+        return read_state(embodiment, observations, rows)
+    if contents.state and embodiment.state.size == contents.size(contents.state) and embodiment.name not in OUR_BODIES:
         return _vector(group, contents.state, rows)
-    return read_state(body, observations, rows)
+    return read_state(embodiment, observations, rows)
 
 
 def _vector(group: Any, pieces: tuple[Piece, ...], rows: int | None = None) -> NDArray[np.float32]:

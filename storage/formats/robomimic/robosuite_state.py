@@ -24,17 +24,17 @@ _ROBOTS = {"panda": ("",), "two_pandas": ("robot0_", "robot1_")}
 
 
 def read_state(
-    body: Embodiment, observations: Mapping[str, Any], rows: int | None = None
+    embodiment: Embodiment, observations: Mapping[str, Any], rows: int | None = None
 ) -> NDArray[np.float32] | None:
-    """The state (T, D) of `body`, from a whole vector `state` or from robosuite's keys; None when they are not there.
+    """The state (T, D) of `embodiment`, from a whole vector `state` or from robosuite's keys; None without them.
 
     `rows` reads the first so many only."""
     whole = observations.get("state")
-    if whole is not None and whole.ndim == 2 and whole.shape[1] == body.state.size:
+    if whole is not None and whole.ndim == 2 and whole.shape[1] == embodiment.state.size:
         return np.asarray(whole[:rows], np.float32)
     pieces = []
-    for part in body.state.parts:
-        key = _source_key(body, part.name, observations)
+    for part in embodiment.state.parts:
+        key = _source_key(embodiment, part.name, observations)
         if key is None:
             return None
         values = np.asarray(observations[key][:rows], np.float64)
@@ -45,31 +45,31 @@ def read_state(
     return np.concatenate(pieces, axis=1).astype(np.float32) if pieces else None
 
 
-def source_keys(body: Embodiment, observations: Mapping[str, Any]) -> list[str]:
-    """The keys of `observations` that give the state of `body`, one a part; [] where one is missing."""
-    keys = [_source_key(body, part.name, observations) for part in body.state.parts]
+def source_keys(embodiment: Embodiment, observations: Mapping[str, Any]) -> list[str]:
+    """The keys of `observations` that give the state of `embodiment`, one a part; [] where one is missing."""
+    keys = [_source_key(embodiment, part.name, observations) for part in embodiment.state.parts]
     return [] if None in keys else [str(key) for key in keys]
 
 
-def is_readable(body: Embodiment, observations: Mapping[str, Any]) -> bool:
-    """Whether `observations` have a key for every part of the state of `body`."""
-    return bool(source_keys(body, observations))
+def is_readable(embodiment: Embodiment, observations: Mapping[str, Any]) -> bool:
+    """Whether `observations` have a key for every part of the state of `embodiment`."""
+    return bool(source_keys(embodiment, observations))
 
 
-def _source_key(body: Embodiment, part: str, observations: Mapping[str, Any]) -> str | None:
-    for robot, prefix in enumerate(_ROBOTS.get(body.name, ())):
+def _source_key(embodiment: Embodiment, part: str, observations: Mapping[str, Any]) -> str | None:
+    for robot, prefix in enumerate(_ROBOTS.get(embodiment.name, ())):
         name = part.removeprefix(prefix)
         if part.startswith(prefix) and name in _KEYS:
             return next((key for key in (f"robot{robot}_{k}" for k in _KEYS[name]) if key in observations), None)
     return None
 
 
-def split_state(body: Embodiment, state: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+def split_state(embodiment: Embodiment, state: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     """Observation keys that others understand: robosuite's for our Pandas, the names of the parts for other bodies."""
     out: dict[str, NDArray[Any]] = {}
-    for part, span in body.state:
+    for part, span in embodiment.state:
         values = state[:, span]
-        for robot, prefix in enumerate(_ROBOTS.get(body.name, ())):
+        for robot, prefix in enumerate(_ROBOTS.get(embodiment.name, ())):
             name = part.name.removeprefix(prefix)
             if part.name.startswith(prefix) and name in _KEYS:
                 rotated = part.quantity == "rotation_6d"

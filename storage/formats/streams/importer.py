@@ -109,14 +109,13 @@ def read_streams(reader: StreamFormat, item: ImportItem, config: ImportConfig) -
 
 def _check_kind(item: ImportItem, recording: Recording, choice: Choice, config: ImportConfig) -> None:
     """Raise SchemaError where a recording is of another kind than it was planned as."""
-    body = _body(recording, choice, config)
+    embodiment = _embodiment(recording, choice, config)
     cameras = {name: stream.size_px for name, stream in choice.cameras.items()}
     arrays = set(_array_names(recording, choice))
-    if (body.name, cameras, arrays) != (item.embodiment, dict(item.cameras), set(item.arrays)):
+    if (embodiment.name, cameras, arrays) != (item.embodiment, dict(item.cameras), set(item.arrays)):
         raise SchemaError(
-            f"{item.name} has the layout {body.name}, cameras {cameras} and {sorted(arrays)}; the rest of its source "
-            "has "
-            f"{item.embodiment}, {dict(item.cameras)} and {sorted(item.arrays)}: import it by itself"
+            f"{item.name} has the layout {embodiment.name}, cameras {cameras} and {sorted(arrays)}; the rest of its"
+            f" source has {item.embodiment}, {dict(item.cameras)} and {sorted(item.arrays)}: import it by itself"
         )
 
 
@@ -165,13 +164,13 @@ def _described(reader: StreamFormat, folder: Path, ref: Ref, config: ImportConfi
             numeric=True,
         )
         check_steps(ref.name, recording.length)
-        body = _body(recording, choice, config)
+        embodiment = _embodiment(recording, choice, config)
         return replace(
             bare,
             layer=config.layer or recording.layer,
             length=recording.length,
-            embodiment=body.name,
-            embodiment_record=body.to_json(),
+            embodiment=embodiment.name,
+            embodiment_record=embodiment.to_json(),
             rate=str(_rate(recording, config, ref.name)),
             cameras={name: stream.size_px for name, stream in choice.cameras.items()},
             arrays=_array_names(recording, choice),
@@ -187,7 +186,7 @@ def _rate(recording: Recording, config: ImportConfig, where: str) -> Fraction:
     return rate_fraction(rate)
 
 
-def _body(recording: Recording, choice: Choice, config: ImportConfig) -> Embodiment:
+def _embodiment(recording: Recording, choice: Choice, config: ImportConfig) -> Embodiment:
     """The embodiment that `config` names, known or new, or one derived from the layout."""
     state, action = (
         _layout(recording, pieces, vector) for pieces, vector in ((choice.state, "state"), (choice.action, "action"))

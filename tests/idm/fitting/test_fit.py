@@ -32,7 +32,7 @@ CONFIG = IdmFitConfig(
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return world_dataset(tmp_path_factory.mktemp("world") / "data", bodies=(PUSHED, PLACED), episodes=28)
+    return world_dataset(tmp_path_factory.mktemp("world") / "data", embodiments=(PUSHED, PLACED), episodes=28)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,12 @@ def test_a_flow_head_trains_and_samples(world: Dataset) -> None:
     with torch.no_grad():
         together = network.predict(tokens, slots).motion
         alone = network.predict(tokens[2:3], slots[2:3]).motion
-    assert together.shape == (shape.samples, 5, shape.chunk_steps, max(body.size for body in targets.values()))
+    assert together.shape == (
+        shape.samples,
+        5,
+        shape.chunk_steps,
+        max(head_targets.size for head_targets in targets.values()),
+    )
     assert torch.allclose(together[:, 2:3], alone, atol=1e-4), "labels do not depend on the neighbours in the batch"
 
 
@@ -117,21 +122,21 @@ def test_targets_and_back_are_inverse() -> None:
     random = np.random.default_rng(0)
     chunks = random.normal(size=(200, 2, 3)).astype(np.float32)
     chunks[..., 2] = np.where(chunks[..., 2] > 0, 1, -1)
-    body = EmbodimentTargets.fitted(PUSHED, chunks)
-    assert body.switch.tolist() == [False, False, True]
-    targets = body.of(chunks)
-    np.testing.assert_allclose(body.motion_of(targets.motion)[..., :2], chunks[..., :2], atol=1e-5)
+    head_targets = EmbodimentTargets.fitted(PUSHED, chunks)
+    assert head_targets.switch.tolist() == [False, False, True]
+    targets = head_targets.of(chunks)
+    np.testing.assert_allclose(head_targets.motion_of(targets.motion)[..., :2], chunks[..., :2], atol=1e-5)
     np.testing.assert_array_equal(targets.switch[..., 2], chunks[..., 2] > 0)
-    again = EmbodimentTargets.from_json(body.to_json())
+    again = EmbodimentTargets.from_json(head_targets.to_json())
     np.testing.assert_array_equal(again.of(chunks).motion, targets.motion)
 
 
 def test_paths_are_split_into_anchor_and_motion() -> None:
     chunks = np.random.default_rng(0).normal(size=(200, 4, 2)).astype(np.float32)
-    body = EmbodimentTargets.fitted(PLACED, chunks)
-    targets = body.of(chunks)
+    head_targets = EmbodimentTargets.fitted(PLACED, chunks)
+    targets = head_targets.of(chunks)
     assert not targets.motion[:, 0].any(), "motion is counted from the first step"
-    whole = body.anchor_of(targets.anchor)[:, None] + body.motion_of(targets.motion)
+    whole = head_targets.anchor_of(targets.anchor)[:, None] + head_targets.motion_of(targets.motion)
     np.testing.assert_allclose(whole, chunks, atol=1e-5)
 
 

@@ -33,8 +33,8 @@ def test_perfect_windows_give_back_the_actions() -> None:
     values = np.random.default_rng(0).normal(size=(30, 3)).cumsum(axis=0)
     absolute = np.array([True, False, True])
     no_switch = np.zeros(3, bool)
-    said = exact_windows(values, 5, absolute=absolute)
-    labels = combine(said, steps=30, absolute=absolute, switch=no_switch, how=Combination.plain(5, 3))
+    predicted = exact_windows(values, 5, absolute=absolute)
+    labels = combine(predicted, steps=30, absolute=absolute, switch=no_switch, how=Combination.plain(5, 3))
     assert labels.covered.all()
     np.testing.assert_allclose(labels.action, values, atol=1e-6)
     np.testing.assert_allclose(labels.overlap[:-1], 0, atol=1e-6)
@@ -45,17 +45,19 @@ def test_steps_without_a_window_are_not_covered() -> None:
     values = np.random.default_rng(0).normal(size=(30, 1))
     keep = np.ones(30, bool)
     keep[8:17] = False
-    said = exact_windows(values, 4, absolute=np.array([False]), keep=keep)
-    labels = combine(said, steps=30, absolute=np.array([False]), switch=np.array([False]), how=Combination.plain(4, 1))
+    predicted = exact_windows(values, 4, absolute=np.array([False]), keep=keep)
+    labels = combine(
+        predicted, steps=30, absolute=np.array([False]), switch=np.array([False]), how=Combination.plain(4, 1)
+    )
     assert np.flatnonzero(~labels.covered).tolist() == list(range(11, 17))
 
 
 def test_averaging_overlaps_takes_noise_away_and_disagreement_tells_of_it() -> None:
     random = np.random.default_rng(0)
     values = np.zeros((200, 1))
-    said = exact_windows(values, 8, absolute=np.array([False]))
-    noise = random.normal(size=said.motion.shape[1:])
-    noisy = replace(said, motion=said.motion + noise)
+    predicted = exact_windows(values, 8, absolute=np.array([False]))
+    noise = random.normal(size=predicted.motion.shape[1:])
+    noisy = replace(predicted, motion=predicted.motion + noise)
     labels = combine(
         noisy, steps=200, absolute=np.array([False]), switch=np.array([False]), how=Combination.plain(8, 1)
     )
@@ -67,15 +69,15 @@ def test_anchors_stop_the_drift_of_paths() -> None:
     random = np.random.default_rng(0)
     values = np.zeros((400, 1))
     absolute = np.array([True])
-    said = exact_windows(values, 3, absolute=absolute)
+    predicted = exact_windows(values, 3, absolute=absolute)
     steps = np.arange(3)[None, :, None]
     drifting = WindowLabels(
-        start=said.start,
-        motion=said.motion + 0.01 * steps,  # every step is too long by 0.01: after 400 steps that is 4
-        scale=said.scale,
-        switch=said.switch,
-        anchor=said.anchor + random.normal(size=said.anchor.shape) * 0.05,
-        moved=said.moved,
+        start=predicted.start,
+        motion=predicted.motion + 0.01 * steps,  # every step is too long by 0.01: after 400 steps that is 4
+        scale=predicted.scale,
+        switch=predicted.switch,
+        anchor=predicted.anchor + random.normal(size=predicted.anchor.shape) * 0.05,
+        moved=predicted.moved,
     )
     how = Combination.plain(3, 1)
     labels = combine(drifting, steps=400, absolute=absolute, switch=np.array([False]), how=how)
@@ -85,10 +87,10 @@ def test_anchors_stop_the_drift_of_paths() -> None:
 
 def test_weights_say_which_place_of_a_chunk_to_trust() -> None:
     values = np.ones((20, 1))
-    said = exact_windows(values, 2, absolute=np.array([False]))
-    motion = said.motion.copy()
+    predicted = exact_windows(values, 2, absolute=np.array([False]))
+    motion = predicted.motion.copy()
     motion[:, :, 1] = 99.0
-    spoilt = replace(said, motion=motion)
+    spoilt = replace(predicted, motion=motion)
     how = Combination(weights=np.array([[1.0], [0.0]]), drift=np.ones(1))
     labels = combine(spoilt, steps=20, absolute=np.array([False]), switch=np.array([False]), how=how)
     np.testing.assert_allclose(labels.action[:-1], 1.0)

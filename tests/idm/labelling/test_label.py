@@ -106,14 +106,14 @@ class PerfectNetwork:
         return predictions_of(chunk)
 
 
-def plain_targets(body: Embodiment, steps: int, *, switch: Sequence[int] = ()) -> EmbodimentTargets:
-    size = body.action.size
+def plain_targets(embodiment: Embodiment, steps: int, *, switch: Sequence[int] = ()) -> EmbodimentTargets:
+    size = embodiment.action.size
     none = np.zeros(size, bool)
     switches = none.copy()
     switches[list(switch)] = True
     return EmbodimentTargets(
-        body=body,
-        absolute=np.array([part.quantity == "joint" for part, span in body.action for _ in range(part.size)]),
+        embodiment=embodiment,
+        absolute=np.array([part.quantity == "joint" for part, span in embodiment.action for _ in range(part.size)]),
         switch=switches,
         constant=none,
         low=-np.ones(size),
@@ -123,12 +123,13 @@ def plain_targets(body: Embodiment, steps: int, *, switch: Sequence[int] = ()) -
     )
 
 
-def tiny_idm(*bodies: Embodiment, views: tuple[str, ...] = ("front",), cameras: Any = None) -> IdmModel:
+def tiny_idm(*embodiments: Embodiment, views: tuple[str, ...] = ("front",), cameras: Any = None) -> IdmModel:
     torch.manual_seed(0)
-    sizes = tuple(body.action.size for body in bodies)
+    sizes = tuple(embodiment.action.size for embodiment in embodiments)
     config = replace(preset("tiny"), views=views, action_sizes=sizes)
     targets = {
-        body.name: plain_targets(body, config.chunk_steps, switch=(2,) if body is PUSHED else ()) for body in bodies
+        embodiment.name: plain_targets(embodiment, config.chunk_steps, switch=(2,) if embodiment is PUSHED else ())
+        for embodiment in embodiments
     }
     return IdmModel(
         network=Idm(config).eval(),
@@ -205,9 +206,9 @@ def test_features_are_let_go_when_no_window_needs_them_any_more() -> None:
 def test_steps_behind_a_cover_are_flagged_and_unlabelled_unless_asked_for() -> None:
     class Covered(PerfectNetwork):
         def predict(self, now: Any, later: Any, *, slot: int, views: int) -> WindowPredictions:
-            said = super().predict(now, later, slot=slot, views=views)
+            predicted = super().predict(now, later, slot=slot, views=views)
             number = now[0][::views, 0].numpy()
-            return said._replace(hidden=np.where((number >= 10) & (number < 20), 9.0, -9.0))
+            return predicted._replace(hidden=np.where((number >= 10) & (number < 20), 9.0, -9.0))
 
     clip = numbered_episode(40)
     labels = Labeller(tiny_idm(COUNTER), network=Covered()).label(clip, COUNTER.name)

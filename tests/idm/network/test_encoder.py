@@ -56,14 +56,14 @@ def test_the_network_gives_the_same_opinion_in_portions_of_any_size() -> None:
     model = trained_a_little(Idm(replace(preset("tiny"), encoder=SMALL)))
     assert isinstance(model, Idm)
     pictures = images(12).numpy()[:, None]
-    said = []
+    predicted = []
     for at_once in (1, 5, 64):
         network = TorchNetwork(model, at_once=at_once)
         features = network.encode(pictures)
         now, later = tuple(f[:10] for f in features), tuple(f[2:] for f in features)
-        said.append(network.predict(now, later, slot=0, views=1))
-    for other in said[1:]:
-        for a, b in zip(said[0], other, strict=True):
+        predicted.append(network.predict(now, later, slot=0, views=1))
+    for other in predicted[1:]:
+        for a, b in zip(predicted[0], other, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-4)
 
 
@@ -87,8 +87,8 @@ def test_a_pretrained_tower_may_take_the_place_of_our_encoder() -> None:
     config = replace(preset("tiny"), encoder=SMALL, tower=tower, head="flow")
     network = TorchNetwork(Idm(config))
     found = network.encode(images(4).numpy()[:, None])
-    said = network.predict(tuple(f[:3] for f in found), tuple(f[1:] for f in found), slot=0, views=1)
-    assert said.motion.shape == (config.samples, 3, config.chunk_steps, 7)
+    predicted = network.predict(tuple(f[:3] for f in found), tuple(f[1:] for f in found), slot=0, views=1)
+    assert predicted.motion.shape == (config.samples, 3, config.chunk_steps, 7)
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:

@@ -52,8 +52,12 @@ def test_every_window_is_what_its_episode_holds(pandas_and_gr1: list[Dataset]) -
     ]
     assert len(windows) == len(expected)
     for window, (source, episode, step) in zip(every_window(windows), expected, strict=True):
-        body = ["panda", "gr1"][source]
-        assert (window["source"], window["step"], windows.embodiments[window["embodiment"]]) == (source, step, body)
+        embodiment = ["panda", "gr1"][source]
+        assert (window["source"], window["step"], windows.embodiments[window["embodiment"]]) == (
+            source,
+            step,
+            embodiment,
+        )
         assert (window["rate_hz"], window["instruction"]) == (episode.rate_hz, episode.instruction)
         check_vectors(window, episode, step)
         for number, offset_s in enumerate(config.observation_offsets_s):

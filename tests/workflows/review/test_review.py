@@ -43,7 +43,7 @@ def page(data: Path) -> Iterator[TestClient]:
         yield client
 
 
-def test_clips_come_most_doubtful_first(page: TestClient) -> None:
+def test_clips_come_most_uncertain_first(page: TestClient) -> None:
     clips = page.get("/clips").json()["clips"]
     assert [clip["instruction"] for clip in clips] == ["lift disc 1", "lift disc 2", "lift disc 0", "lift disc 3"]
     assert [clip["state"] for clip in clips] == ["rejected", "kept", "rejected", "kept"]

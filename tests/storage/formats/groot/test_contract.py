@@ -72,8 +72,8 @@ def check_contract(root: Path, version: GrootVersion) -> None:
 @pytest.mark.parametrize("version", ["n1.5", "n1.6", "n1.7"])
 def test_a_simulated_mixture_is_what_the_loaders_read(tmp_path: Path, version: GrootVersion) -> None:
     mixture = [
-        tiny_episode(seed, embodiment=body, length=42, cameras=("ego_view",))
-        for seed, body in enumerate(("gr1", "panda", "gr1", "two_pandas"))
+        tiny_episode(seed, embodiment=embodiment, length=42, cameras=("ego_view",))
+        for seed, embodiment in enumerate(("gr1", "panda", "gr1", "two_pandas"))
     ]
     report = export_groot(mixture, tmp_path / "out", GrootExport(version=version))
     assert len(report.paths) == 3

@@ -41,8 +41,8 @@ def test_the_type_of_the_robot_decides_where_the_sizes_fit(
 
 
 def test_a_known_name_with_other_sizes_becomes_an_embodiment_of_its_own(tmp_path: Path) -> None:
-    body = _found(tmp_path / "set", sizes=(8, 7), robot_type="panda")
-    assert (body.name, body.state.size, body.action.size) == ("panda_8x7", 8, 7)
+    embodiment = _found(tmp_path / "set", sizes=(8, 7), robot_type="panda")
+    assert (embodiment.name, embodiment.state.size, embodiment.action.size) == ("panda_8x7", 8, 7)
 
 
 def test_an_unknown_robot_gets_its_parts_from_the_names_of_its_features(tmp_path: Path) -> None:
@@ -51,14 +51,14 @@ def test_an_unknown_robot_gets_its_parts_from_the_names_of_its_features(tmp_path
     info["features"]["observation.state"]["names"] = [["shoulder", "elbow", "left_gripper"]]
     info["features"]["action"]["names"] = {"motors": ["shoulder", "elbow"]}
     (root / "meta/info.json").write_text(json.dumps(info))
-    body = find_embodiment(read_lerobot_meta(root))
-    assert body.name.startswith("my_robot_3x2_")
-    assert [(part.name, part.quantity) for part in body.state.parts] == [
+    embodiment = find_embodiment(read_lerobot_meta(root))
+    assert embodiment.name.startswith("my_robot_3x2_")
+    assert [(part.name, part.quantity) for part in embodiment.state.parts] == [
         ("shoulder", "joint"),
         ("elbow", "joint"),
         ("left_gripper", "gripper"),
     ]
-    assert [part.name for part in body.action.parts] == ["shoulder", "elbow"]
+    assert [part.name for part in embodiment.action.parts] == ["shoulder", "elbow"]
 
 
 def test_an_unknown_robot_with_modality_keeps_rotations_and_gaps(tmp_path: Path) -> None:
@@ -73,15 +73,15 @@ def test_an_unknown_robot_with_modality_keeps_rotations_and_gaps(tmp_path: Path)
             "eef_rotation": {"start": 3, "end": 6, "absolute": False, "rotation_type": "axis_angle"},
         },
     }
-    body = _found(tmp_path / "set", sizes=(12, 6), robot_type="arm", modality=modality)
-    assert [(part.name, part.quantity, part.size) for part in body.state.parts] == [
+    embodiment = _found(tmp_path / "set", sizes=(12, 6), robot_type="arm", modality=modality)
+    assert [(part.name, part.quantity, part.size) for part in embodiment.state.parts] == [
         ("eef_position", "position", 3),
         ("eef_rotation", "rotation_6d", 6),
         ("unnamed_9", "joint", 1),
         ("gripper", "gripper", 1),
         ("unnamed_11", "joint", 1),
     ]
-    assert [part.quantity for part in body.action.parts] == ["position_delta", "axis_angle_delta"]
+    assert [part.quantity for part in embodiment.action.parts] == ["position_delta", "axis_angle_delta"]
 
 
 def test_the_embodiment_that_is_asked_for_is_taken_when_it_fits(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_the_embodiment_that_is_asked_for_is_taken_when_it_fits(tmp_path: Path) 
 
 
 def test_a_name_that_nobody_knows_is_declared_from_the_data(tmp_path: Path) -> None:
-    body = _found(tmp_path / "set", "my_arm", sizes=(5, 4), robot_type="whatever")
-    assert (body.name, body.state.size, body.action.size) == ("my_arm", 5, 4)
+    embodiment = _found(tmp_path / "set", "my_arm", sizes=(5, 4), robot_type="whatever")
+    assert (embodiment.name, embodiment.state.size, embodiment.action.size) == ("my_arm", 5, 4)
 
 
 def test_a_derived_embodiment_travels_with_its_items(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_derived_embodiment_travels_with_its_items(tmp_path: Path) -> None:
 
 
 def test_modality_tells_trainers_rotations_and_deltas() -> None:
-    body = Embodiment(
+    embodiment = Embodiment(
         name="sketch",
         description="",
         action=Layout(
@@ -115,6 +115,6 @@ def test_modality_tells_trainers_rotations_and_deltas() -> None:
             )
         ),
     )
-    action = modality_of(body, ["ego"], {"action": "action"})["action"]
+    action = modality_of(embodiment, ["ego"], {"action": "action"})["action"]
     assert action["move"] == {"start": 0, "end": 3, "original_key": "action", "dtype": "float32", "absolute": False}
     assert (action["turn"]["start"], action["turn"]["rotation_type"]) == (3, "euler_angles_rpy")
