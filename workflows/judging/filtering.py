@@ -131,7 +131,10 @@ def _import(context: RunContext, config: FilterConfig) -> Generator[str, None, t
     job = replace(import_job(context, step), policy=Policy(max_failed_fraction=1.0))
     yield imported(step, run_job(context.root, job, context.options))
     if mute := [text for text in Dataset.open(context.root).instructions() if not text]:
-        yield f"{len(mute)} clips have no caption: rules judge them, and no model is asked whether they follow one"
+        yield (
+            f"{len(mute)} clips have no caption (a line for each in captions.jsonl among them): rules judge them, and no"
+            " model is asked"
+        )
     records = [
         {
             "clip": item["name"],
@@ -189,4 +192,4 @@ def saved(root: Path) -> str:
     lines = [
         f"the rules spared the model {spared} of {spared + asked} clips" for spared, asked in saved_calls(root).values()
     ]
-    return "; ".join(lines) or "no model was asked"
+    return "; ".join(lines) or "no model was asked (`--judge starter`, or another, asks one)"

@@ -18,8 +18,9 @@ LABELLERS: Mapping[str, str] = {"idm": "idm_label", "lapa": "lapa_label", "featu
 ADVICE: Mapping[str, str] = {
     "idm": "fit a model on such video (`pyramid fit idm`), or keep flagged steps: `unfamiliar: flag` in the settings of"
     " a recipe's step, or in the file of `pyramid label idm DATASET --config FILE`",
-    "lapa": "fit a model on video like this (`pyramid fit lapa DATASET --output MODEL`) and label with it (`pyramid"
-    " label lapa DATASET --model MODEL`), or label all the same (`pyramid label lapa DATASET --force`)",
+    "lapa": "fit a model on video like this (`pyramid fit lapa DATASET --output MODEL`) and label with it under another"
+    " name (`pyramid label lapa DATASET --model MODEL --name own`), or label all the same (`pyramid label lapa DATASET"
+    " --force --name forced`)",
 }
 
 
