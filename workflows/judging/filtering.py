@@ -132,8 +132,8 @@ def _import(context: RunContext, config: FilterConfig) -> Generator[str, None, t
     yield imported(step, run_job(context.root, job, context.options))
     if mute := [text for text in Dataset.open(context.root).instructions() if not text]:
         yield (
-            f"{len(mute)} clips have no caption (a line for each in captions.jsonl among them): rules judge them, and no"
-            " model is asked"
+            f"{len(mute)} clips have no caption (a line for each in captions.jsonl among them): rules judge them, and"
+            " no model is asked"
         )
     records = [
         {

@@ -1,6 +1,8 @@
 """Serving a policy: in the foreground for `pyramid serve`, or in a process of its own while simulators ask it."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -76,4 +78,13 @@ def _serve_in_process(pipe: Connection, model: Path | None, options: dict[str, A
         pipe.send(error)
         return
     pipe.send(server.address)
+    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
     server.serve()
+
+
+def _end_with(pipe: Connection) -> None:
+    """End this process with the one that waits at the other end of the pipe, also where that was killed."""
+    try:
+        pipe.recv()
+    except (EOFError, OSError):
+        os._exit(0)
