@@ -44,7 +44,7 @@ class MakingClock:
             finally:
                 self.making = _plus(self.making, _minus(_now(), began))
 
-        PlannedStage.make = timed  # type: ignore[method-assign]
+        PlannedStage.make = timed  # type: ignore[method-assign, assignment]
 
 
 class JobClock:
