@@ -74,7 +74,7 @@ class Layers:
         self._collect()
         folder = self.root / name
         step = {
-            "name": name,
+            "name": name.replace("-", "_"),
             "task": self.task,
             "placement": PLACEMENT,
             "keep": count,
@@ -83,7 +83,7 @@ class Layers:
         }
         recipe = self.root / f"{name}.yaml"
         recipe.write_text(
-            yaml.safe_dump({"name": name, "output": str(folder), "seed": seed, "steps": [{"generate": step}]})
+            yaml.safe_dump({"name": step["name"], "output": str(folder), "seed": seed, "steps": [{"generate": step}]})
         )
         pyramid("run", str(recipe))
         return folder

@@ -84,12 +84,16 @@ def write_manifest(root: Path, manifest: Manifest) -> bool:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in `path`; raises MissingFileError, CorruptFileError or SchemaVersionError naming it."""
+    """The manifest in `path`, which is named after its unit; raises MissingFileError, CorruptFileError or
+    SchemaVersionError naming it."""
     record = read_json(path)
     try:
-        return Manifest.from_json(record)
+        manifest = Manifest.from_json(record)
     except (CorruptFileError, SchemaVersionError) as error:
         raise type(error)(f"{path}: {error}") from error
+    if manifest.unit_id != path.stem:
+        raise CorruptFileError(f"{path}: it says that it is the manifest of unit {manifest.unit_id!r}")
+    return manifest
 
 
 def read_manifests(sink: Sink) -> list[Manifest]:
