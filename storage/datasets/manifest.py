@@ -92,7 +92,7 @@ def read_manifest(path: Path) -> Manifest:
     except (CorruptFileError, SchemaVersionError) as error:
         raise type(error)(f"{path}: {error}") from error
     if manifest.unit_id != path.stem:
-        raise CorruptFileError(f"{path}: it says that it is the manifest of unit {manifest.unit_id!r}")
+        raise CorruptFileError(f"{path}: it is the manifest of unit {manifest.unit_id}")
     return manifest
 
 

@@ -75,8 +75,6 @@ def _check_unit(sink: Sink, unit_id: str, manifests: dict[str, Manifest]) -> Ite
         yield of_unit(sink, unit_id, kind="unreadable", path=path, text=str(error))
         return
     manifests[unit_id] = manifest
-    if manifest.unit_id != unit_id:
-        yield of_unit(sink, unit_id, kind="count", path=path, text=f"is the manifest of unit {manifest.unit_id}")
     if manifest.shard is not None:
         found = list(check_files(sink, unit_id, manifest.shard))
         yield from found or check_content(sink, unit_id, manifest.shard)

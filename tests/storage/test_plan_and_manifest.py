@@ -94,7 +94,7 @@ def test_a_manifest_of_another_version_or_shape_is_refused_by_name(tmp_path: Pat
     with pytest.raises(CorruptFileError, match="hosst"):
         read_manifest(path)
     path.write_bytes(sealed_json_bytes({**record, "unit_id": "v"}))
-    with pytest.raises(CorruptFileError, match="manifest of unit 'v'"):
+    with pytest.raises(CorruptFileError, match="is the manifest of unit v"):
         read_manifest(path)
     path.write_text("{")
     with pytest.raises(CorruptFileError, match="is not valid JSON"):
