@@ -24,7 +24,8 @@ from idm.evaluation.evaluate import EvaluateConfig
 from idm.evaluation.metrics import changes_over
 from idm.fitting.calibrate import PredictedClip, clips_of
 from idm.fitting.fit import IdmFitConfig, fit
-from idm.labelling.label import Labeller, window_labels
+from idm.labelling.combined_labels import window_labels
+from idm.labelling.label import Labeller
 from idm.labelling.saved_model import IdmModel
 from idm.network.augment import AugmentConfig
 from idm.network.encoder import IdmEncoderConfig

@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idm.evaluation.metrics import motion_errors
+from idm.fitting.fit_controller import recorded, with_errors
 from idm.fitting.targets import EmbodimentTargets
-from idm.labelling.aggregate_windows import Combination, Combined, WindowLabels, combine
-from idm.labelling.label import Labeller, at_trained_rate, moving_camera, window_labels
+from idm.labelling.aggregate_windows import Combination, Combined, WindowLabels
+from idm.labelling.combined_labels import at_trained_rate, combined_labels, window_labels
+from idm.labelling.controller import Controller
+from idm.labelling.label import Labeller, moving_camera
 from idm.labelling.linear_filter import LinearFilter, filter_inputs, fit_filter
 from idm.labelling.predict_clip import ClipPrediction
 from idm.labelling.saved_model import IdmModel
@@ -149,25 +152,22 @@ def _unit(clips: Sequence[PredictedClip], head_targets: EmbodimentTargets) -> Ar
 
 
 def _combined(model: IdmModel, head: str, clip: PredictedClip, how: Combination) -> Combined:
-    head_targets = model.targets[head]
-    windows = _windows(model, head, clip)
-    return combine(
-        windows,
-        steps=clip.episode.length,
-        absolute=head_targets.absolute,
-        switch=head_targets.switch,
-        how=how,
-    )
+    _check_rate(model, clip)
+    return combined_labels(model, head, clip.episode, clip.prediction, how)
 
 
 def _windows(model: IdmModel, head: str, clip: PredictedClip) -> WindowLabels:
+    _check_rate(model, clip)
+    everything = np.ones(len(clip.prediction.windows), bool)
+    return window_labels(model, head, clip.prediction, everything, rate_hz=clip.episode.rate_hz)
+
+
+def _check_rate(model: IdmModel, clip: PredictedClip) -> None:
     if not at_trained_rate(model, clip.prediction, clip.episode.rate_hz):
         raise SchemaError(
             f"calibrate on clips at the rate that the model was trained at; {clip.episode.episode_id!r} is at"
             f" {clip.episode.rate_hz} Hz"
         )
-    everything = np.ones(len(clip.prediction.windows), bool)
-    return window_labels(model, head, clip.prediction, everything, rate_hz=clip.episode.rate_hz)
 
 
 def _combination(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> Combination:
@@ -249,7 +249,8 @@ def with_calibration(
     *,
     action: str,
 ) -> IdmModel:
-    """`model` with familiarity from training clips and calibration from held-out clips, head by head."""
+    """`model` with familiarity from training clips and calibration from held-out clips, head by head. Its models of
+    controllers get their errors from the held-out clips, or are left out."""
     labeller = Labeller(model)
     known = {head: familiarity(labeller, head, episodes) for head, episodes in training.items() if episodes}
     model = replace(model, familiar={**model.familiar, **{head: features for head, (features, _) in known.items()}})
@@ -257,11 +258,49 @@ def with_calibration(
     for head, episodes in held_out.items():
         if not episodes:
             log.warning("%s has no held-out episodes: its labels come without calibrated confidence", head)
+            model = replace(model, controllers=_without(model.controllers, head))
             continue
         clips = clips_of(labeller, head, episodes, action=action)
+        model = replace(model, controllers=_measured_controllers(model, head, clips, action=action))
         found[head] = calibrated(model, head, clips)
         scene = known[head][1] if head in known else None
         if scene is not None:
             held_out_pictures = [thumbnails_of(clip.prediction.checks)[0] for clip in clips]
             scenes[head] = scene.calibrated(np.concatenate(held_out_pictures))
     return replace(model, calibrations={**model.calibrations, **found}, scenes=scenes)
+
+
+def _measured_controllers(
+    model: IdmModel, head: str, clips: Sequence[PredictedClip], *, action: str
+) -> Mapping[str, Controller]:
+    """The models of controllers, that of `head` with its errors on held-out clips: labels are compared as they are
+    without it. It is left out where it explains too little."""
+    controller, others = model.controllers.get(head), _without(model.controllers, head)
+    state = model.targets[head].state
+    rate_hz = model.config.chunk_steps / model.config.chunk_s
+    pairs = (
+        [recorded(clip.episode, controller.pose, action=action, rate_hz=rate_hz) for clip in clips]
+        if controller
+        else []
+    )
+    if controller is None or state is None or not any(pairs):
+        return others
+    labels = _cross_fitted(replace(model, controllers=others), head, clips)
+    pose_errors, command_errors = [], []
+    for clip, part, pair in zip(clips, labels, pairs, strict=True):
+        for poses, actions in pair:
+            seen = state.invert(clip.prediction.predictions.pose.astype(float))[:, controller.pose]
+            pose_errors.append(seen - poses[clip.prediction.windows.now])
+            rows = part.covered & clip.valid
+            command_errors.append((part.action - actions)[rows][:, controller.commands])
+    measured = with_errors(
+        controller,
+        [each for pair in pairs for each in pair],
+        pose_errors=np.concatenate(pose_errors),
+        command_errors=np.concatenate(command_errors),
+    )
+    return others if measured is None else {**others, head: measured}
+
+
+def _without(controllers: Mapping[str, Controller], head: str) -> dict[str, Controller]:
+    return {name: each for name, each in controllers.items() if name != head}

@@ -19,9 +19,11 @@ from groot.target_checks import target_findings
 from idm.evaluation.evaluate import EvaluateConfig, evaluate
 from idm.fitting.batch_norm_statistics import CleanWindows, measure_statistics, predict_windows, statistics_of
 from idm.fitting.calibrate import with_calibration
+from idm.fitting.fit_controller import fit_controller
 from idm.fitting.rates import check_rates
 from idm.fitting.targets import EmbodimentTargets
 from idm.fitting.windows import Prepare, embodiment_targets
+from idm.labelling.controller import Controller, moved_pose
 from idm.labelling.label_config import model_folder
 from idm.labelling.saved_model import KIND, IdmModel, load_idm, save_idm
 from idm.network.losses import IdmLoss, IdmLossConfig
@@ -42,7 +44,9 @@ class IdmFitConfig:
     fill it, the view's own name by default. After the `fit` come `fixed_norms_share` times as many steps at a fifth of
     its rate with batch norms that hold still (see `idm.fitting.batch_norm_statistics`). `start_from` is the folder of a
     model of the same sizes and embodiments, whose weights and normalisation the fit starts with; "" starts from random
-    weights. `familiar_episodes` of the training episodes tell what looks familiar."""
+    weights. `familiar_episodes` of the training episodes tell what looks familiar. From at most
+    `controller_episodes` of them a model of the controller is fitted in `controller_steps`, where the body has one (see
+    `idm.labelling.controller`); with 0 steps there is none."""
 
     model: IdmConfig = field(default_factory=IdmConfig)
     loss: IdmLossConfig = field(default_factory=IdmLossConfig)
@@ -54,6 +58,8 @@ class IdmFitConfig:
     workers: int = 0
     fixed_norms_share: float = 0.2
     familiar_episodes: int = 150
+    controller_episodes: int = 600
+    controller_steps: int = 12_000
     start_from: str = ""
 
     def windows(self, *, images: bool) -> WindowConfig:
@@ -89,17 +95,42 @@ def fit(
     network, shape, targets, result = fit_network(data, config, folder=folder)
     cameras = {view: tuple(config.cameras.get(view, (view,))) for view in shape.views}
     model = IdmModel(network=network, config=shape, targets=targets, cameras=cameras)
+    model, metrics = complete(model, data, config, evaluation=evaluation)
+    return save_idm(output, model, _card(data, config, result, metrics))
+
+
+def complete(
+    model: IdmModel, data: Sequence[TrainingData], config: IdmFitConfig, *, evaluation: EvaluateConfig | None = None
+) -> tuple[IdmModel, dict[str, Any]]:
+    """`model` with everything that is fitted beside its network, and its crosswise scores by head."""
+    targets, action = model.targets, data[0].action
     evaluation = evaluation or EvaluateConfig()
     held_out = {head: episodes_of(data, head, held_out=True) for head in targets}
     training = {head: episodes_of(data, head, held_out=False, most=config.familiar_episodes) for head in targets}
-    action = data[0].action
+    model = replace(model, controllers=fit_controllers(data, config, targets))
     model = with_calibration(model, held_out, training, action=action)
     metrics = {
         head: evaluate(model, head, episodes, replace(evaluation, action=action, crosswise=True))
         for head, episodes in held_out.items()
         if len(episodes) >= 2
     }
-    return save_idm(output, model, _card(data, config, result, metrics))
+    return model, metrics
+
+
+def fit_controllers(
+    data: Sequence[TrainingData], config: IdmFitConfig, targets: Mapping[str, EmbodimentTargets]
+) -> dict[str, Controller]:
+    """How each body answers its commands, for bodies whose actions are changes of a pose."""
+    rate_hz = config.model.chunk_steps / config.model.chunk_s
+    found: dict[str, Controller] = {}
+    for head, head_targets in targets.items():
+        if config.controller_steps and len(moved_pose(head_targets.embodiment)):
+            episodes = episodes_of(data, head, held_out=False, most=config.controller_episodes)
+            controller = fit_controller(
+                head_targets, episodes, action=data[0].action, rate_hz=rate_hz, steps=config.controller_steps
+            )
+            found |= {head: controller} if controller else {}
+    return found
 
 
 def with_known_cameras(data: Sequence[TrainingData], config: IdmFitConfig) -> IdmFitConfig:

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from groot.device import device_of
-from idm.labelling.aggregate_windows import Combination, Combined, WindowLabels, combine, label_grid, regrid
+from idm.labelling.aggregate_windows import Combined
 from idm.labelling.camera_views import ViewFinder
 from idm.labelling.clip_windows import clip_windows
+from idm.labelling.combined_labels import combined_labels, in_units
 from idm.labelling.gain_offset import Adjustment
 from idm.labelling.label_config import IdmLabelConfig, model_folder
 from idm.labelling.predict_clip import ClipPrediction, Network, TorchNetwork, predict_clip, slot_of
@@ -167,26 +168,21 @@ class Labeller:
         head_targets = self.model.targets[head]
         strangeness, distance = self._strangeness(head, episode.length, prediction, calibration)
         flags = self._flags(episode, prediction, calibration, strangeness)
-        windows = window_labels(self.model, head, prediction, self._usable(prediction, flags), rate_hz=_rate(episode))
-        combined = combine(
-            windows,
-            steps=episode.length,
-            absolute=head_targets.absolute,
-            switch=head_targets.switch,
-            how=fitting(
-                calibration.combination,
-                windows.scale.shape[1],
-                trained_rate=at_trained_rate(self.model, prediction, _rate(episode)),
-            ),
+        combined = combined_labels(
+            self.model,
+            head,
+            episode,
+            prediction,
+            calibration.combination,
+            usable=self._usable(prediction, flags),
+            apart=(flags & FLAGS_DTYPE(LabelFlag.CUT)) > 0,
         )
         # The other reasons spoil windows; a step may still lie in the chunk of a good one.
         spoilt = LabelFlag.DARK | LabelFlag.FROZEN | LabelFlag.CORRUPT | (self.unlabels & LabelFlag.UNFAMILIAR)
         valid = combined.covered & ((flags & FLAGS_DTYPE(spoilt)) == 0)
         flags[~valid] |= FLAGS_DTYPE(LabelFlag.UNLABELLED)
         confidence = calibration.confidence(combined, list(head_targets.groups.values()), strangeness)
-        action = np.where(
-            head_targets.switch, np.where(combined.action > 0.5, head_targets.high, head_targets.low), combined.action
-        )
+        action = in_units(combined.action, head_targets)
         interval = np.where(head_targets.constant, 0.0, calibration.interval(combined))
         return ClipLabels(
             action=without_label(action, valid),
@@ -293,56 +289,3 @@ def with_cameras(model: IdmModel, cameras: Mapping[str, Sequence[str]]) -> IdmMo
 def torch_network(model: IdmModel, *, device: str | torch.device = "cpu", bf16: bool = False) -> TorchNetwork:
     """The model's network, ready to label."""
     return TorchNetwork(model.network, device=device, bf16=bf16)
-
-
-def window_labels(
-    model: IdmModel, head: str, prediction: ClipPrediction, usable: NDArray[np.bool_], *, rate_hz: float
-) -> WindowLabels:
-    """What the `usable` windows say, in the units of the action and on the grid of the clip."""
-    head_targets, config, predicted = model.targets[head], model.config, prediction.predictions
-    step_s = config.chunk_s / config.chunk_steps * prediction.windows.stretch
-    grid = label_grid(
-        chunk_steps=config.chunk_steps, step_s=step_s, rate_hz=rate_hz, layout=head_targets.embodiment.action
-    )
-    d = head_targets.size
-    if not len(prediction.windows):
-        reach = config.chunk_steps if grid is None else len(grid.needs)
-        empty = np.empty((0, reach, d))
-        return WindowLabels(
-            start=prediction.windows.start,
-            motion=empty[None],
-            scale=empty,
-            switch=empty,
-            anchor=np.empty((0, d)),
-            moved=np.empty((0, 0)),
-        )
-    motion = head_targets.motion_of(predicted.motion[:, usable, :, :d])
-    return WindowLabels(
-        start=prediction.windows.start[usable],
-        motion=regrid(motion, grid),
-        scale=np.abs(regrid(predicted.scale[usable, :, :d] * head_targets.motion.scale, grid)),
-        switch=regrid(predicted.switch[usable, :, :d], grid),
-        anchor=head_targets.anchor_of(predicted.anchor[usable, :d]),
-        moved=np.concatenate([predicted.moved[usable], predicted.pose[usable]], axis=1),
-    )
-
-
-def fitting(how: Combination, reach: int, *, trained_rate: bool) -> Combination:
-    """A combination for chunks of `reach` steps on the grid of a clip: weights are stretched to it, a filter holds at
-    the trained rate only."""
-    if trained_rate:
-        return how
-    at = np.linspace(0, len(how.weights) - 1, reach).round().astype(int)
-    return Combination(weights=how.weights[at], drift=how.drift)
-
-
-def at_trained_rate(model: IdmModel, prediction: ClipPrediction, rate_hz: float) -> bool:
-    """Whether the steps of a clip are the steps of the model's chunks."""
-    step_s = model.config.chunk_s / model.config.chunk_steps * prediction.windows.stretch
-    return abs(step_s * rate_hz - 1) < 1e-3
-
-
-def _rate(episode: Episode) -> float:
-    """Rate of the steps: from the time stamps where they were recorded."""
-    stamps = episode.timestamps()
-    return 1 / float(np.median(np.diff(stamps))) if len(stamps) > 1 else episode.rate_hz

@@ -1,18 +1,20 @@
 """A fitted inverse dynamics model on disk: network, targets, calibration, features it is familiar with. See
 `groot.checkpoint`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from groot.checkpoint import WEIGHTS_FILE, ModelCard, load_card, load_tensors, put_tensors, save_model
 from groot.network.flow_matching import FlowConfig
 from groot.presets import BackboneConfig
 from idm.fitting.targets import EmbodimentTargets
+from idm.labelling.controller import Controller
 from idm.labelling.scene import SceneFamiliarity
 from idm.labelling.uncertainty import Calibration, Familiarity
 from idm.network.encoder import IdmEncoderConfig
@@ -20,13 +22,14 @@ from idm.network.model import Idm, IdmConfig
 from storage.errors import CorruptFileError, UnknownNameError
 
 KIND = "idm"
-_FAMILIAR, _SCENE = "familiarity", "scene"
+_FAMILIAR, _SCENE, _CONTROLLER = "familiarity", "scene", "controller"
+_BESIDE = tuple(f"{name}/" for name in (_FAMILIAR, _SCENE, _CONTROLLER))
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdmModel:
-    """Everything that labelling takes. `targets`, `calibrations`, `familiar` and `scenes` are by head, in the order of
-    slots; `cameras` says which cameras may fill each view."""
+    """Everything that labelling takes. `targets`, `calibrations`, `familiar`, `scenes` and `controllers` are by head,
+    in the order of slots; `cameras` says which cameras may fill each view."""
 
     network: Idm
     config: IdmConfig
@@ -35,6 +38,7 @@ class IdmModel:
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     familiar: Mapping[str, Familiarity] = field(default_factory=dict)
     scenes: Mapping[str, SceneFamiliarity] = field(default_factory=dict)
+    controllers: Mapping[str, Controller] = field(default_factory=dict)
     card: ModelCard | None = None
 
     @property
@@ -63,9 +67,10 @@ def save_idm(folder: Path, model: IdmModel, card: ModelCard) -> IdmModel:
     for head, familiar in model.familiar.items():
         tensors[f"{_FAMILIAR}/{head}/mean"] = torch.from_numpy(familiar.mean.astype(np.float32))
         tensors[f"{_FAMILIAR}/{head}/whitening"] = torch.from_numpy(familiar.whitening.astype(np.float32))
-    for head, scene in model.scenes.items():
-        arrays = scene.arrays().items()
-        tensors |= {f"{_SCENE}/{head}/{name}": torch.from_numpy(values.astype(np.float32)) for name, values in arrays}
+    for what, by_head in ((_SCENE, model.scenes), (_CONTROLLER, model.controllers)):
+        for head, fitted in by_head.items():
+            arrays = fitted.arrays().items()
+            tensors |= {f"{what}/{head}/{name}": torch.from_numpy(rows.astype(np.float32)) for name, rows in arrays}
     inputs = {
         **card.inputs,
         "cameras": {view: list(names) for view, names in model.cameras.items()},
@@ -83,7 +88,7 @@ def load_idm(folder: Path, *, preset: str = "") -> IdmModel:
     config = config_from_json(card.config)
     tensors = load_tensors(folder / WEIGHTS_FILE)
     network = Idm(config)
-    own = {name: tensor for name, tensor in tensors.items() if not name.startswith((f"{_FAMILIAR}/", f"{_SCENE}/"))}
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(_BESIDE)}
     put_tensors(network, own, source=str(folder))
     try:
         heads = card.inputs["heads"]
@@ -101,7 +106,8 @@ def load_idm(folder: Path, *, preset: str = "") -> IdmModel:
         for head in heads
         if f"{_FAMILIAR}/{head}/mean" in tensors
     }
-    scenes = {head: _scene(tensors, head) for head in heads if f"{_SCENE}/{head}/mean" in tensors}
+    scenes = {head: SceneFamiliarity.of_arrays(named) for head, named in _by_head(tensors, _SCENE, heads)}
+    controllers = {head: Controller.of_arrays(named) for head, named in _by_head(tensors, _CONTROLLER, heads)}
     return IdmModel(
         network=network.eval(),
         config=config,
@@ -110,15 +116,20 @@ def load_idm(folder: Path, *, preset: str = "") -> IdmModel:
         calibrations=calibrations,
         familiar=familiar,
         scenes=scenes,
+        controllers=controllers,
         card=card,
     )
 
 
-def _scene(tensors: Mapping[str, torch.Tensor], head: str) -> SceneFamiliarity:
-    """What the scenes of a head look like."""
-    prefix = f"{_SCENE}/{head}/"
-    named = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    return SceneFamiliarity.of_arrays({name: tensor.double().numpy() for name, tensor in named.items()})
+def _by_head(
+    tensors: Mapping[str, torch.Tensor], what: str, heads: Sequence[str]
+) -> Iterator[tuple[str, dict[str, NDArray[np.float64]]]]:
+    """The arrays that are kept as `what` of each head, where there are any."""
+    for head in heads:
+        prefix = f"{what}/{head}/"
+        named = {name.removeprefix(prefix): rows for name, rows in tensors.items() if name.startswith(prefix)}
+        if named:
+            yield head, {name: tensor.double().numpy() for name, tensor in named.items()}
 
 
 def config_from_json(record: Mapping[str, Any]) -> IdmConfig:

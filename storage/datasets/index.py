@@ -28,6 +28,7 @@ from storage.datasets.unit_paths import Sink
 from storage.errors import CorruptFileError, SchemaVersionError
 from storage.ids import content_id
 from storage.seals import KEY, PLACEHOLDER, check_seal, sealed
+from storage.shards.layout import check_layout
 
 INDEX_VERSION = 1
 _REPEATED = ("unit_id", "layer", "embodiment", "instruction", "original_instruction")
@@ -173,6 +174,8 @@ def read_index(sink: Sink, *, checked: bool = False) -> Index | None:
         if (came := about.get("version")) != INDEX_VERSION:
             raise SchemaVersionError(f"{path}: expected an index of version {INDEX_VERSION}, got {came}; {advice}")
         plain = table.replace_schema_metadata(None).cast(_SCHEMA)
+        for layout in about["layouts"]:
+            check_layout(layout)
         return Index(plain, tuple(about["layouts"]), dict(about["layout_of_unit"]))
     except (CorruptFileError, SchemaVersionError):
         raise

@@ -1,9 +1,10 @@
 """What all episodes of one shard have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import simplejpeg
 
 from storage.episode import Episode
@@ -57,6 +58,24 @@ class ShardLayout:
                 name: {"row_shape": list(row_shape), "dtype": dtype} for name, (row_shape, dtype) in self.arrays.items()
             },
         }
+
+
+def check_layout(record: Mapping[str, Any]) -> None:
+    """Raise ValueError unless `record`, a layout in JSON as it was written, can be used: names of types that
+    there are, shapes and sizes that are whole numbers."""
+    try:
+        for about in record.get("arrays", {}).values():
+            np.dtype(about["dtype"])
+            _check_sizes(about["row_shape"])
+        for about in record.get("cameras", {}).values():
+            _check_sizes((about["height_px"], about["width_px"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the layout of a shard is damaged: {error}") from error
+
+
+def _check_sizes(sizes: Sequence[Any]) -> None:
+    if not all(type(size) is int and size >= 0 for size in sizes):
+        raise ValueError(f"sizes are whole numbers of at least 0; got {list(sizes)}")
 
 
 def _plain(value: Any) -> str:

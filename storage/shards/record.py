@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage.errors import CorruptFileError
+from storage.shards.layout import check_layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class ShardRecord:
     def from_json(cls, record: Mapping[str, Any]) -> "ShardRecord":
         """The inverse of `to_json`; raises CorruptFileError."""
         try:
+            check_layout(record["layout"])
             return cls(
                 episodes=tuple(record["episodes"]),
                 files=tuple(FileRecord(**file) for file in record["files"]),
@@ -56,3 +58,5 @@ class ShardRecord:
             )
         except (KeyError, TypeError) as error:
             raise CorruptFileError(f"a shard record lacks or has too much of {error}") from error
+        except ValueError as error:
+            raise CorruptFileError(str(error)) from error

@@ -1,9 +1,11 @@
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 from storage.atomic_files import read_json, sealed_json_bytes
 from storage.datasets.dataset import Dataset
 from storage.datasets.dead_letters import DeadLetter, write_dead_letter
+from storage.datasets.index import current_index, read_index
 from storage.datasets.plan import WorkUnit, write_plan
-from storage.errors import NotADatasetError
+from storage.datasets.unit_paths import Sink
+from storage.errors import CorruptFileError, NotADatasetError
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 from storage.verification.findings import Finding
 from storage.verification.verify import verify
@@ -127,6 +131,32 @@ def test_a_manifest_that_says_other_things_than_its_shard_is_found(
 ) -> None:
     damage_manifest(change, root)
     assert any(told in finding.text for finding in verify(root) if finding.kind in ("count", "unreadable"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layout: layout["arrays"]["state"].update(dtype="float35"),
+        lambda layout: layout["arrays"]["state"].update(row_shape=["3"]),
+        lambda layout: layout["cameras"]["front"].update(width_px=-1),
+        lambda layout: layout.update(arrays=[]),
+    ],
+)
+def test_a_layout_that_nothing_can_have_is_found_in_manifest_and_index(
+    root: Path, change: Callable[[dict], None]
+) -> None:
+    sink = Sink(root)
+    path = current_index(sink)
+    assert path is not None
+    table = pyarrow.parquet.read_table(path)
+    about = json.loads(table.schema.metadata[b"data_pyramid"])
+    change(about["layouts"][0])
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b"data_pyramid": json.dumps(about)}), path)
+    assert "the layout of a shard is damaged" in one(root).text
+    with pytest.raises(CorruptFileError, match="it is made again from the manifests"):
+        read_index(sink)
+    damage_manifest(lambda record: change(record["shard"]["layout"]), root)
+    assert "unreadable" in kinds(root)
 
 
 def test_a_manifest_that_cannot_be_read_is_found(root: Path) -> None:
