@@ -4,7 +4,7 @@
     python -m benchmarks.idm.starter --output idm/starter --start-from starter   # go on from the weights that ship
     python -m benchmarks.idm.starter --output idm/starter --keep-weights         # only what is fitted beside them
 
-Training: 100 Lift and 100 Stack on D0 (seed 1), and as the wide placements need more, 200 of each on D1 (seed 11).
+Training: 100 Lift and 100 Stack on D0 (seed 1), and as the wide placements need more, 500 of each on D1 (seeds 11, 13).
 Calibration: 30 of each task on both (seeds 2 and 12). Stopped, it goes on from `--work`. Some 0.3 s a step on one core;
 more threads do not help.
 """
@@ -29,7 +29,7 @@ from idm.presets import starter
 from storage.datasets.dataset import Dataset
 from storage.training_reader.training_data import TrainingData
 
-TRAINING = (("D0", 100, 1), ("D1", 200, 11))
+TRAINING = (("D0", 100, 1), ("D1", 200, 11), ("D1", 300, 13))
 CALIBRATION = (("D0", 30, 2), ("D1", 30, 12))
 """Placement, episodes of each task, seed. No attempt is in two of these, nor in the test clips of `idm_panda`."""
 
@@ -63,8 +63,12 @@ def starter_data(work: Path) -> list[TrainingData]:
     def _clips(where: str, count: int, seed: int) -> Clips:
         return Clips(episodes=count, seed=seed, placement=where)
 
-    train = [panda_dataset(work / f"train-{where}", _clips(where, count, seed)) for where, count, seed in TRAINING]
-    held_out = [panda_dataset(work / f"held-{where}", _clips(where, count, seed)) for where, count, seed in CALIBRATION]
+    train = [
+        panda_dataset(work / f"train-{where}-{seed}", _clips(where, count, seed)) for where, count, seed in TRAINING
+    ]
+    held_out = [
+        panda_dataset(work / f"held-{where}-{seed}", _clips(where, count, seed)) for where, count, seed in CALIBRATION
+    ]
     return [
         *(TrainingData(dataset=dataset, held_out_share=0.0) for dataset in train),
         *(TrainingData(dataset=dataset, held_out=_ids(dataset)) for dataset in held_out),

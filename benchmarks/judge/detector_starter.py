@@ -154,20 +154,28 @@ def generalised_iou(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def fit(
-    drawn: Sequence[Drawn], output: Path, *, steps: int, batch_size: int = 12, minutes: float = 0.0
+    drawn: Sequence[Drawn],
+    output: Path,
+    *,
+    steps: int,
+    batch_size: int = 12,
+    minutes: float = 0.0,
+    start_from: Path | None = None,
 ) -> Owlv2ForObjectDetection:
-    """Fit for `steps` steps (or `minutes` of wall time, whichever ends first) and save model and processor."""
+    """Fit for `steps` steps (or `minutes` of wall time, whichever ends first) and save model and processor. A fit that
+    goes on from the weights in `start_from` takes half the learning rate, and draws its pictures anew."""
     words = tokenizer()
-    model = make(len(words))
+    model = Owlv2ForObjectDetection.from_pretrained(start_from).train() if start_from else make(len(words))
+    rate, seed = (5e-4, 1) if start_from else (1e-3, 0)
     query = words(list(EVERY_NAME), padding=True, return_tensors="pt")
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
-    samples, rng, began_s = Samples(drawn), np.random.default_rng(0), time.monotonic()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02, betas=(0.9, 0.98))
+    samples, rng, began_s = Samples(drawn), np.random.default_rng(seed), time.monotonic()
     for step in range(steps):
         share = max(step / steps, (time.monotonic() - began_s) / (60 * minutes) if minutes else 0.0)
         if share >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
+            group["lr"] = rate * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
         frames, things = samples.batch(batch_size, rng)
         loss = loss_of(model, frames, things, query.input_ids, query.attention_mask)
         optimiser.zero_grad()
@@ -194,12 +202,13 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--start-from", type=Path, help="folder of a fitted detector to go on from")
     parser.add_argument("--minutes", type=float, default=0.0)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
     files = sorted(given.clips.glob(f"*-{TRAINING_SEED}-*.npy"))
-    fit(load(files), given.output, steps=given.steps, minutes=given.minutes)
+    fit(load(files), given.output, steps=given.steps, minutes=given.minutes, start_from=given.start_from)
     log.info("held-out clips are those of seed %d", HELD_OUT_SEED)
 
 
