@@ -11,6 +11,7 @@ What is seen may be far off for a while, so its weight falls with its distance (
 T steps, P numbers of the pose, D numbers of an action, M commands, N = P + M unknowns a step.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy.linalg import solveh_banded
 from idm.labelling.controller import Controller, answer_inputs
 
 Array = NDArray[Any]
-_ROUNDS = 4
+_ROUNDS, _ROUNDS_OF_SLOPES = 3, 1
 _FAR_ERRORS = 2.0
 _UNSEEN, _UNLABELLED = 1e-4, 1e-2
 _BLOCK_STEPS, _OVERLAP_STEPS = 1024, 64
@@ -53,49 +54,57 @@ def _solved(
     trust = np.where(labelled, 1.0, _UNLABELLED)[:, None] / controller.command_error**2
     poses, actions = seen_poses.copy(), labels.copy()
     for number in range(_ROUNDS):
-        blocks, gradient = _answers(controller, poses, actions)
+        inputs = answer_inputs(poses, actions)
+        if number < _ROUNDS_OF_SLOPES:
+            links = _links(controller, controller.slopes(inputs))
+            squares = _squares(links, steps=len(poses))
+        error = (np.diff(poses, axis=0)[1:] - controller.answer(inputs)) / controller.answer_error
         off = poses - seen_poses
         near = 1 / (1 + sight * off**2 / _FAR_ERRORS**2) if number else 1.0
         weights = np.concatenate([sight * near, trust], axis=1)
-        gradient += weights * np.concatenate([off, (actions - labels)[:, which]], axis=1)
-        step = _banded_step(blocks, weights, gradient)
+        gradient = weights * np.concatenate([off, (actions - labels)[:, which]], axis=1)
+        for place, link in enumerate(links):
+            gradient[place : len(poses) - 2 + place] += (error[:, None] @ link)[:, 0]
+        step = _banded_step(squares, weights, gradient)
         poses += step[:, :size]
         actions[:, which] += step[:, size:]
     return actions[:, which]
 
 
-def _answers(controller: Controller, poses: Array, actions: Array) -> tuple[Array, Array]:
-    """The squares of the answers' errors around a path: `blocks` (T, N, 3 N), each step's rows against itself and the
-    two steps after it, and half the gradient (T, N)."""
+def _links(controller: Controller, slopes: Array) -> tuple[Array, Array, Array]:
+    """Derivatives (T - 2, P, N) of the answers' errors by the unknowns of the step before, of the step, and of the one
+    after it, from the `slopes` (T - 2, P, Q)."""
     size, which = len(controller.pose), controller.commands
-    answer, slopes = controller.answer_and_slopes(answer_inputs(poses, actions))
-    by_pose, by_moved, by_now, by_before = np.split(slopes, [size, 2 * size, 2 * size + actions.shape[1]], axis=2)
-    here = np.eye(size)
-    before = np.concatenate([by_moved, -by_before[:, :, which]], axis=2) / controller.answer_error[:, None]
-    now = np.concatenate([-here - by_pose - by_moved, -by_now[:, :, which]], axis=2) / controller.answer_error[:, None]
+    width = (slopes.shape[2] - 2 * size) // 2
+    by_pose, by_moved, by_now, by_before = np.split(slopes, [size, 2 * size, 2 * size + width], axis=2)
+    here, unit = np.eye(size), controller.answer_error[:, None]
+    before = np.concatenate([by_moved, -by_before[:, :, which]], axis=2)
+    now = np.concatenate([-here - by_pose - by_moved, -by_now[:, :, which]], axis=2)
     after = np.zeros_like(now)
-    after[:, :, :size] = here / controller.answer_error[:, None]
-    error = ((np.diff(poses, axis=0)[1:] - answer) / controller.answer_error)[:, :, None]
-    steps, unknowns = len(poses), now.shape[2]
-    blocks, gradient = np.zeros((steps, unknowns, 3 * unknowns)), np.zeros((steps, unknowns))
-    parts = (before, now, after)
-    for first, rows in enumerate(parts):
-        turned, span = rows.transpose(0, 2, 1), slice(first, steps - 2 + first)
-        gradient[span] += (turned @ error)[:, :, 0]
+    after[:, :, :size] = here
+    return before / unit, now / unit, after / unit
+
+
+def _squares(links: Sequence[Array], *, steps: int) -> Array:
+    """The sum of squares around a path (T, N, 3 N): each step's unknowns against their own and the next two steps'."""
+    unknowns = links[0].shape[2]
+    squares = np.zeros((steps, unknowns, 3 * unknowns))
+    for first, link in enumerate(links):
+        turned = link.transpose(0, 2, 1)
         for second in range(first, 3):
             columns = slice((second - first) * unknowns, (second - first + 1) * unknowns)
-            blocks[span, :, columns] += turned @ parts[second]
-    return blocks, gradient
+            squares[first : steps - 2 + first, :, columns] += turned @ links[second]
+    return squares
 
 
-def _banded_step(blocks: Array, weights: Array, gradient: Array) -> Array:
-    """The Gauss-Newton step (T, N)."""
+def _banded_step(squares: Array, weights: Array, gradient: Array) -> Array:
+    """The Gauss-Newton step (T, N) of the squares and of what holds each unknown by itself."""
     steps, unknowns = gradient.shape
-    reach = blocks.shape[2]
+    reach = squares.shape[2]
     band = np.zeros((reach, steps * unknowns))
     for row in range(unknowns):
-        blocks[:, row, row] += weights[:, row]
-        band[: reach - row, row::unknowns] = blocks[:, row, row:].T
+        band[: reach - row, row::unknowns] = squares[:, row, row:].T
+    band[0] += weights.reshape(-1)
     step = solveh_banded(band, -gradient.reshape(-1), lower=True, overwrite_ab=True, check_finite=False)
     return np.asarray(step).reshape(steps, unknowns)
 

@@ -47,13 +47,15 @@ class Controller:
         moved: Array = second @ self.weights_3.T + self.bias_3
         return moved
 
-    def answer_and_slopes(self, inputs: Array) -> tuple[Array, Array]:
-        """`answer`, and its derivatives (T, P, Q) by the inputs."""
+    def slopes(self, inputs: Array) -> Array:
+        """Derivatives (T, P, Q) of `answer` by the inputs. In single precision, which is enough for a direction."""
         first, slope_1 = _silu(inputs @ self.weights_1.T + self.bias_1)
-        second, slope_2 = _silu(first @ self.weights_2.T + self.bias_2)
-        slopes: Array = (self.weights_3 * slope_2[:, None, :]) @ self.weights_2
-        slopes = (slopes * slope_1[:, None, :]) @ self.weights_1
-        return second @ self.weights_3.T + self.bias_3, slopes
+        _, slope_2 = _silu(first @ self.weights_2.T + self.bias_2)
+        weights = (self.weights_1, self.weights_2, self.weights_3, slope_1, slope_2)
+        one, two, three, slope_1, slope_2 = (each.astype(np.float32) for each in weights)
+        slopes: Array = (three * slope_2[:, None, :]) @ two
+        slopes = (slopes * slope_1[:, None, :]) @ one
+        return slopes.astype(float)
 
     def arrays(self) -> dict[str, Array]:
         """By name, for a file; `of_arrays` is the way back."""

@@ -148,12 +148,12 @@ def test_clips_that_are_too_short_are_left_as_they_are(controller: Controller, s
 def test_slopes_are_those_of_the_answer(controller: Controller) -> None:
     random = np.random.default_rng(0)
     inputs = random.normal(size=(5, 14)) * 0.3
-    _, slopes = controller.answer_and_slopes(inputs)
+    slopes = controller.slopes(inputs)
     for place in range(14):
         step = np.zeros(14)
         step[place] = 1e-6
         change = (controller.answer(inputs + step) - controller.answer(inputs - step)) / 2e-6
-        np.testing.assert_allclose(slopes[:, :, place], change, atol=1e-6)
+        np.testing.assert_allclose(slopes[:, :, place], change, atol=1e-5)
 
 
 def test_a_controller_reads_back_as_it_was_written(controller: Controller) -> None:
