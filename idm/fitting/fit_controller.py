@@ -22,7 +22,13 @@ _LEAST_EXPLAINED = 0.9
 
 
 def fit_controller(
-    head_targets: EmbodimentTargets, episodes: Sequence[Episode], *, action: str, rate_hz: float, steps: int, seed: int = 0
+    head_targets: EmbodimentTargets,
+    episodes: Sequence[Episode],
+    *,
+    action: str,
+    rate_hz: float,
+    steps: int,
+    seed: int = 0,
 ) -> Controller | None:
     """From the states and actions of training episodes at `rate_hz`, in `steps` steps of Adam. None for a body whose
     commands are no changes of a pose in its state, and where fewer than 1,000 steps were recorded."""

@@ -35,7 +35,9 @@ def combined_labels(
     windows = window_labels(model, head, prediction, usable, rate_hz=rate_hz)
     trained_rate = at_trained_rate(model, prediction, rate_hz)
     how = fitting(how, windows.scale.shape[1], trained_rate=trained_rate)
-    combined = combine(windows, steps=episode.length, absolute=head_targets.absolute, switch=head_targets.switch, how=how)
+    combined = combine(
+        windows, steps=episode.length, absolute=head_targets.absolute, switch=head_targets.switch, how=how
+    )
     if not trained_rate:
         return combined
     return _on_path(model, head, combined, windows, prediction.windows.now[usable], apart)
@@ -66,7 +68,9 @@ def _on_path(
 
 def in_units(combined: Array, head_targets: EmbodimentTargets) -> Array:
     """Combined labels (T, D) with the two values of a switch in the place of its probability."""
-    action: Array = np.where(head_targets.switch, np.where(combined > 0.5, head_targets.high, head_targets.low), combined)
+    action: Array = np.where(
+        head_targets.switch, np.where(combined > 0.5, head_targets.high, head_targets.low), combined
+    )
     return action
 
 
