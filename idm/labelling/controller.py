@@ -74,7 +74,7 @@ def answer_inputs(poses: Array, actions: Array) -> Array:
 
 
 def moved_pose(embodiment: Embodiment) -> NDArray[np.int64]:
-    """Places (P,) in the state that the commands of `embodiment` move; empty where they do not change the pose of a hand,
+    """Places (P,) in the state that the commands of `embodiment` move; empty where they do not change a hand's pose,
     or the state does not hold it."""
     wanted = {_MOVED_BY[part.quantity] for part, _ in embodiment.action if part.quantity in _MOVED_BY}
     there = {part.quantity for part, _ in embodiment.state}
