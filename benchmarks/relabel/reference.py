@@ -62,6 +62,10 @@ def _costs(root: Path, every: int, seconds: float) -> dict[str, float]:
         copy_s = warm["copy"].cpu_s
         figures[f"{about}: copy, CPU ms"] = 1000 * copy_s / (len(batches) * BATCH)
         figures[f"{about}: cost over copy as the job leaves it"] = warm["reference"].cpu_s / copy_s
+        with _frames_in(root / "elsewhere" / windows):
+            first, second = (measure.timed(_reading(readers["reference"], batches)).cpu_s for _ in range(2))
+        figures[f"{about}: first epoch on a machine that did not run the job, over copies"] = first / copy_s
+        figures[f"{about}: second epoch there, cost over copy"] = second / copy_s
         with _frames_in(None):
             cold = measure.timed(_reading(readers["reference"], batches)).cpu_s
             figures[f"{about}: cost over copy, nothing decoded before"] = cold / copy_s
