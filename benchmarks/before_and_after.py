@@ -80,8 +80,8 @@ def seconds_of(checkout: Path, *, units: int, episodes: int) -> dict[str, float]
         done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{checkout}: {done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    seconds: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return seconds
 
 
 def run(quick: bool) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def attempt(root: Path, what: str) -> list[tuple[str, str]]:
     """Do everything with the data set in `root`; returns (kind, text) of each thing that is not as it must be."""
     from storage.errors import PyramidError
 
-    found: list[tuple[str, str]] = []
+    findings: list[tuple[str, str]] = []
 
     def tried(work: Callable[[], Any]) -> Any:
         try:
@@ -98,7 +98,7 @@ def attempt(root: Path, what: str) -> list[tuple[str, str]]:
         except PyramidError as error:
             return error
         except Exception:  # noqa: BLE001 - whatever escapes is what is looked for
-            found.append(("traceback", traceback.format_exc(limit=-8)))
+            findings.append(("traceback", traceback.format_exc(limit=-8)))
             return None
 
     first = tried(partial(_verify, root))
@@ -107,14 +107,14 @@ def attempt(root: Path, what: str) -> list[tuple[str, str]]:
     where = what.split(" ", 1)[1]
     harmless = what.startswith(("nothing", "unseal")) or where.startswith(_FREE)
     if first == [] and not harmless and not (what.startswith(("delete", "empty")) and _may_go(where)):
-        found.append(("missed", what))
+        findings.append(("missed", what))
     done = tried(partial(_repair, root))
     again = tried(partial(_verify, root))
     if not isinstance(done, PyramidError) and isinstance(again, list):
         left = [each for each in again if each.is_damage and each.kind not in ("selection", "review")]
         if left:
-            found.append(("unmended", f"{what}: {'; '.join(map(str, left))}"))
-    return found
+            findings.append(("unmended", f"{what}: {'; '.join(map(str, left))}"))
+    return findings
 
 
 def _may_go(where: str) -> bool:
@@ -197,9 +197,9 @@ def work(seeds: range, pristine: str, stacks: str, pipe: Any) -> None:
             shutil.copytree(home / "data", aside / "data")
             what = damage(aside / "data", np.random.default_rng(seed))
             pipe.send(("start", seed, what, time.process_time()))
-            found = attempt(aside / "data", what)
+            findings = attempt(aside / "data", what)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-            text = "\n".join(f"{kind}: {told}" for kind, told in found)
+            text = "\n".join(f"{kind}: {told}" for kind, told in findings)
             if text:
                 print(seed, what, text, flush=True)
             pipe.send(("end", seed, text, memory, time.process_time()))

@@ -86,8 +86,8 @@ class Budget:
 def outcome(folder: Path, layers: Layers, name: str, seed: int, budget: Budget) -> dict[str, Any]:
     """Successes of one policy, trained and rolled out unless that is done."""
     home = folder / f"{name}-{seed}-{budget.steps}"
-    found = home / "roll-outs" / "success.json"
-    if not found.exists():
+    figures_file = home / "roll-outs" / "success.json"
+    if not figures_file.exists():
         row = ROWS[name]
         home.mkdir(parents=True, exist_ok=True)
         initial = _fit(home / "pretrained", _pretraining(layers), seed, budget.steps // 2) if row.pretrain else None
@@ -95,7 +95,7 @@ def outcome(folder: Path, layers: Layers, name: str, seed: int, budget: Budget) 
         policy = _fit(home / "policy", _mixture(row, layers), seed, steps, initial=initial)
         where = ("--task", layers.task, "--placement", PLACEMENT, "--scenes", str(budget.scenes))
         pyramid("evaluate", "groot", str(policy), *where, "--output", str(home / "roll-outs"))
-    read: dict[str, Any] = json.loads(found.read_text())
+    read: dict[str, Any] = json.loads(figures_file.read_text())
     return read
 
 
@@ -196,8 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     layers, budget = Layers(root=folder / "data", task=given.task), Budget(steps=given.steps, scenes=given.scenes)
     for seed in () if given.table else range(given.seeds):
         for name in given.rows:
-            found = outcome(folder, layers, name, seed, budget)
-            logging.info("%s, seed %d: %d of %d", name, seed, found["successes"], found["scenes"])
+            figures = outcome(folder, layers, name, seed, budget)
+            logging.info("%s, seed %d: %d of %d", name, seed, figures["successes"], figures["scenes"])
     rows = table(folder, given.steps)
     print(as_markdown(rows))
     if "real" in rows and "simulated-200" in rows:

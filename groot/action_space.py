@@ -91,17 +91,17 @@ class RelativePart:
 def relative_parts(embodiment: Embodiment) -> tuple[RelativePart, ...]:
     """Which parts of a body's action have a state of the same name (and kind) to be relative to."""
     states = {part.name: (part, span) for part, span in embodiment.state}
-    found = []
+    parts = []
     for part, span in embodiment.action:
         state, state_span = states.get(part.name, (None, slice(0)))
         if state is None:
             continue
         rotations = part.quantity in ROTATIONS and state.quantity in ROTATIONS
         if rotations or (part.quantity in _DIFFERENCES and (state.quantity, state.size) == (part.quantity, part.size)):
-            found.append(
+            parts.append(
                 RelativePart(action=span, state=state_span, action_form=part.quantity, state_form=state.quantity)
             )
-    return tuple(found)
+    return tuple(parts)
 
 
 def to_relative(chunk: Array, state: Array, embodiment: Embodiment) -> NDArray[np.float64]:

@@ -124,10 +124,10 @@ def load_card(folder: Path, *, kind: str, preset: str = "") -> ModelCard:
     if not (folder / WEIGHTS_FILE).exists():
         raise MissingFileError(f"{folder} holds a card but no {WEIGHTS_FILE}")
     refuse_pickle(folder / WEIGHTS_FILE)
-    found = file_hash(folder / WEIGHTS_FILE)
-    if found != card.weights_sha256:
+    weights_hash = file_hash(folder / WEIGHTS_FILE)
+    if weights_hash != card.weights_sha256:
         raise CorruptFileError(
-            f"{folder / WEIGHTS_FILE} has SHA-256 {found}, its card says {card.weights_sha256}; copy it again"
+            f"{folder / WEIGHTS_FILE} has SHA-256 {weights_hash}, its card says {card.weights_sha256}; copy it again"
         )
     return card
 

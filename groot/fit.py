@@ -220,10 +220,10 @@ class _Run:
         due = self.accelerator.device.type == "cpu" or (self.step + 1) % self.config.log_every == 0
         if due and not bool(torch.isfinite(scalars["loss"].detach()).all()):
             parts = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in scalars.items())
-            found = f" Findings so far: {'; '.join(self.findings)}." if self.findings else ""
+            so_far = f" Findings so far: {'; '.join(self.findings)}." if self.findings else ""
             raise WorkFailedError(
                 f"the loss is not finite at step {self.step}: {parts}."
-                f" Look at the targets' normalisation, then lower the learning rate.{found}"
+                f" Look at the targets' normalisation, then lower the learning rate.{so_far}"
             )
 
     def _note(self, findings: Iterable[str]) -> None:

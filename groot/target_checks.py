@@ -22,7 +22,7 @@ def target_findings(
     """
     if not mask.any():
         return ["a batch holds no valid target at all: look at the validity mask and the window"]
-    found = []
+    findings = []
     known = set(constant)
     for dimension in range(targets.shape[-1]):
         values = targets[..., dimension][mask[..., dimension]]
@@ -30,11 +30,11 @@ def target_findings(
             continue
         name = names[dimension] if dimension < len(names) else f"dimension {dimension}"
         if not np.isfinite(values).all():
-            found.append(f"targets of {name} hold NaN or infinity")
+            findings.append(f"targets of {name} hold NaN or infinity")
             continue
         outside = float((np.abs(values) > limit).mean())
         if outside > 0.01:
-            found.append(f"targets of {name} lie outside of the normalised range in more than 1 % of the rows")
+            findings.append(f"targets of {name} lie outside of the normalised range in more than 1 % of the rows")
         if len(values) > 16 and dimension not in known and float(values.std()) < 1e-6:
-            found.append(f"targets of {name} never change")
-    return found
+            findings.append(f"targets of {name} never change")
+    return findings

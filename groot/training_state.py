@@ -122,10 +122,10 @@ def save_training_state(folder: Path, state: TrainingState) -> None:
 
 def load_training_state(folder: Path, *, config_id: str) -> TrainingState | None:
     """The newest state saved in `folder`, None when there is none; of another config: ConfigError."""
-    found = _states(Path(folder))
-    if not found:
+    states = _states(Path(folder))
+    if not states:
         return None
-    path = found[-1]
+    path = states[-1]
     rest = json.loads((path / "state.json").read_text())
     if rest["config_id"] != config_id:
         raise ConfigError(

@@ -131,8 +131,8 @@ def beyond_limits(actions: Array, config: ExecutionConfig, embodiment: str, *, r
     jerk = np.zeros_like(outside)
     if len(actions) > 2:
         jerk[1:-1] = (np.abs(np.diff(actions, 2, axis=0)) > config.jerkiest * span).any(axis=1)
-    found: NDArray[np.bool_] = outside | speed.any(axis=1) | jerk
-    return found
+    beyond: NDArray[np.bool_] = outside | speed.any(axis=1) | jerk
+    return beyond
 
 
 def _of_play(played: Played) -> Verdict:

@@ -243,10 +243,10 @@ def _take(declared: Any, where: str) -> None:
 
 
 def _installed() -> dict[str, Stage]:
-    found: dict[str, Stage] = {}
+    stages: dict[str, Stage] = {}
     for point in entry_points(group=ENTRY_POINTS):
         try:
-            found.update(point.load())
+            stages.update(point.load())
         except (ImportError, AttributeError, TypeError) as error:
             _LOG.warning("the stages of entry point %s cannot be loaded: %s", point.value, error)
-    return found
+    return stages

@@ -75,14 +75,14 @@ def from_anywhere(settings: Any) -> Any:
 
 def identity_of(config: Any) -> dict[str, Any]:
     """The part of a config that decides what comes out; see the top of this file. Raises MissingFileError."""
-    found: dict[str, Any] = {}
+    identity: dict[str, Any] = {}
     for each in fields(config):
         value = getattr(config, each.name)
         if each.metadata.get("identity", True):
-            found[each.name] = identity_of(value) if is_dataclass(value) else value
+            identity[each.name] = identity_of(value) if is_dataclass(value) else value
     if isinstance(config, NamesFiles):
-        found["inputs()"] = config.inputs()
-    plain: dict[str, Any] = json.loads(canonical_json(found))
+        identity["inputs()"] = config.inputs()
+    plain: dict[str, Any] = json.loads(canonical_json(identity))
     return plain
 
 
@@ -102,12 +102,12 @@ def _check_keys(kind: Any, settings: Any, place: str) -> None:
     dataclasses = [one for one in _alternatives(kind) if is_dataclass(one)]
     if not isinstance(settings, Mapping) or len(dataclasses) != 1:
         return
-    (found,) = dataclasses
-    hints = get_type_hints(found)
-    known = [each.name for each in fields(found) if each.init]
+    (inner_kind,) = dataclasses
+    hints = get_type_hints(inner_kind)
+    known = [each.name for each in fields(inner_kind) if each.init]
     for key, value in settings.items():
         if key not in known:
-            where = f"key of {_name(found)}" + (f" (in {place})" if place else "")
+            where = f"key of {_name(inner_kind)}" + (f" (in {place})" if place else "")
             raise ConfigError(str(UnknownNameError.among(where, str(key), known)))
         _check_keys(hints[key], value, f"{place}.{key}".lstrip("."))
 

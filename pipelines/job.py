@@ -134,7 +134,7 @@ class PlannedJob:
             "until": until,
             "policy": asdict(self.policy),
             "versions": dict(self.versions),
-            "inputs": {name: dict(found) for name, found in self.inputs.items()},
+            "inputs": {name: dict(hashes) for name, hashes in self.inputs.items()},
         }
 
     @classmethod

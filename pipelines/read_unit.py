@@ -65,11 +65,11 @@ def _label_content(dataset: Dataset, unit_id: str) -> dict[str, str]:
 def fields_of(dataset: Dataset, units: Iterable[str] | None = None) -> frozenset[str]:
     """What every episode of the units holds: `Job.provides` of a job that reads them. Units whose cameras are called
     otherwise still all have "video"."""
-    found = [dataset.fields(unit_id) for unit_id in (dataset.units() if units is None else units)]
-    found = [names | {"video"} if any(map(_is_video, names)) else names for names in found]
-    if not found:
+    fields = [dataset.fields(unit_id) for unit_id in (dataset.units() if units is None else units)]
+    fields = [names | {"video"} if any(map(_is_video, names)) else names for names in fields]
+    if not fields:
         raise ConfigError(f"{dataset.root} has no committed units to read")
-    return frozenset.intersection(*found)
+    return frozenset.intersection(*fields)
 
 
 def _is_video(name: str) -> bool:

@@ -11,10 +11,10 @@ _MOST_TOLD = 3
 
 def refuse_damage(root: Path) -> None:
     """Raise CorruptFileError where committed files of the data set in `root` are missing or too short."""
-    found = list(islice(quick_findings(root), _MOST_TOLD + 1))
-    if found:
-        told = "; ".join(f"{finding.path}: {finding.text}" for finding in found[:_MOST_TOLD])
-        more = "; and more" if len(found) > _MOST_TOLD else ""
+    damage = list(islice(quick_findings(root), _MOST_TOLD + 1))
+    if damage:
+        told = "; ".join(f"{finding.path}: {finding.text}" for finding in damage[:_MOST_TOLD])
+        more = "; and more" if len(damage) > _MOST_TOLD else ""
         raise CorruptFileError(
             f"{root} is damaged ({told}{more}); `pyramid data repair {root}` takes the damaged units out and makes them"
             " again"

@@ -91,5 +91,5 @@ def _tidy(dataset: Dataset) -> None:
     missing = {str(layout["embodiment"]) for layout in dataset.index.layouts} - dataset.embodiments.keys()
     for name in missing - EMBODIMENTS.keys():
         _LOG.warning("%s holds episodes of %r, which nobody here declares", dataset.root, name)
-    if found := [EMBODIMENTS[name] for name in sorted(missing & EMBODIMENTS.keys())]:
-        dataset.declare(*found)
+    if known := [EMBODIMENTS[name] for name in sorted(missing & EMBODIMENTS.keys())]:
+        dataset.declare(*known)

@@ -28,9 +28,9 @@ def sealed(content: bytes, *, last: bool = False) -> bytes:
 
 def check_seal(content: bytes, path: Path, *, last: bool = False) -> None:
     """Raise CorruptFileError when the first (or `last`) seal in `content`, read from `path`, is not of its bytes."""
-    found = list(_SEAL.finditer(content)) if last else [match] if (match := _SEAL.search(content)) else []
-    if found:
-        at = found[-1].start()
+    matches = list(_SEAL.finditer(content)) if last else [match] if (match := _SEAL.search(content)) else []
+    if matches:
+        at = matches[-1].start()
         if sealed(content[:at] + _EMPTY + content[at + len(_EMPTY) :], last=last) == content:
             return
     raise CorruptFileError(

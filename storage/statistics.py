@@ -65,8 +65,8 @@ class Statistics:
 
     def quantile(self, rank: float) -> NDArray[np.float64]:
         """The value (D,) at `rank` in 0..1, interpolated between the values of the summary."""
-        found = [np.interp(rank, RANKS, column) for column in self.summary.T.astype(np.float64)]
-        return np.clip(np.asarray(found, dtype=np.float64), self.min, self.max)
+        columns = [np.interp(rank, RANKS, column) for column in self.summary.T.astype(np.float64)]
+        return np.clip(np.asarray(columns, dtype=np.float64), self.min, self.max)
 
     def to_json(self) -> dict[str, Any]:
         exact = {name: getattr(self, name).tolist() for name in ("mean", "sum_of_squares", "min", "max")}

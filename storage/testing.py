@@ -62,11 +62,11 @@ def tiny_episode(
     their place, `about` sets anything else (episode_id, parent_id, verdicts, provenance)."""
     random = np.random.default_rng([seed, 7])
     declared = embodiment_named(embodiment)
-    found: dict[str, NDArray[Any]] = {}
+    vectors: dict[str, NDArray[Any]] = {}
     for name, layout in (("state", declared.state), ("action/ground_truth", declared.action)):
         if layout.size:
             walk = random.normal(scale=0.1, size=(length, layout.size)).cumsum(axis=0)
-            found[name] = walk.astype(np.float32)
+            vectors[name] = walk.astype(np.float32)
     frames = {
         camera: Frames.encode(_images_for(codec, seed * 31 + place, steps=length, size_px=size_px), codec)
         for place, camera in enumerate(cameras)
@@ -79,7 +79,7 @@ def tiny_episode(
         rate_hz=rate_hz,
         instruction=instruction,
         cameras=frames,
-        arrays={**found, **(arrays or {})},
+        arrays={**vectors, **(arrays or {})},
         provenance=about.pop("provenance", {"source": {"kind": "tiny", "seed": seed}}),
         **about,
     )
@@ -158,8 +158,8 @@ def real_data(name: str) -> Path:
 
 def assert_sound(root: Path) -> None:
     """Fail, naming what is wrong, unless everything in a data set checks out and nothing lies about."""
-    found = verify(root)
-    assert not found, "\n".join(map(str, found))
+    report = verify(root)
+    assert not report, "\n".join(map(str, report))
 
 
 def same_episode(one: Episode, other: Episode) -> bool:

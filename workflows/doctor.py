@@ -81,16 +81,16 @@ def _versions() -> Iterator[Diagnosis]:
     pins = _pins()
     for name in PINNED:
         try:
-            found = importlib.metadata.version(name)
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             yield Diagnosis(subject=name, state="bad", text="not installed", mend="run scripts/setup.sh .venv")
             continue
-        wanted = pins.get(name, found)
-        if found.split("+")[0] == wanted:
-            yield Diagnosis(subject=name, state="good", text=found)
+        wanted = pins.get(name, version)
+        if version.split("+")[0] == wanted:
+            yield Diagnosis(subject=name, state="good", text=version)
         else:
             mend = f"pip install -c constraints.txt {name}=={wanted}"
-            yield Diagnosis(subject=name, state="warning", text=f"{found}, pinned is {wanted}", mend=mend)
+            yield Diagnosis(subject=name, state="warning", text=f"{version}, pinned is {wanted}", mend=mend)
 
 
 def _own_packages() -> Iterator[Diagnosis]:

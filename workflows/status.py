@@ -11,10 +11,10 @@ def status_of(root: Path) -> list[dict[str, Any]]:
     return [{**each.to_json(), "line": _line(each)} for each in status(root)]
 
 
-def status_text(found: list[dict[str, Any]]) -> str:
+def status_text(jobs: list[dict[str, Any]]) -> str:
     """One line a job, and the last words of each unit that was given up."""
     lines = []
-    for job in found:
+    for job in jobs:
         lines.append(job["line"])
         lines += [f"  gave up {each['unit_id']} in {each['stage']}: {each['message']}" for each in job["dead_letters"]]
     return "\n".join(lines) or "no jobs yet"

@@ -71,8 +71,8 @@ def missing_imports(python: str = sys.executable) -> Iterator[tuple[str, str, st
 
 def package_for(error: str) -> str:
     """The Debian package with the shared library that `error`, the text of an ImportError, says is missing; or ""."""
-    found = _MISSING_LIBRARY.search(error)
-    return {**MORE_LIBRARIES, **LIBRARIES}.get(found.group(1), "") if found else ""
+    match = _MISSING_LIBRARY.search(error)
+    return {**MORE_LIBRARIES, **LIBRARIES}.get(match.group(1), "") if match else ""
 
 
 def loads(library: str) -> bool:

@@ -61,9 +61,9 @@ def _last_words(number: int, note: Path, process: int) -> str:
 def _where(root: Path, process: int) -> str:
     from pipelines.unit.crash_recorder import recorded
 
-    for found in recorded(root, since_s=0.0):
-        if found.process == process:
-            stack = [line.strip() for line in found.stack.splitlines() if line.strip().startswith("File ")]
+    for recording in recorded(root, since_s=0.0):
+        if recording.process == process:
+            stack = [line.strip() for line in recording.stack.splitlines() if line.strip().startswith("File ")]
             at = f" ({stack[0]})" if stack else ""
-            return f" in stage {found.stage!r} of unit {found.unit_id}{at}"
+            return f" in stage {recording.stage!r} of unit {recording.unit_id}{at}"
     return ""

@@ -114,9 +114,9 @@ def _work(seeds: range, pristine: str, stacks: str, pipe: Any) -> None:
             source, copy, what = _damaged(seed, made, Path(folder) / str(seed))
             pipe.send(("start", seed, f"{source}: {what}", time.process_time()))
             inner = copy if source == "videos" else next(copy.glob("*.h*5"), next(copy.iterdir()))
-            found = attempt(inner)
+            outcome = attempt(inner)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-            pipe.send(("end", seed, found, memory, time.process_time()))
+            pipe.send(("end", seed, outcome, memory, time.process_time()))
             shutil.rmtree(copy)
             if memory > _MEMORY_MB:
                 return

@@ -79,7 +79,7 @@ def run(quick: bool) -> dict[str, Any]:
             for name, work in contestants.items():
                 seen[name].append(work())
             decoding.append(_decoding_ms(windows, sampler, batches))
-    figures = {f"windows a second, {name}": median(each.rate for each in found) for name, found in seen.items()}
+    figures = {f"windows a second, {name}": median(each.rate for each in timings) for name, timings in seen.items()}
     for name in ("shared", "torch"):
         pairs = list(zip(seen[name], seen["none"], strict=True))
         figures |= {

@@ -62,8 +62,8 @@ def part(name: str, *, quick: bool = False) -> dict[str, float]:
     if not kept.exists():
         figures = PARTS[name](root, QUICK if quick else Size())
         kept.write_text(json.dumps(figures))
-    found: dict[str, float] = json.loads(kept.read_text())
-    return found
+    measured: dict[str, float] = json.loads(kept.read_text())
+    return measured
 
 
 def _lift(root: Path, size: Size, count: int) -> dict[str, float]:
@@ -71,11 +71,11 @@ def _lift(root: Path, size: Size, count: int) -> dict[str, float]:
     began_s = time.perf_counter()
     model = _lift_model(root, size, count)
     minutes = (time.perf_counter() - began_s) / 60
-    found = _success(model, "lift", "D1", size.scenes)
+    success = _success(model, "lift", "D1", size.scenes)
     return {
-        f"success, {count} demonstrations": found["success"],
-        f"lower end, {count} demonstrations": found["interval"][0],
-        f"upper end, {count} demonstrations": found["interval"][1],
+        f"success, {count} demonstrations": success["success"],
+        f"lower end, {count} demonstrations": success["interval"][0],
+        f"upper end, {count} demonstrations": success["interval"][1],
         f"minutes to fit, {count} demonstrations": minutes,
     }
 
@@ -109,9 +109,9 @@ def _told(root: Path, size: Size) -> dict[str, float]:
         _fit(root, model, settings, stop_at=size.told_steps)
     asked = other = 0
     for task, wrong in (PAIR, PAIR[::-1]):
-        found = _success(model, task, "D0", size.told_scenes, "--also-check", wrong)
-        asked += found["successes"]
-        other += found["also_reached"].get(wrong, 0)
+        success = _success(model, task, "D0", size.told_scenes, "--also-check", wrong)
+        asked += success["successes"]
+        other += success["also_reached"].get(wrong, 0)
     return {
         "success over both instructions": asked / (2 * size.told_scenes),
         "successes that are the task asked for": asked / max(1, asked + other),
@@ -176,8 +176,8 @@ def _success(model: Path, task: str, placement: str, scenes: int, *more: str) ->
     output = model / f"roll-outs-{task}"
     where = ("--task", task, "--placement", placement, "--scenes", str(scenes), "--output", str(output))
     _pyramid("evaluate", "groot", str(model), *where, *more)
-    found: dict[str, Any] = json.loads((output / "success.json").read_text())
-    return found
+    success: dict[str, Any] = json.loads((output / "success.json").read_text())
+    return success
 
 
 def _pyramid(*words: str) -> None:

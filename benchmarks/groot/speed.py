@@ -77,14 +77,14 @@ def _head(quick: bool) -> dict[str, float]:
 
 def _products(head: nn.Module, run_once: Callable[[], object]) -> list[tuple[Tensor, Tensor, Tensor | None]]:
     """Input, weight and bias of every linear layer, in the order of one run."""
-    found: list[tuple[Tensor, Tensor, Tensor | None]] = []
+    products: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
     def note(module: Any, inputs: Any) -> None:
         x = inputs[0].detach().clone()
         if isinstance(module, LinearBank):
-            found.append((x, module.weight[0].detach().t().contiguous(), module.bias[0].detach()))
+            products.append((x, module.weight[0].detach().t().contiguous(), module.bias[0].detach()))
         else:
-            found.append((x, module.weight.detach(), module.bias.detach()))
+            products.append((x, module.weight.detach(), module.bias.detach()))
 
     hooks = [
         module.register_forward_pre_hook(note)
@@ -94,7 +94,7 @@ def _products(head: nn.Module, run_once: Callable[[], object]) -> list[tuple[Ten
     run_once()
     for hook in hooks:
         hook.remove()
-    return found
+    return products
 
 
 def _features(quick: bool) -> dict[str, float]:

@@ -36,7 +36,7 @@ class Clips:
 
 def generate(clips: Clips) -> list[Episode]:
     """Kept episodes, task by task; raises WorkFailedError when fewer than one attempt in ten succeeds."""
-    found: list[Episode] = []
+    episodes: list[Episode] = []
     for task in clips.tasks:
         config = MultiplyConfig(task=task, placement=clips.placement, cameras=(clips.camera,), size_px=clips.size_px)
         stage, kept, number = Multiply(config), 0, 0
@@ -46,10 +46,10 @@ def generate(clips: Clips) -> list[Episode]:
             ((outcome,),) = stage([{"first_attempt": number}], Randomness(clips.seed, "panda_clips"))
             number += 1
             if isinstance(outcome, Kept):
-                found.append(outcome.episode)
+                episodes.append(outcome.episode)
                 kept += 1
         log.info("%s: %d episodes from %d attempts", task, kept, number)
-    return found
+    return episodes
 
 
 def panda_dataset(root: Path, clips: Clips) -> Dataset:

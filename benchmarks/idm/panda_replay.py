@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 def from_a_shifted_camera(episodes: Sequence[Episode], *, metres: float = 0.25) -> list[Episode]:
     """The same episodes drawn again by a camera that stands `metres` to the side."""
-    replayer, found = Replayer(), []
+    replayer, shifted = Replayer(), []
     for episode in episodes:
         scene = replayer.scene(episode)
         camera = scene.model.camera(CAMERA).id
@@ -33,13 +33,13 @@ def from_a_shifted_camera(episodes: Sequence[Episode], *, metres: float = 0.25) 
         finally:
             renderer.close()
             scene.model.cam_pos[camera] = before
-        found.append(_with_frames(episode, images))
-    return found
+        shifted.append(_with_frames(episode, images))
+    return shifted
 
 
 def with_distractors(episodes: Sequence[Episode], *, seed: int = 0) -> list[Episode]:
     """The same episodes with two coloured balls that wander over the picture."""
-    found = []
+    distracted = []
     for number, episode in enumerate(episodes):
         random = np.random.default_rng([seed, number])
         images = list(episode.cameras[CAMERA].decode().copy())
@@ -52,13 +52,13 @@ def with_distractors(episodes: Sequence[Episode], *, seed: int = 0) -> list[Epis
             place = np.clip(place + speed, 0, size)
             for ball in range(2):
                 cv2.circle(image, tuple(int(x) for x in place[ball]), int(size[0] // 10), colours[ball], -1)
-        found.append(_with_frames(episode, images))
-    return found
+        distracted.append(_with_frames(episode, images))
+    return distracted
 
 
 def behind_a_patch(episodes: Sequence[Episode], *, share: float = 0.5, seed: int = 0) -> list[Episode]:
     """The same episodes with a plain patch over `share` of each side of the picture."""
-    found = []
+    patched = []
     for number, episode in enumerate(episodes):
         random = np.random.default_rng([seed, number, 1])
         images = list(episode.cameras[CAMERA].decode().copy())
@@ -69,8 +69,8 @@ def behind_a_patch(episodes: Sequence[Episode], *, share: float = 0.5, seed: int
         colour = random.integers(0, 255, size=3)
         for image in images:
             image[top : top + height, left : left + width] = colour
-        found.append(_with_frames(episode, images))
-    return found
+        patched.append(_with_frames(episode, images))
+    return patched
 
 
 def _with_frames(episode: Episode, images: Sequence[Array]) -> Episode:

@@ -59,10 +59,10 @@ def measured(model: str, placement: str, episodes: int) -> dict[str, float]:
         "error of the least sure fifth over the rest": both["least_sure_ratio/mixture"],
     }
     for task, some in clips.items():
-        found = evaluate(loaded, head, some, config, replay=Replayer())
-        figures[f"replay of truth, {task}"] = found["replay_success/truth"]
-        figures[f"replay of labels, {task}"] = found["replay_success/labels"]
-        figures[f"replay over truth, {task}"] = found["replay_ratio"]
+        of_range = evaluate(loaded, head, some, config, replay=Replayer())
+        figures[f"replay of truth, {task}"] = of_range["replay_success/truth"]
+        figures[f"replay of labels, {task}"] = of_range["replay_success/labels"]
+        figures[f"replay over truth, {task}"] = of_range["replay_ratio"]
     return figures
 
 

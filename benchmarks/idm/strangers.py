@@ -61,12 +61,12 @@ def run(quick: bool) -> dict[str, Any]:
 
 def share(episodes: Sequence[Episode], told: Callable[[Any], NDArray[np.bool_]], *, last: bool = True) -> float:
     """The share of steps that are told. Without `last` the end of a clip, where no window begins, does not count."""
-    found = []
+    shares = []
     for episode in episodes:
         flags = flags_of(episode)
         behind = 0 if last else round(0.2 * episode.rate_hz)
-        found.append(told(flags[: len(flags) - behind]))
-    return float(np.concatenate(found).mean())
+        shares.append(told(flags[: len(flags) - behind]))
+    return float(np.concatenate(shares).mean())
 
 
 def flags_of(episode: Episode) -> NDArray[np.uint16]:
@@ -114,12 +114,12 @@ def real_strangers() -> dict[str, Sequence[Episode]]:
     from storage.testing import find_real_data
 
     names = {"real G1": "g1_real_bottle", "real Franka, other cameras": "real_clips", "generated clips": "neural_clips"}
-    found: dict[str, Sequence[Episode]] = {}
+    strangers: dict[str, Sequence[Episode]] = {}
     for kind, name in names.items():
         try:
             path = find_real_data(name)
         except MissingFileError:
             continue
         config = ImportConfig(path=str(path), limit=MOST_OF_A_REAL_SET, size_px=(128, 128))
-        found[kind] = list(read_episodes(config))
-    return found
+        strangers[kind] = list(read_episodes(config))
+    return strangers

@@ -93,7 +93,7 @@ class Asker:
     @torch.no_grad()
     def chances(self, questions: Sequence[Question], *, batch: int = 24) -> Array:
         """The probability of "yes" against "no" of each question, (n,)."""
-        found = []
+        chances_so_far = []
         for begin in range(0, len(questions), batch):
             part = questions[begin : begin + batch]
             packed = self.packer([each.clip for each in part], [[each.lesson] for each in part])
@@ -101,8 +101,8 @@ class Asker:
             for row in range(len(part)):
                 at = int((packed.targets[row] != -100).nonzero()[1, 0])  # behind the opening of the reply
                 pair = torch.softmax(logits[row, at, [self.yes, self.no]], dim=-1)
-                found.append(float(pair[0]))
-        return np.array(found)
+                chances_so_far.append(float(pair[0]))
+        return np.array(chances_so_far)
 
     @torch.no_grad()
     def caption(self, clip: Shown) -> str:
@@ -163,11 +163,13 @@ def _instruction_figures(questions: Sequence[Question], scores: Array) -> dict[s
 
 def _physics_figures(questions: Sequence[Question], scores: Array) -> dict[str, float]:
     groups = np.array([each.group for each in questions])
-    clean, found = scores[groups == "physics done"], {}
+    clean, figures = scores[groups == "physics done"], {}
     for name in ("vanished", "warped"):
         bad = scores[groups == f"physics {name}"]
-        found[f"{name}_auroc"] = float(roc_auc_score(np.r_[np.ones(len(clean)), np.zeros(len(bad))], np.r_[clean, bad]))
-    return found
+        figures[f"{name}_auroc"] = float(
+            roc_auc_score(np.r_[np.ones(len(clean)), np.zeros(len(bad))], np.r_[clean, bad])
+        )
+    return figures
 
 
 def recaptioned(asker: Asker, drawn: Sequence[Drawn], *, most: int = 60) -> dict[str, float]:

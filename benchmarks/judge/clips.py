@@ -221,11 +221,11 @@ def _geoms(model: Any, body: int) -> frozenset[int]:
 
 
 def _ancestors(model: Any, body: int) -> set[int]:
-    found = {body}
+    ancestors = {body}
     while body:
         body = int(model.body_parentid[body])
-        found.add(body)
-    return found
+        ancestors.add(body)
+    return ancestors
 
 
 def _robot(model: Any) -> frozenset[int]:

@@ -108,8 +108,8 @@ def targets(things: Sequence[Sequence[tuple[int, Array]]]) -> tuple[torch.Tensor
     names = np.zeros((len(things), GRID * GRID, len(EVERY_NAME)), np.float32)
     boxes = np.zeros((len(things), GRID * GRID, 4), np.float32)
     there = np.zeros((len(things), GRID * GRID), bool)
-    for number, found in enumerate(things):
-        for name, box in sorted(found, key=lambda each: -float((each[1][2:] - each[1][:2]).prod())):
+    for number, seen in enumerate(things):
+        for name, box in sorted(seen, key=lambda each: -float((each[1][2:] - each[1][:2]).prod())):
             middle, half = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) / 2 * 0.7, 0.51 / GRID)
             on_x, on_y = (np.abs(centres - middle[axis]) <= half[axis] for axis in (0, 1))
             on = (on_y[:, None] & on_x[None]).ravel()

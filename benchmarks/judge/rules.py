@@ -151,20 +151,20 @@ def _read(path: Path) -> tuple[Images, float]:
 
 def run(quick: bool) -> dict[str, Any]:
     """Recall, false alarms and speed."""
-    found = list(windows(simulated=2 if quick else 8))[:: 8 if quick else 1]
+    chosen = list(windows(simulated=2 if quick else 8))[:: 8 if quick else 1]
     judge = JudgeByRules(RulesConfig())
     said: dict[Window, tuple[Verdict, ...]] = {}
     seconds = 0.0
-    for window in found:
+    for window in chosen:
         episode = window.episode()
         began_s = process_time()
         said[window] = judge.verdicts(episode)
         seconds += process_time() - began_s
-    figures = {"frames_a_second": sum(len(window.images) for window in found) / seconds}
+    figures = {"frames_a_second": sum(len(window.images) for window in chosen) / seconds}
     figures |= _alarms(said)
-    figures |= {f"recall_{name}": share for name, share in _recalls(judge, found).items()}
+    figures |= {f"recall_{name}": share for name, share in _recalls(judge, chosen).items()}
     figures["recall_duplicate"] = _duplicate_recall(judge, said)
-    print(f"{len(found)} clips, the longer side {SIDE_PX} px, one core:")
+    print(f"{len(chosen)} clips, the longer side {SIDE_PX} px, one core:")
     measure.print_table(figures, BARS)
     return measure.result(figures, BARS)
 
@@ -187,19 +187,19 @@ def _alarms(said: Mapping[Window, tuple[Verdict, ...]]) -> dict[str, float]:
     return figures | ({"torn_recording_found": sum(w in refused for w in torn) / len(torn)} if torn else {})
 
 
-def _recalls(judge: JudgeByRules, found: list[Window]) -> dict[str, float]:
+def _recalls(judge: JudgeByRules, chosen: list[Window]) -> dict[str, float]:
     """For each fault: the share of the clips in which the rule of its name finds it."""
     hits: Counter[str] = Counter()
-    for number, window in enumerate(found):
+    for number, window in enumerate(chosen):
         rng = np.random.default_rng(int(content_id(window.name)[:8], 16))
-        other = next(each for each in (*found[number + 1 :], *found) if each.kind != window.kind)
+        other = next(each for each in (*chosen[number + 1 :], *chosen) if each.kind != window.kind)
         for name, inject in FAULTS.items():
             verdicts = judge.verdicts(window.episode(inject(window.images, other.images, rng), name))
             hit = name in _failed(verdicts)
             hits[name] += hit
             if not hit:
                 print(f"  missed: {name} in {window.kind}, {window.name}")
-    return {name: hits[name] / len(found) for name in FAULTS}
+    return {name: hits[name] / len(chosen) for name in FAULTS}
 
 
 def _duplicate_recall(judge: JudgeByRules, said: Mapping[Window, tuple[Verdict, ...]]) -> float:

@@ -182,12 +182,12 @@ def asked(clip: Shown, rng: np.random.Generator, *, whole: bool) -> list[Lesson]
 
 def batch_of(drawn: Sequence[Drawn], size: int, rng: np.random.Generator, kinds: Sequence[str] = KINDS) -> list[Shown]:
     """Clips of random episodes that show random things."""
-    found: list[Shown] = []
-    while len(found) < size:
+    batch: list[Shown] = []
+    while len(batch) < size:
         clip = show(drawn[int(rng.integers(len(drawn)))], str(rng.choice(kinds)), rng)
         if clip is not None:
-            found.append(clip)
-    return found
+            batch.append(clip)
+    return batch
 
 
 def save(model: AyaVisionForConditionalGeneration, output: Path) -> None:

@@ -67,7 +67,7 @@ def folder_of(source: Source, episodes: int, seed: int) -> Path:
 
 def datasets(*, quick: bool, seed: int = SEED, sources: Sequence[Source] = SOURCES) -> list[Dataset]:
     """The data sets of all sources, generated where they are missing."""
-    found = []
+    opened = []
     for source in sources:
         count = source.quick_episodes if quick else source.episodes
         folder = folder_of(source, count, seed)
@@ -75,8 +75,8 @@ def datasets(*, quick: bool, seed: int = SEED, sources: Sequence[Source] = SOURC
             about = (source.task, source.placement, ",".join(source.cameras), str(count), str(seed))
             environment = {"MUJOCO_GL": "egl", **os.environ, "OMP_NUM_THREADS": "1"}
             subprocess.run([sys.executable, "-m", "benchmarks.lapa.simulated", *about], check=True, env=environment)
-        found.append(Dataset.open(folder))
-    return found
+        opened.append(Dataset.open(folder))
+    return opened
 
 
 class CameraFrames:
@@ -134,7 +134,7 @@ def _write_geometry(folder: Path, source: Source) -> None:
     from generators.simulation.task.registry import find_task
 
     scene = Scene(find_task(source.task), placement=source.placement)
-    found: dict[str, FLOATS] = {}
+    geometry: dict[str, FLOATS] = {}
     for episode in Dataset.open(folder).episodes():
         hands: list[Any] = []
         cameras: dict[str, list[Any]] = {camera: [] for camera in source.cameras}
@@ -146,10 +146,10 @@ def _write_geometry(folder: Path, source: Source) -> None:
             # MuJoCo's camera looks along its negative z axis, with y up.
             for camera, rotations in cameras.items():
                 rotations.append(scene.data.camera(camera).xmat.reshape(3, 3) * (1.0, -1.0, -1.0))
-        found[f"{episode.episode_id}/hands"] = np.array(hands, np.float32)
+        geometry[f"{episode.episode_id}/hands"] = np.array(hands, np.float32)
         for camera, rotations in cameras.items():
-            found[f"{episode.episode_id}/{camera}"] = np.array(rotations, np.float32)
-    np.savez(folder / GEOMETRY, **found)
+            geometry[f"{episode.episode_id}/{camera}"] = np.array(rotations, np.float32)
+    np.savez(folder / GEOMETRY, **geometry)
 
 
 if __name__ == "__main__":

@@ -34,14 +34,14 @@ def clips_of(
 
 def every_frame(dataset: Dataset, *, stride: int) -> list[NDArray[np.uint8]]:
     """Every `stride`-th frame of each episode at the starter's size, (T, H, W, 3) each."""
-    found = []
+    pictures = []
     for episode in dataset.episodes():
         frames = 1 + (episode.length - 1) // stride
         shape = ClipShape(
             frames=frames, height_px=SHAPE.height_px, width_px=SHAPE.width_px, rate_hz=episode.rate_hz / stride
         )
-        found.append(cut_clip(episode, CAMERA, shape))
-    return found
+        pictures.append(cut_clip(episode, CAMERA, shape))
+    return pictures
 
 
 def background_of(clips: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:

@@ -51,8 +51,8 @@ def run(quick: bool) -> dict[str, Any]:
 def measured(model: VideoModel, work: Path, *, scenes: int) -> dict[str, float]:
     """All figures of a model."""
     episodes = {task: held_out(work, task, scenes) for task in TASKS}
-    dreams = {task: dream(model, found) for task, found in episodes.items()}
-    truths = {task: [cut_clip(each, CAMERA, SHAPE) for each in found] for task, found in episodes.items()}
+    dreams = {task: dream(model, of_task) for task, of_task in episodes.items()}
+    truths = {task: [cut_clip(each, CAMERA, SHAPE) for each in of_task] for task, of_task in episodes.items()}
     every = [(truth, clip) for task in TASKS for truth, clip in zip(truths[task], dreams[task], strict=True)]
     figures = {
         "PSNR of the first frame, dB": float(np.mean([psnr(truth[0], clip[0]) for truth, clip in every])),
@@ -121,13 +121,13 @@ def played(episodes: Sequence[Episode], dreams: Sequence[Clip], truths: Sequence
         name: [labeller.label(as_episode(clip), "panda") for clip in clips]
         for name, clips in (("dreams", dreams), ("true", truths))
     }
-    actions = {name: [at_control_rate(each) for each in found] for name, found in labels.items()}
+    actions = {name: [at_control_rate(each) for each in labelled] for name, labelled in labels.items()}
     actions["another"] = actions["dreams"][1:] + actions["dreams"][:1]
     random = np.random.default_rng(0)
     actions["shuffled"] = [random.permutation(each) for each in actions["dreams"]]
     share = {
-        name: float(np.mean([replay(e, a).succeeded for e, a in zip(episodes, found, strict=True)]))
-        for name, found in actions.items()
+        name: float(np.mean([replay(e, a).succeeded for e, a in zip(episodes, labelled, strict=True)]))
+        for name, labelled in actions.items()
     }
     # Steps that are labelled in both, clip by clip.
     both = [one.valid & other.valid for one, other in zip(labels["true"], labels["dreams"], strict=True)]

@@ -51,7 +51,7 @@ def counterfactual_pairs(work: Path, count: int) -> list[Pair]:
     for episode in episodes:
         made = episode.provenance["generation"]
         by_number.setdefault(int(made["attempt"]), {})[str(made["task"])] = episode
-    pairs = [(found[TASKS[0]], found[TASKS[1]]) for found in by_number.values() if len(found) == len(TASKS)]
+    pairs = [(both[TASKS[0]], both[TASKS[1]]) for both in by_number.values() if len(both) == len(TASKS)]
     return [Pair(episodes=pair) for pair in pairs]
 
 
@@ -64,17 +64,17 @@ def _simulate(root: Path, count: int) -> None:
     Dataset.create(root, name=root.name).declare(PANDA)
     stages = [Multiply(MultiplyConfig(task=task, cameras=(CAMERA,), size_px=128)) for task in TASKS]
     randomness = SceneRandomness(SEED, "pairs")
-    found: list[list[Episode]] = [[] for _ in TASKS]
+    by_task: list[list[Episode]] = [[] for _ in TASKS]
     number = 0
-    while len(found[0]) < count:
+    while len(by_task[0]) < count:
         outcomes = [stage([{"first_attempt": number}], randomness)[0][0] for stage in stages]
         number += 1
         kept = [outcome.episode for outcome in outcomes if isinstance(outcome, Kept)]
         if len(kept) == len(TASKS):
             first = [episode.cameras[CAMERA].decode([0])[0].astype(int) for episode in kept]
             assert np.abs(first[0] - first[1]).mean() < 1, "two tasks of one scene begin alike"
-            for episodes, episode in zip(found, kept, strict=True):
+            for episodes, episode in zip(by_task, kept, strict=True):
                 episodes.append(episode)
-    for task, episodes in zip(TASKS, found, strict=True):
+    for task, episodes in zip(TASKS, by_task, strict=True):
         write_unit(root, episodes, unit_id=content_id("pairs", SEED, count, task))
     Dataset.open(root).compact()

@@ -191,7 +191,7 @@ def cached_latents(vae: Any, datasets: Sequence[Dataset], folder: Path) -> tuple
     for dataset in datasets:
         path = folder / f"{dataset.name}-{len(dataset)}-{'-'.join(dataset.units())}.safetensors"
         kinds: list[str] = []
-        found: list[Tensor] = []
+        latents_so_far: list[Tensor] = []
         for number, episode in enumerate(dataset.episodes()):
             random = np.random.default_rng([5, number])
             starts = [0.0, float(random.integers(1, 4)) / episode.rate_hz]
@@ -201,10 +201,10 @@ def cached_latents(vae: Any, datasets: Sequence[Dataset], folder: Path) -> tuple
             if not path.exists():
                 clips = np.stack([cut_clip(episode, CAMERA, SHAPE, start_s=start) for start in starts])
                 latents = vae._encode(as_video(torch.from_numpy(clips)))[:, :Z]
-                found.append(((latents - mean) / std).half())
-        if found:
+                latents_so_far.append(((latents - mean) / std).half())
+        if latents_so_far:
             folder.mkdir(parents=True, exist_ok=True)
-            save_tensors(path, {"latents": torch.cat(found)})
+            save_tensors(path, {"latents": torch.cat(latents_so_far)})
             log.info("%s: %d clips", path.name, len(kinds))
         texts.append((load_tensors(path)["latents"], kinds))
     numbers = [[prompts.index(one) for one in PHRASINGS[kind]] for _, kinds in texts for kind in kinds]

@@ -119,8 +119,8 @@ def weights(
     colour = change - change.mean(axis=-1, keepdims=True)
     moved = np.abs(change).max(axis=-1, keepdims=True) > 20
     coloured = np.abs(colour).max(axis=-1, keepdims=True) > 25
-    found: NDArray[np.float32] = (1 + MOVED * moved + coloured_weight * coloured).astype(np.float32)
-    return found
+    weight: NDArray[np.float32] = (1 + MOVED * moved + coloured_weight * coloured).astype(np.float32)
+    return weight
 
 
 def fit_vae(clips: Sequence[NDArray[np.uint8]], background: NDArray[np.uint8], folder: Path, *, steps: int) -> Any:

@@ -69,8 +69,8 @@ def _warp(height: int, width: int, random: np.random.Generator, amount: float) -
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     shift = random.uniform(-amount, amount, 2) * width
     bend = random.uniform(-amount / 3, amount / 3, (4, 2)) * width
-    found = cv2.getPerspectiveTransform(corners, (corners + shift + bend).astype(np.float32))
-    return np.asarray(found, np.float64)
+    homography = cv2.getPerspectiveTransform(corners, (corners + shift + bend).astype(np.float32))
+    return np.asarray(homography, np.float64)
 
 
 def _apply(image: NDArray[np.uint8], warp: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -85,10 +85,10 @@ def _errors(clip: NDArray[np.uint8], random: np.random.Generator) -> Iterator[fl
     for step in range(5, len(clip) - 1, 5):
         warp = _warp(height, width, random, float(random.choice([0.01, 0.03, 0.06])))
         pair = [_gray(clip[step]), _gray(_apply(clip[step + 1], warp))]
-        found = camera_step(pair[0], pair[1], CameraMotionConfig()).homography
+        estimated = camera_step(pair[0], pair[1], CameraMotionConfig()).homography
         truth = scale @ warp @ np.linalg.inv(scale)
         aspect = height / width
-        yield float(np.linalg.norm(corner_shift(found, aspect) - corner_shift(truth, aspect), axis=1).mean())
+        yield float(np.linalg.norm(corner_shift(estimated, aspect) - corner_shift(truth, aspect), axis=1).mean())
 
 
 def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

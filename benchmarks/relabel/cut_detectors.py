@@ -52,7 +52,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 def _detectors() -> dict[str, Detector]:
     """Ours, and those that are installed."""
-    found: dict[str, Detector] = {"ours": _ours}
+    detectors: dict[str, Detector] = {"ours": _ours}
     try:
         scenes = importlib.import_module("scenedetect.detectors")
         common = importlib.import_module("scenedetect.common")
@@ -60,7 +60,7 @@ def _detectors() -> dict[str, Detector]:
         print(f"PySceneDetect is left out: {error}")
     else:
         for name in ("ContentDetector", "AdaptiveDetector", "HistogramDetector", "HashDetector"):
-            found[f"PySceneDetect {name}"] = _scene_detector(getattr(scenes, name), common.FrameTimecode)
+            detectors[f"PySceneDetect {name}"] = _scene_detector(getattr(scenes, name), common.FrameTimecode)
     for name in (PYSCENEDETECT, TRANSNETV2):
         config = CutConfig(finder=name)
         try:
@@ -68,8 +68,8 @@ def _detectors() -> dict[str, Detector]:
         except ConfigError as error:
             print(f"{name} is left out: {error}")
         else:
-            found[f"--cuts {name}"] = _of_the_job(config)
-    return found
+            detectors[f"--cuts {name}"] = _of_the_job(config)
+    return detectors
 
 
 def _ours(images: Images) -> list[int]:
@@ -83,10 +83,10 @@ def _ours(images: Images) -> list[int]:
 def _scene_detector(kind: Any, timecode: Any) -> Detector:
     def detect(images: Images) -> list[int]:
         detector = kind(min_scene_len=12)
-        found: list[Any] = []
+        cuts: list[Any] = []
         for number, image in enumerate(images):
-            found += detector.process_frame(timecode(number, 25.0), np.ascontiguousarray(image[:, :, ::-1]))
-        return sorted({each.frame_num for each in [*found, *detector.post_process(timecode(len(images) - 1, 25.0))]})
+            cuts += detector.process_frame(timecode(number, 25.0), np.ascontiguousarray(image[:, :, ::-1]))
+        return sorted({each.frame_num for each in [*cuts, *detector.post_process(timecode(len(images) - 1, 25.0))]})
 
     return detect
 

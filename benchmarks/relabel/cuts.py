@@ -51,15 +51,15 @@ def run(quick: bool) -> dict[str, Any]:
 
 def _clips(size_px: tuple[int, int], *, per_source: int) -> list[NDArray[np.float32]]:
     """Real clips (T, H, W, 3) at `size_px` (height, width), those of each source spread over it."""
-    found = []
+    clips = []
     for source in SOURCES:
         paths = sorted(find_real_data(source).rglob("*.mp4"))
         for path in paths[:: max(1, len(paths) // per_source)][:per_source]:
             with av.open(str(path)) as container:
                 images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
             small = [cv2.resize(image, size_px[::-1], interpolation=cv2.INTER_AREA) for image in images]
-            found.append(np.stack(small).astype(np.float32))
-    return found
+            clips.append(np.stack(small).astype(np.float32))
+    return clips
 
 
 def _pieces(clips: Sequence[NDArray[np.float32]], random: np.random.Generator) -> list[NDArray[np.float32]]:
@@ -88,16 +88,16 @@ def _faded(pieces: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], 
     return np.concatenate(out), spans
 
 
-def _matched(found: Sequence[int], truth: Sequence[int], *, within: int = WITHIN_FRAMES) -> NDArray[np.float64]:
+def _matched(places: Sequence[int], truth: Sequence[int], *, within: int = WITHIN_FRAMES) -> NDArray[np.float64]:
     """(right, wrong, missed): each place of the truth is found at most once."""
     left = list(truth)
     right = 0
-    for place in found:
+    for place in places:
         near = min(left, key=lambda true: abs(true - place), default=None)
         if near is not None and abs(near - place) <= within:
             left.remove(near)
             right += 1
-    return np.array([right, len(found) - right, len(left)], np.float64)
+    return np.array([right, len(places) - right, len(left)], np.float64)
 
 
 def _f1(counts: NDArray[np.float64]) -> float:

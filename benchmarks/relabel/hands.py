@@ -35,9 +35,9 @@ def run(quick: bool) -> dict[str, Any]:
     frames = false = 0
     began = time.process_time()
     for source in SOURCES:
-        found = [bool(finder(image)) for image in _frames(find_real_data(source), every=120 if quick else 15)]
-        figures[f"share of false frames, {source}"] = sum(found) / len(found)
-        frames, false = frames + len(found), false + sum(found)
+        seen = [bool(finder(image)) for image in _frames(find_real_data(source), every=120 if quick else 15)]
+        figures[f"share of false frames, {source}"] = sum(seen) / len(seen)
+        frames, false = frames + len(seen), false + sum(seen)
     figures |= {"share of false frames": false / frames, "frames": frames}
     figures["ms of CPU a look"] = 1000 * (time.process_time() - began) / frames
     pictures = os.environ.get("PYRAMID_HAND_PICTURES")

@@ -69,15 +69,15 @@ def _data(folder: Path, *, files: int) -> dict[str, Dataset]:
     videos = sorted((find_real_data("g1_real_bottle") / "videos").rglob("*.mp4"))
     held_out = videos[::5][: 2 if files < 8 else 4]
     training = [path for path in videos if path not in held_out][:files]
-    found = {"simulated": folder / "simulated"}
-    _steps(found["simulated"], f"import: {{path: {find_real_data('gr1_sim_pick_place')}, layer: simulation}}")
+    data = {"simulated": folder / "simulated"}
+    _steps(data["simulated"], f"import: {{path: {find_real_data('gr1_sim_pick_place')}, layer: simulation}}")
     for name, paths in (("training", training), ("held-out", held_out)):
         (folder / f"{name} videos").mkdir()
         for path in paths:
             (folder / f"{name} videos" / path.name).symlink_to(path)
-        found[name] = folder / name
-        _steps(found[name], f'watch: {{path: "{folder}/{name} videos", frames: copy, rate_hz: 20}}')
-    return {name: Dataset.open(root) for name, root in found.items()}
+        data[name] = folder / name
+        _steps(data[name], f'watch: {{path: "{folder}/{name} videos", frames: copy, rate_hz: 20}}')
+    return {name: Dataset.open(root) for name, root in data.items()}
 
 
 def _steps(root: Path, *steps: str) -> None:

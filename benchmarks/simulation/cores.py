@@ -31,7 +31,7 @@ _DRAWN = {
 def run(quick: bool) -> dict[str, Any]:
     """All tasks that have a rate with its cost; `quick` times each drawing once instead of three times."""
     drawing_s = {robot: _seconds_a_picture(name, rounds=1 if quick else 3) for robot, name in _DRAWN.items()}
-    costs = {name: found for name in tasks() if (found := _seconds_a_kept_one(name, drawing_s)) is not None}
+    costs = {name: cost for name in tasks() if (cost := _seconds_a_kept_one(name, drawing_s)) is not None}
     print(table(costs))
     figures = {f"{robot}_ms_a_picture": seconds * 1e3 for robot, seconds in drawing_s.items()}
     figures |= {f"{name}_s_a_trajectory": seconds for name, seconds in costs.items()}

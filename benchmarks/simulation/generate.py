@@ -61,17 +61,17 @@ def _measure(name: str, *, kept: int, oracle_steps: int, sources: int) -> dict[s
         camera_widths=128,
     )
     plain.reset()
-    found: list[Any] = []
+    attempts: list[Any] = []
     items = [{"first_attempt": 40 * number, "attempts": 40, "keep_at_most": 1} for number in range(kept)]
     seconds = measure.interleaved(
         {
-            "ours": lambda: found.extend(stage(items, randomness)),
+            "ours": lambda: attempts.extend(stage(items, randomness)),
             "robosuite": lambda: _render_every_step(plain, oracle_steps),
         },
         rounds=1,
         warm_up=0,
     )
-    outcomes = [outcome for one in found for outcome in one]
+    outcomes = [outcome for one in attempts for outcome in one]
     episodes = [outcome.episode for outcome in outcomes if isinstance(outcome, Kept)]
     steps = sum(one.episode.length if isinstance(one, Kept) else int(one.detail["steps"]) for one in outcomes)
     each = seconds["ours"].cpu_s / max(len(episodes), 1)

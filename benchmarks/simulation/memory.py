@@ -37,8 +37,8 @@ def run(quick: bool) -> dict[str, Any]:
 def _in_process(role: str, task: str) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.simulation.memory", role, task]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found: dict[str, float] = json.loads(printed.strip().splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(printed.strip().splitlines()[-1])
+    return figures
 
 
 def _worker(task: str) -> None:

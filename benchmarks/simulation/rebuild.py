@@ -44,10 +44,10 @@ def _rebuilt(made: Mapping[str, Iterable[Episode]], *, wanted: int = 0) -> dict[
     rebuilt = succeeded = 0
     apart = 0.0
     for name, episodes in made.items():
-        found = [_again(episode) for episode in episodes]
-        good, furthest = sum(success for success, _ in found), max((far for _, far in found), default=0.0)
-        print(f"{name:<50} {good} of {len(found)} succeed again, states apart {furthest:g}", flush=True)
-        rebuilt, succeeded, apart = rebuilt + len(found), succeeded + good, max(apart, furthest)
+        again = [_again(episode) for episode in episodes]
+        good, furthest = sum(success for success, _ in again), max((far for _, far in again), default=0.0)
+        print(f"{name:<50} {good} of {len(again)} succeed again, states apart {furthest:g}", flush=True)
+        rebuilt, succeeded, apart = rebuilt + len(again), succeeded + good, max(apart, furthest)
     figures = {
         "trajectories": rebuilt,
         "made_of_those_wanted": rebuilt / (wanted or rebuilt),

@@ -62,10 +62,10 @@ def _run(
 
 def _measure(made: DemonstrationGenerator, stream: str, attempts: int) -> tuple[int, float]:
     randomness = Randomness(0, "multiply")
-    found: list[bool] = []
+    successes: list[bool] = []
     seeds = [randomness.seed_of(f"{stream}/{number}") for number in range(attempts)]
-    taken = measure.timed(lambda: found.extend(made.attempt(seed).succeeded for seed in seeds))
-    return sum(found), taken.cpu_s
+    taken = measure.timed(lambda: successes.extend(made.attempt(seed).succeeded for seed in seeds))
+    return sum(successes), taken.cpu_s
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ def _rate(workers: int, seconds: float) -> tuple[float, float]:
     processes = [context.Process(target=_work, args=(number, seconds, ready, counts)) for number in range(workers)]
     for process in processes:
         process.start()
-    found = [counts.get(timeout=600) for _ in processes]
+    attempts = [counts.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
-    kept, wall_s, cpu_s = (float(sum(column)) for column in zip(*found, strict=True))
+    kept, wall_s, cpu_s = (float(sum(column)) for column in zip(*attempts, strict=True))
     return kept / wall_s * workers, cpu_s / max(kept, 1.0)
 
 

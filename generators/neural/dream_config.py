@@ -68,10 +68,10 @@ class GenerateClipsConfig:
         """What the clips depend on besides this config: hashes of model and LoRA, for the unit's id."""
         from generators.neural.models.lora import lora_file
 
-        found = {"model": model_hash(self.model)}
+        hashes = {"model": model_hash(self.model)}
         if self.lora:
-            found["lora"] = file_hash(lora_file(self.lora))
-        return found
+            hashes["lora"] = file_hash(lora_file(self.lora))
+        return hashes
 
 
 def model_hash(name: str) -> str:

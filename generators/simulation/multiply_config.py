@@ -43,5 +43,5 @@ class MultiplyConfig:
         task = find_task(self.task)
         from generators.simulation.task.source_code import code_hash
 
-        found = {"sources": file_hash(source_path(task, self.source_file)), "task": f"{task.name}@{task.version}"}
-        return {**found, "task_file": code_hash(task)} if task.file else found
+        hashes = {"sources": file_hash(source_path(task, self.source_file)), "task": f"{task.name}@{task.version}"}
+        return {**hashes, "task_file": code_hash(task)} if task.file else hashes

@@ -63,5 +63,5 @@ def prepared(processor: Any, images: Tensor, instructions: Sequence[str]) -> dic
     ]
     texts = [processor.apply_chat_template(chat, tokenize=False) for chat in chats]
     pictures = [[view.cpu().numpy() for view in views] for views in images]
-    found = processor(text=texts, images=pictures, return_tensors="pt", padding=True)
-    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    inputs = processor(text=texts, images=pictures, return_tensors="pt", padding=True)
+    return {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}

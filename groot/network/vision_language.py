@@ -193,9 +193,9 @@ class VisionLanguageModel(nn.Module):
 
     def _vision(self) -> nn.Module:
         for name in ("visual", "vision_tower", "vision_model"):
-            found = getattr(self.model, name, None)
-            if isinstance(found, nn.Module):
-                return found
+            tower = getattr(self.model, name, None)
+            if isinstance(tower, nn.Module):
+                return tower
         raise ConfigError(
             f"{type(self.model).__name__} has no part called visual, vision_tower or vision_model to tune"
         )

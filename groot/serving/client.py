@@ -47,10 +47,10 @@ class GrootClient:
         flat = self.version == "n1.5"
         message = write_observation(observation, flat=flat)
         if flat:
-            found = self.call("get_action", message)
-            return {part.removeprefix("action."): np.asarray(value) for part, value in found.items()}
-        found, _ = self.call("get_action", {"observation": message, "options": {"seed": seed}})
-        return {part.removeprefix("action."): np.asarray(value)[0] for part, value in found.items()}
+            reply = self.call("get_action", message)
+            return {part.removeprefix("action."): np.asarray(value) for part, value in reply.items()}
+        reply, _ = self.call("get_action", {"observation": message, "options": {"seed": seed}})
+        return {part.removeprefix("action."): np.asarray(value)[0] for part, value in reply.items()}
 
     def reset(self, **options: Any) -> dict[str, Any]:
         """Begin a new episode."""

@@ -84,16 +84,16 @@ def _frames(view: str, value: Any) -> NDArray[Any]:
         raise SchemaError(
             f"video {view!r} must be uint8 (B, 1, H, W, 3), or (1, H, W, 3) in N1.5; got {frames.dtype} {frames.shape}"
         )
-    found: NDArray[Any] = frames[:, 0]
-    return found
+    pictures: NDArray[Any] = frames[:, 0]
+    return pictures
 
 
 def _vectors(part: str, value: Any) -> NDArray[Any]:
     rows = np.asarray(value)
     if rows.ndim != 3 or rows.shape[1] != 1 or rows.dtype.kind not in "fiu":
         raise SchemaError(f"state {part!r} must be numbers (B, 1, D), or (1, D) in N1.5; got {rows.dtype} {rows.shape}")
-    found: NDArray[Any] = rows[:, 0]
-    return found
+    vectors: NDArray[Any] = rows[:, 0]
+    return vectors
 
 
 def _text(language: Mapping[str, Any], row: int) -> str:

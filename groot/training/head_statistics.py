@@ -91,13 +91,13 @@ def _head(name: str, slot: int, cells: Sequence[Cell], config: HeadOptions) -> H
 def _merged(head: str, cells: Sequence[Cell], name: str) -> Statistics:
     parts = []
     for cell in cells:
-        found = merged_statistics(cell.dataset, cell.units).get(cell.embodiment, {}).get(name)
-        if found is None:
+        statistics = merged_statistics(cell.dataset, cell.units).get(cell.embodiment, {}).get(name)
+        if statistics is None:
             raise ConfigError(
                 f"{cell.dataset.root} carries no statistics of {name} for {cell.embodiment}, which head {head!r} is"
                 " normalised by: every number there is NaN or invalid, or the labels were committed without them"
             )
-        parts.append(found)
+        parts.append(statistics)
     widths = {str(cell.dataset.root): len(part.mean) for cell, part in zip(cells, parts, strict=True)}
     if len(set(widths.values())) > 1:
         raise ConfigError(
@@ -119,17 +119,17 @@ def _fitted_to_windows(
     if len(numbers) > _WINDOWS_FOR_STATISTICS:
         numbers = np.random.default_rng(0).choice(len(windows), _WINDOWS_FOR_STATISTICS, replace=False)
     batch = windows.__getitems__(np.sort(numbers).tolist())
-    found: dict[str, Head] = {}
+    fitted: dict[str, Head] = {}
     for number, name in enumerate(windows.embodiments):
         head = heads[name]
         if not (head.relative or resampled):
-            found[name] = head
+            fitted[name] = head
             continue
         rows = (batch["embodiment"] == number) & batch["action_mask"][..., : head.action_size].all(axis=(1, 2))
         if not rows.any():
             raise ConfigError(f"no training window of head {name!r} has all of its {config.horizon_steps} steps")
-        found[name] = replace(head, action=_normaliser_of(head, batch, rows, method))
-    return found
+        fitted[name] = replace(head, action=_normaliser_of(head, batch, rows, method))
+    return fitted
 
 
 def _normaliser_of(head: Head, batch: Mapping[str, Any], rows: NDArray[np.bool_], method: Method) -> Normaliser:

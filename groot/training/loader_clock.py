@@ -26,6 +26,6 @@ class LoaderClock:
     def figures(self, step: int) -> dict[str, float]:
         """Share of the time that went into waiting, and steps a second, since the last call."""
         passed_s = max(time.perf_counter() - self._began_s, 1e-9)
-        found = {"loader_share": self._waited_s / passed_s, "steps_per_s": (step - self._from_step) / passed_s}
+        rates = {"loader_share": self._waited_s / passed_s, "steps_per_s": (step - self._from_step) / passed_s}
         self.start(step)
-        return found
+        return rates

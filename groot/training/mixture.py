@@ -76,8 +76,8 @@ def cells_of(mixture: Mixture, snapshot: Mapping[str, Sequence[str]] | None = No
     for source in mixture.sources:
         dataset = Dataset.open(Path(source.dataset), labels=source.labels, selection=source.selection)
         units = None if snapshot is None else snapshot.get(source.dataset, ())
-        found, missing = _cells_of_source(mixture, source, dataset, units)
-        cells += found
+        cells_here, missing = _cells_of_source(mixture, source, dataset, units)
+        cells += cells_here
         left_out += missing
     weighted = [replace(cell, weight=weight) for cell, weight in zip(cells, _weights(cells, mixture), strict=True)]
     left_out += [f"{cell.name}: weight 0" for cell in weighted if not cell.weight]
@@ -119,8 +119,8 @@ def _cells_of_source(
                     frames=int(dataset.index.numbers("length")[rows].sum()),
                 )
             )
-    found = {cell.kind for cell in cells}
-    if missing := [kind for kind in source.kinds if kind not in found]:
+    kinds_here = {cell.kind for cell in cells}
+    if missing := [kind for kind in source.kinds if kind not in kinds_here]:
         raise ConfigError(
             f"source {source.dataset} has no {' and no '.join(f'action/{kind}' for kind in missing)}, which the recipe"
             f" asks for; it has {sorted(there) or 'no actions'} with labels {list(source.labels) or 'none'} joined."
@@ -207,7 +207,7 @@ def split_episodes(cells: Sequence[Cell], held_out_share: float) -> tuple[list[S
 def snapshot_of(cells: Sequence[Cell], mixture: Mixture) -> dict[str, list[str]]:
     """Folder of each data set -> ids of the units that were there when the run began; those of weight 0 too."""
     left_out = {source.dataset for source in mixture.sources} - {cell.source.dataset for cell in cells}
-    found = {name: set(Dataset.open(Path(name)).units()) for name in left_out}
+    units_of = {name: set(Dataset.open(Path(name)).units()) for name in left_out}
     for cell in cells:
-        found.setdefault(cell.source.dataset, set()).update(cell.dataset.units())
-    return {name: sorted(units) for name, units in found.items()}
+        units_of.setdefault(cell.source.dataset, set()).update(cell.dataset.units())
+    return {name: sorted(units) for name, units in units_of.items()}

@@ -93,12 +93,12 @@ class OfficialDataset:
     def get_dataset_statistics(self) -> dict[str, dict[str, dict[str, list[Any]]]]:
         """state | action -> part -> mean, std, min, max, q01, q99, each a list; relative_action -> part -> the same,
         each a list for every step of the horizon."""
-        found = merged_statistics(self._dataset)[self._embodiment.name]
+        statistics = merged_statistics(self._dataset)[self._embodiment.name]
         names = {"state": "state", "action": "action/ground_truth"}
         told: dict[str, dict[str, dict[str, list[Any]]]] = {
             name: {
                 part: {
-                    each: getattr(found[names[name]], each)[span].tolist()
+                    each: getattr(statistics[names[name]], each)[span].tolist()
                     for each in ("mean", "std", "min", "max", "q01", "q99")
                 }
                 for part, span in layout.slices().items()

@@ -73,10 +73,10 @@ def _other_losses(model: Groot, batch: Mapping[str, Any], *, seed: int) -> dict[
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts = model.losses(batch)
-    found: dict[str, float] = {name: float(parts[name]) for name in ("detection", "future") if name in parts}
+    losses: dict[str, float] = {name: float(parts[name]) for name in ("detection", "future") if name in parts}
     if "target_valid" in batch and not batch["target_valid"].any():
-        found.pop("detection", None)
-    return found
+        losses.pop("detection", None)
+    return losses
 
 
 def _by_horizon(name: str, squares_H: NDArray[np.float64], counts_H: NDArray[np.float64]) -> dict[str, float]:

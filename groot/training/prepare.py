@@ -75,16 +75,16 @@ class Prepare:
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
         """The pictures, and by how much (x, y) of its size what is in the first view has moved in them."""
         views, images = self.config.views, windows["images"]
-        found = {
+        pictures = {
             "images": view_stack(images, views),
             "view_mask": np.stack([windows["image_mask"][view][:, 0] for view in views], axis=1),
         }
         if images[views[0]].shape[1] > 1:
-            found["future_images"] = view_stack(images, views, place=1)
-        moved = np.zeros((len(found["images"]), 2), np.float32)
+            pictures["future_images"] = view_stack(images, views, place=1)
+        moved = np.zeros((len(pictures["images"]), 2), np.float32)
         if self.training:
-            found["images"], moved = augmented_images(found["images"], self.config.augment, random)
-        return found, moved
+            pictures["images"], moved = augmented_images(pictures["images"], self.config.augment, random)
+        return pictures, moved
 
     def _numbers(self, windows: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         config = self.config

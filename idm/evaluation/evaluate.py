@@ -119,23 +119,23 @@ def group_scores(
     labels = np.concatenate([each.labels.action[each.rows] for each in labelled])
     truth = np.concatenate([each.clip.truth[each.rows] for each in labelled])
     scores, errors = r_squared(labels, truth), normalised_error(labels, truth)
-    found: dict[str, Any] = {"r2_by_dimension": scores.tolist()}
+    by_group: dict[str, Any] = {"r2_by_dimension": scores.tolist()}
     for kind, dimensions in head_targets.kinds.items():
         chosen = list(dimensions)
-        found[f"r2/{kind}"] = mean_of_moving(scores, chosen)
-        found[f"normalised_error/{kind}"] = mean_of_moving(errors, chosen)
+        by_group[f"r2/{kind}"] = mean_of_moving(scores, chosen)
+        by_group[f"normalised_error/{kind}"] = mean_of_moving(errors, chosen)
         if kind == "rotation" and not head_targets.absolute[chosen].any():
-            found["r2_where_moving/rotation"] = r2_where_moving(
+            by_group["r2_where_moving/rotation"] = r2_where_moving(
                 labels[:, chosen], truth[:, chosen], least=config.least_rotation
             )
     for d in np.flatnonzero(head_targets.switch):
         middle = float(head_targets.low[d] + head_targets.high[d]) / 2
         clips = [(each.labels.action[each.rows, d], each.clip.truth[each.rows, d]) for each in labelled]
-        found[f"event_f1/{d}"] = event_f1(clips, middle=middle)
-        found[f"step_f1/{d}"] = step_f1(labels[:, d], truth[:, d], middle=middle)
+        by_group[f"event_f1/{d}"] = event_f1(clips, middle=middle)
+        by_group[f"step_f1/{d}"] = step_f1(labels[:, d], truth[:, d], middle=middle)
     if head_targets.absolute.any():
-        found |= change_scores(labelled, head_targets, config.change_steps)
-    return found
+        by_group |= change_scores(labelled, head_targets, config.change_steps)
+    return by_group
 
 
 def change_scores(labelled: Sequence[LabelledClip], head_targets: EmbodimentTargets, steps: int) -> dict[str, Any]:
@@ -146,10 +146,10 @@ def change_scores(labelled: Sequence[LabelledClip], head_targets: EmbodimentTarg
         moved.append(changes_over(each.labels.action, steps)[both])
         true.append(changes_over(each.clip.truth, steps)[both])
     scores = r_squared(np.concatenate(moved), np.concatenate(true))
-    found: dict[str, Any] = {"change_r2_by_dimension": scores.tolist()}
+    by_part: dict[str, Any] = {"change_r2_by_dimension": scores.tolist()}
     for part, dimensions in head_targets.groups.items():
-        found[f"change_r2/{part}"] = mean_of_moving(scores, dimensions)
-    return found
+        by_part[f"change_r2/{part}"] = mean_of_moving(scores, dimensions)
+    return by_part
 
 
 def confidence_scores(

@@ -44,7 +44,7 @@ def event_f1(clips: Sequence[tuple[Array, Array]], *, middle: float, tolerance: 
     """F1 of the changes of a switch over clips of (labels, truth), each (T,): a change counts as found when one to
     the same side lies within `tolerance` steps, each used once. 1 when there is nothing to find and nothing was
     found."""
-    found = wanted = claimed = 0
+    right = wanted = claimed = 0
     for labels, truth in clips:
         claims, changes = switch_events(labels, middle=middle), switch_events(truth, middle=middle)
         claimed, wanted = claimed + len(claims), wanted + len(changes)
@@ -52,8 +52,8 @@ def event_f1(clips: Sequence[tuple[Array, Array]], *, middle: float, tolerance: 
             near = [c for c in claims if c[1] == side and abs(c[0] - step) <= tolerance]
             if near:
                 claims.remove(min(near, key=lambda claim: abs(claim[0] - step)))
-                found += 1
-    return 1.0 if claimed + wanted == 0 else 2 * found / (claimed + wanted)
+                right += 1
+    return 1.0 if claimed + wanted == 0 else 2 * right / (claimed + wanted)
 
 
 def step_f1(labels: Array, truth: Array, *, middle: float) -> float:

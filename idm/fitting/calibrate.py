@@ -47,12 +47,12 @@ class PredictedClip:
 
 def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, action: str) -> list[PredictedClip]:
     """Predictions on labelled episodes; raises SchemaError where one lacks `action`."""
-    found = []
+    clips = []
     for episode in episodes:
         if action not in episode.arrays:
             raise SchemaError(f"episode {episode.episode_id!r} has no {action} to compare labels with")
         valid = episode.arrays.get("valid", np.ones(episode.length, bool))
-        found.append(
+        clips.append(
             PredictedClip(
                 episode=episode,
                 prediction=labeller.predict(episode, head),
@@ -60,7 +60,7 @@ def clips_of(labeller: Labeller, head: str, episodes: Sequence[Episode], *, acti
                 valid=np.asarray(valid),
             )
         )
-    return found
+    return clips
 
 
 def familiarity(
@@ -254,7 +254,7 @@ def with_calibration(
     labeller = Labeller(model)
     known = {head: familiarity(labeller, head, episodes) for head, episodes in training.items() if episodes}
     model = replace(model, familiar={**model.familiar, **{head: features for head, (features, _) in known.items()}})
-    found, scenes = {}, dict(model.scenes)
+    calibrations, scenes = {}, dict(model.scenes)
     for head, episodes in held_out.items():
         if not episodes:
             log.warning("%s has no held-out episodes: its labels come without calibrated confidence", head)
@@ -262,12 +262,12 @@ def with_calibration(
             continue
         clips = clips_of(labeller, head, episodes, action=action)
         model = replace(model, controllers=_measured_controllers(model, head, clips, action=action))
-        found[head] = calibrated(model, head, clips)
+        calibrations[head] = calibrated(model, head, clips)
         scene = known[head][1] if head in known else None
         if scene is not None:
             held_out_pictures = [thumbnails_of(clip.prediction.checks)[0] for clip in clips]
             scenes[head] = scene.calibrated(np.concatenate(held_out_pictures))
-    return replace(model, calibrations={**model.calibrations, **found}, scenes=scenes)
+    return replace(model, calibrations={**model.calibrations, **calibrations}, scenes=scenes)
 
 
 def _measured_controllers(

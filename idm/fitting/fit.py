@@ -315,7 +315,7 @@ class Inspect:
         self.targets = targets
 
     def __call__(self, batch: Batch) -> list[str]:
-        found = []
+        findings = []
         for slot, (head, head_targets) in enumerate(self.targets.items()):
             rows = batch["slot"] == slot
             if not rows.any():
@@ -323,8 +323,8 @@ class Inspect:
             names = [f"{head}.{part.name}[{i}]" for part, _ in head_targets.embodiment.action for i in range(part.size)]
             motion = batch["motion"][rows][:, 1:, : head_targets.size]
             mask = batch["mask"][rows][:, 1:, None] & head_targets.regressed
-            found += target_findings(motion, mask, names=names, limit=8.0)
-        return found
+            findings += target_findings(motion, mask, names=names, limit=8.0)
+        return findings
 
 
 def _card(

@@ -75,16 +75,16 @@ def embodiment_targets(data: Sequence[TrainingData], config: WindowConfig) -> di
     if len(numbers) > _WINDOWS_FOR_TARGETS:
         numbers = np.random.default_rng(0).choice(len(windows), _WINDOWS_FOR_TARGETS, replace=False)
     batch = windows.__getitems__(np.sort(numbers).tolist())
-    found = {}
+    by_name = {}
     for head, name in enumerate(windows.embodiments):
         rows = (batch["embodiment"] == head) & batch["action_mask"].any(axis=2).all(axis=1)
         if not rows.any():
             raise ConfigError(f"no training window of {name!r} has all of its {config.horizon_steps} steps")
         embodiment = embodiment_named(_embodiment_of(name, data))
-        found[name] = EmbodimentTargets.fitted(
+        by_name[name] = EmbodimentTargets.fitted(
             embodiment, batch["action"][rows][..., : embodiment.action.size], _states(batch, rows, embodiment)
         )
-    return found
+    return by_name
 
 
 def _states(batch: Mapping[str, Any], rows: NDArray[np.bool_], embodiment: Embodiment) -> NDArray[Any] | None:

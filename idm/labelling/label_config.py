@@ -55,10 +55,10 @@ class IdmLabelConfig:
 
     def inputs(self) -> Mapping[str, str]:
         """What the labels depend on besides this config: content hashes by name, for the unit's id."""
-        found = {"model": stated_hash(model_folder(self.model), command="pyramid fit idm")}
+        hashes = {"model": stated_hash(model_folder(self.model), command="pyramid fit idm")}
         if self.adjustment:
-            found["adjustment"] = file_hash(Path(self.adjustment))
-        return found
+            hashes["adjustment"] = file_hash(Path(self.adjustment))
+        return hashes
 
 
 def model_folder(name: str) -> Path:

@@ -75,8 +75,8 @@ class TorchNetwork:
             zip(*(torch.split(part, size) for part in later), strict=True),
             strict=True,
         )
-        found = [self._predict(*pair, slot=slot, views=views) for pair in pairs]
-        return found[0] if len(found) == 1 else joined_predictions(found)
+        parts = [self._predict(*pair, slot=slot, views=views) for pair in pairs]
+        return parts[0] if len(parts) == 1 else joined_predictions(parts)
 
     def _predict(self, now: Features, later: Features, *, slot: int, views: int) -> WindowPredictions:
         with torch.inference_mode(), self._precision():

@@ -94,8 +94,8 @@ def load_idm(folder: Path, *, preset: str = "") -> IdmModel:
         heads = card.inputs["heads"]
         targets = {head: EmbodimentTargets.from_json(card.inputs["targets"][head]) for head in heads}
         cameras = {view: tuple(card.inputs["cameras"][view]) for view in config.views}
-        found = card.inputs["calibrations"]
-        calibrations = {head: Calibration.from_json(found[head]) for head in heads if head in found}
+        stored = card.inputs["calibrations"]
+        calibrations = {head: Calibration.from_json(stored[head]) for head in heads if head in stored}
     except (KeyError, TypeError) as error:
         raise CorruptFileError(f"the card in {folder} lacks or misstates {error}") from error
     familiar = {

@@ -46,12 +46,14 @@ class SceneFamiliarity:
         if len(thumbnails) < _LEAST_FRAMES:
             return None
         count = min(COMPONENTS, len(thumbnails) // 10)
-        found = PCA(n_components=count, svd_solver="randomized", random_state=0).fit(thumbnails)
+        components = PCA(n_components=count, svd_solver="randomized", random_state=0).fit(thumbnails)
         odd = thumbnails - _mirrored(thumbnails, shape)
         covariance = np.cov(odd.T)
         even = _SHRINKAGE * np.trace(covariance) / len(covariance) + 1e-6
         mirror = np.linalg.solve(covariance + even * np.eye(len(covariance)), odd.mean(axis=0))
-        return cls(mean=found.mean_, components=found.components_, mirror=mirror - _mirrored(mirror[None], shape)[0])
+        return cls(
+            mean=components.mean_, components=components.components_, mirror=mirror - _mirrored(mirror[None], shape)[0]
+        )
 
     def calibrated(self, thumbnails: Array) -> "SceneFamiliarity":
         """With limits from held-out thumbnails (T, P)."""

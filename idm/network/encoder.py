@@ -198,8 +198,8 @@ def folded(module: nn.Module) -> nn.Module:
     pairs = (("first", "first_norm"), ("second", "second_norm"), ("stem", "stem_norm"))
     for part in copied.modules():
         for convolution, norm in pairs:
-            found = getattr(part, norm, None)
-            if isinstance(found, nn.BatchNorm2d):
-                setattr(part, convolution, fuse_conv_bn_eval(getattr(part, convolution), found))
+            batch_norm = getattr(part, norm, None)
+            if isinstance(batch_norm, nn.BatchNorm2d):
+                setattr(part, convolution, fuse_conv_bn_eval(getattr(part, convolution), batch_norm))
                 setattr(part, norm, nn.Identity())
     return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -66,7 +66,7 @@ def action_clips(
 
     `times_s` (T,) are the times of the steps in the source and `speed` (T,) how fast what matters moves.
     """
-    found: list[ActionClip] = []
+    clips: list[ActionClip] = []
     at = first
     for start_s, stop_s, narration in _stretches(narrations, config):
         begin = max(first, int(np.searchsorted(times_s, start_s - 0.5 / rate_hz)))
@@ -76,29 +76,29 @@ def action_clips(
         if begin < at:
             begin = at
         if stop <= begin:
-            found.append(ActionClip(at, at, narration, OVERLAPS))
+            clips.append(ActionClip(at, at, narration, OVERLAPS))
             continue
-        found += _unnarrated(at, begin, speed, rate_hz, config)
-        found += _parted(begin, stop, speed, rate_hz, config, narration)
+        clips += _unnarrated(at, begin, speed, rate_hz, config)
+        clips += _parted(begin, stop, speed, rate_hz, config, narration)
         at = stop
-    return found + _unnarrated(at, end, speed, rate_hz, config)
+    return clips + _unnarrated(at, end, speed, rate_hz, config)
 
 
 def _stretches(narrations: Sequence[Narration], config: ClipConfig) -> list[tuple[float, float, Narration]]:
     """(start, stop, narration) in seconds of the source, in order of their starts."""
     ordered = sorted(narrations, key=lambda each: (each.start_s, each.stop_s or each.start_s))
     moments = [each.start_s for each in ordered if each.stop_s is None]
-    found = []
+    stretches = []
     for each in ordered:
         if each.stop_s is not None:
-            found.append((each.start_s, each.stop_s, each))
+            stretches.append((each.start_s, each.stop_s, each))
             continue
         place = moments.index(each.start_s)
         half = config.moment_s / 2
         before = (moments[place - 1] + each.start_s) / 2 if place else 0.0
         after = (moments[place + 1] + each.start_s) / 2 if place + 1 < len(moments) else END_OF_FILE_S
-        found.append((max(each.start_s - half, before), min(each.start_s + half, after), each))
-    return sorted(found, key=lambda each: each[0])
+        stretches.append((max(each.start_s - half, before), min(each.start_s + half, after), each))
+    return sorted(stretches, key=lambda each: each[0])
 
 
 def _unnarrated(

@@ -61,11 +61,11 @@ def camera_step(earlier: Gray, later: Gray, config: CameraMotionConfig) -> Camer
     good = status[:, 0] == 1
     if np.count_nonzero(good) < config.fewest:
         return STILL
-    found, inliers = cv2.findHomography(corners[good], moved[good], cv2.RANSAC, config.tolerance_px, maxIters=300)
-    count = 0 if found is None else int(np.count_nonzero(inliers))
-    if found is None or count < config.fewest or not _sane(found, earlier.shape):
+    homography, inliers = cv2.findHomography(corners[good], moved[good], cv2.RANSAC, config.tolerance_px, maxIters=300)
+    count = 0 if homography is None else int(np.count_nonzero(inliers))
+    if homography is None or count < config.fewest or not _sane(homography, earlier.shape):
         return STILL
-    return CameraStep(_in_widths(found, earlier.shape[1]), count / len(corners), True)
+    return CameraStep(_in_widths(homography, earlier.shape[1]), count / len(corners), True)
 
 
 def _sane(homography: Homography, shape: tuple[int, ...]) -> bool:
@@ -76,8 +76,8 @@ def _sane(homography: Homography, shape: tuple[int, ...]) -> bool:
 
 def _in_widths(homography: Homography, width_px: int) -> Homography:
     scale = np.diag([1 / width_px, 1 / width_px, 1.0])
-    found = scale @ homography @ np.linalg.inv(scale)
-    return np.asarray(found / found[2, 2], np.float64)
+    scaled = scale @ homography @ np.linalg.inv(scale)
+    return np.asarray(scaled / scaled[2, 2], np.float64)
 
 
 def corner_shift(homography: Homography, aspect: float) -> NDArray[np.float64]:

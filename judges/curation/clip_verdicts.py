@@ -43,7 +43,7 @@ def clip_verdicts(
     """Verdicts about the steps of `span`; `hands` (T,) says where any hand is in view, None where nobody looked."""
     part = slice(span.first, span.end)
     speed = measures.camera_speed[part][:-1]
-    found = [
+    verdicts = [
         _below("black", float(flags.black[part].mean()), rules.black, "black frames"),
         _below("still", float(flags.still[part].mean()), rules.still, "nothing moves"),
         _below("overlay", overlay_share(measures.small[part], overlays), overlays.share, "text or logo over the video"),
@@ -52,8 +52,8 @@ def clip_verdicts(
     ]
     if hands is not None:
         share = float(hands[part].mean())
-        found.append(_verdict("hands", share, rules.hands, "higher", "hands out of view"))
-    return tuple(verdict.to_json() for verdict in found)
+        verdicts.append(_verdict("hands", share, rules.hands, "higher", "hands out of view"))
+    return tuple(verdict.to_json() for verdict in verdicts)
 
 
 def _hashes(small: NDArray[np.uint8]) -> Verdict:

@@ -86,10 +86,10 @@ def fades(thumbnails: Thumbnails, rate_hz: float, config: CutConfig) -> list[tup
     path = (walked[steps:] - walked[:-steps]).mean(axis=(1, 2, 3))
     largest = np.lib.stride_tricks.sliding_window_view(moved.mean(axis=(1, 2, 3)), steps).max(axis=1)
     straight = (total >= config.fade_change) & (total >= config.fade_straight * path) & (largest < 0.5 * path)
-    found: list[tuple[int, int]] = []
+    stretches: list[tuple[int, int]] = []
     for first in np.flatnonzero(straight).tolist():
-        if found and first <= found[-1][1]:
-            found[-1] = (found[-1][0], first + steps)
+        if stretches and first <= stretches[-1][1]:
+            stretches[-1] = (stretches[-1][0], first + steps)
         else:
-            found.append((first, first + steps))
-    return found
+            stretches.append((first, first + steps))
+    return stretches

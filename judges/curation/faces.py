@@ -29,14 +29,14 @@ class FaceBlur:
 
     def faces(self, image: RGB) -> list[Detection]:
         """The faces in `image`, in its pixels."""
-        found = list(self._detector(image))
+        boxes = list(self._detector(image))
         height, width = image.shape[:2]
         part = (round(height * _PART), round(width * _PART))
         for top in (0, height - part[0]):
             for left in (0, width - part[1]):
                 inside = image[top : top + part[0], left : left + part[1]]
-                found += [_moved(each, left, top) for each in self._detector(np.ascontiguousarray(inside))]
-        return without_overlaps(found)
+                boxes += [_moved(each, left, top) for each in self._detector(np.ascontiguousarray(inside))]
+        return without_overlaps(boxes)
 
 
 def _moved(face: Detection, left: int, top: int) -> Detection:

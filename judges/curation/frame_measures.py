@@ -128,11 +128,11 @@ class MeasureFrames:
         knows_fades = True
         for number in np.unique(piece[places]):
             of_piece = piece[places] == number
-            found = self.cuts(images[of_piece], self.rate_hz)
+            borders = self.cuts(images[of_piece], self.rate_hz)
             steps = places[of_piece]
-            cut[steps[found.cuts]] = True
-            knows_fades = found.fades is not None
-            for first, end in found.fades or ():
+            cut[steps[borders.cuts]] = True
+            knows_fades = borders.fades is not None
+            for first, end in borders.fades or ():
                 fade[steps[first] : steps[end - 1] + 1] = True
         return cut, fade if knows_fades else None
 

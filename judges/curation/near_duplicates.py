@@ -69,12 +69,12 @@ def group_duplicates(
         away = distance(hashes[one][0], hashes[other][0])
         if away <= config.picture_bits and distance(hashes[one][1], hashes[other][1]) <= config.change_bits:
             near[other].append((order[one], one, away))
-    found: dict[str, tuple[str, float]] = {}
+    originals: dict[str, tuple[str, float]] = {}
     for name in sorted(near, key=order.__getitem__):
-        first = next(((one, away) for _, one, away in sorted(near[name]) if one not in found), None)
+        first = next(((one, away) for _, one, away in sorted(near[name]) if one not in originals), None)
         if first is not None:
-            found[name] = first
-    return found
+            originals[name] = first
+    return originals
 
 
 def _candidates(hashes: Mapping[str, Hashes], order: Mapping[str, int]) -> Iterator[tuple[str, str]]:

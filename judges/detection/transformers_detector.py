@@ -46,18 +46,18 @@ class TransformersDetector:
         given = self.processor(images=images, text=[[query]] * len(images), return_tensors="pt").to(self.device)
         said = self.network(**given)
         sizes = torch.tensor([picture.shape[:2] for picture in pictures])
-        found = self.processor.post_process_grounded_object_detection(
+        boxes = self.processor.post_process_grounded_object_detection(
             outputs=said, target_sizes=sizes, threshold=0.0, text_labels=[[query]] * len(images)
         )
-        return [_best(each, picture.shape[0], picture.shape[1]) for each, picture in zip(found, pictures, strict=True)]
+        return [_best(each, picture.shape[0], picture.shape[1]) for each, picture in zip(boxes, pictures, strict=True)]
 
 
-def _best(found: Any, height_px: int, width_px: int) -> tuple[Array, float]:
-    scores = found["scores"]
+def _best(boxes: Any, height_px: int, width_px: int) -> tuple[Array, float]:
+    scores = boxes["scores"]
     if not len(scores):
         return np.zeros(4, np.float32), 0.0
     at = int(scores.argmax())
-    x0, y0, x1, y1 = (float(number) for number in found["boxes"][at])
+    x0, y0, x1, y1 = (float(number) for number in boxes["boxes"][at])
     x0, x1 = (min(max(number, 0.0), width_px) / width_px for number in (x0, x1))
     y0, y1 = (min(max(number, 0.0), height_px) / height_px for number in (y0, y1))
     return np.array([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], np.float32), float(scores[at])

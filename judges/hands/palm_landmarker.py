@@ -27,7 +27,7 @@ class PalmLandmarker:
         self._net = load_network("hand_landmark_lite.tflite")
 
     def __call__(self, image: RGB, /) -> list[Hand]:
-        found: list[tuple[Hand, NDArray[np.float32]]] = []
+        hands: list[tuple[Hand, NDArray[np.float32]]] = []
         for palm in self._palms(image)[:4]:
             seen = self._landmarks(image, *crop_of_palm(palm))
             if seen is None:
@@ -35,8 +35,8 @@ class PalmLandmarker:
             # The crop around a palm is rough: a second look around the hand itself is surer and more exact.
             seen = self._landmarks(image, *crop_of_hand(seen[1])) or seen
             if seen[0].score >= self._config.hand_score:
-                found.append(seen)
-        return _one_of_each(found, image)
+                hands.append(seen)
+        return _one_of_each(hands, image)
 
     def _landmarks(
         self, image: RGB, centre: NDArray[np.float32], size_px: float, turn_rad: float
@@ -103,10 +103,10 @@ def _into_crop(centre: NDArray[np.float32], size_px: float, turn_rad: float) -> 
     return np.column_stack([turn, CROP_PX / 2 - turn @ centre])
 
 
-def _one_of_each(found: list[tuple[Hand, NDArray[np.float32]]], image: RGB) -> list[Hand]:
+def _one_of_each(seen: list[tuple[Hand, NDArray[np.float32]]], image: RGB) -> list[Hand]:
     """The surest left and the surest right hand; two palms on one hand count once."""
     kept: list[tuple[Hand, NDArray[np.float32]]] = []
-    for hand, pixels in sorted(found, key=lambda each: -each[0].score):
+    for hand, pixels in sorted(seen, key=lambda each: -each[0].score):
         size = float(np.ptp(pixels[:, :2], axis=0).max())
         near = any(float(np.linalg.norm(pixels[9, :2] - other[9, :2])) < _SAME * size for _, other in kept)
         if not near and all(hand.right != other.right for other, _ in kept):

@@ -61,9 +61,9 @@ def quaternions(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.spatial.transform import Rotation
 
     flat = rotations.reshape(-1, 3, 3)
-    found = np.zeros((len(flat), 4))
+    quaternion = np.zeros((len(flat), 4))
     good = np.isfinite(flat).all(axis=(1, 2))
     good[good] &= np.linalg.det(flat[good]) > 0.5
     if good.any():
-        found[good] = Rotation.from_matrix(flat[good]).as_quat()
-    return found.reshape(*rotations.shape[:-2], 4)
+        quaternion[good] = Rotation.from_matrix(flat[good]).as_quat()
+    return quaternion.reshape(*rotations.shape[:-2], 4)

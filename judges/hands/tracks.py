@@ -95,10 +95,10 @@ def any_hand(flags: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def wrist_speed(landmarks: NDArray[np.float32], flags: NDArray[np.uint8], rate_hz: float) -> NDArray[np.float32]:
     """How fast the faster wrist moves, (F,) image widths a second, 0 where no hand is in view."""
-    found = np.zeros(len(flags), np.float32)
+    speed = np.zeros(len(flags), np.float32)
     for side in (0, 1):
         there = (flags & (LEFT_PRESENT << side)) > 0
         moved = np.linalg.norm(np.diff(landmarks[:, side, 0, :2], axis=0, append=landmarks[-1:, side, 0, :2]), axis=1)
         both = there & np.r_[there[1:], False]
-        found = np.maximum(found, np.where(both, moved * rate_hz, 0.0)).astype(np.float32)
-    return found
+        speed = np.maximum(speed, np.where(both, moved * rate_hz, 0.0)).astype(np.float32)
+    return speed

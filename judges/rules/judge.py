@@ -52,7 +52,7 @@ class JudgeByRules:
         """What the rules say about an episode; raises InputError where it cannot be seen."""
         clip = measure(episode, self.config.cameras)
         thresholds = self.config.thresholds
-        found = [RULES[name].verdict(clip, thresholds.get(name)) for name in self._names if name in RULES]
+        by_rule = [RULES[name].verdict(clip, thresholds.get(name)) for name in self._names if name in RULES]
         if DUPLICATE in self._names:
-            found.append(duplicate(clip, thresholds.get(DUPLICATE)))
-        return tuple(found)
+            by_rule.append(duplicate(clip, thresholds.get(DUPLICATE)))
+        return tuple(by_rule)

@@ -31,15 +31,15 @@ class Rule:
     def verdict(self, clip: JudgedClip, threshold: float | None = None) -> Verdict:
         """The verdict about a clip, with another threshold where one is given."""
         bar = self.threshold if threshold is None else threshold
-        found = self.measure(clip)
-        passed = found.score <= bar if self.better == "lower" else found.score >= bar
+        measured = self.measure(clip)
+        passed = measured.score <= bar if self.better == "lower" else measured.score >= bar
         return Verdict(
             judge=self.name,
             version=self.version,
             passed=passed,
-            score=round(found.score, 5),
+            score=round(measured.score, 5),
             threshold=bar,
             better=self.better,
-            reason="" if passed else found.reason,
-            evidence={"camera": clip.camera, **found.evidence},
+            reason="" if passed else measured.reason,
+            evidence={"camera": clip.camera, **measured.evidence},
         )

@@ -89,7 +89,7 @@ class Detector:
         logits, rows = self._net.forward((model.scores, model.rows))
         chances = 1 / (1 + np.exp(-np.clip(logits.reshape(-1), -80, 80)))
         corner = np.array([left, top], np.float32)
-        found = []
+        detections = []
         for place in np.flatnonzero(chances >= self._score).tolist():
             pairs = rows[0, place].reshape(-1, 2)
             middle = self._anchors[place] * model.input_px
@@ -97,8 +97,8 @@ class Detector:
             low, high = ((centre + sign * size / 2 - corner) / scale for sign in (-1, 1))
             box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
             points = ((pairs[2:] + middle - corner) / scale).astype(np.float32)
-            found.append(Detection(float(chances[place]), box, points))
-        return without_overlaps(found)
+            detections.append(Detection(float(chances[place]), box, points))
+        return without_overlaps(detections)
 
 
 def anchor_centres(grids: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
@@ -124,10 +124,10 @@ def letterboxed(image: RGB, size_px: int) -> tuple[NDArray[np.float32], float, i
     return square, scale, left, top
 
 
-def without_overlaps(found: Sequence[Detection]) -> list[Detection]:
+def without_overlaps(detections: Sequence[Detection]) -> list[Detection]:
     """The surest first, without those that overlap a surer one."""
     kept: list[Detection] = []
-    for each in sorted(found, key=lambda detection: -detection.score):
+    for each in sorted(detections, key=lambda detection: -detection.score):
         if all(overlap(each.box, other.box) < _OVERLAP for other in kept):
             kept.append(each)
     return kept

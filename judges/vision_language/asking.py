@@ -75,14 +75,14 @@ class Interviewer:
         """What the model says to each question. Raises WorldError, after keeping every reply that came, where some of
         the questions got none."""
         size = longest_px or self.config.longest_px
-        found = [self._kept(each, size) for each in questions]
-        open_places = [place for place, told in enumerate(found) if told is None]
+        kept = [self._kept(each, size) for each in questions]
+        open_places = [place for place, told in enumerate(kept) if told is None]
         errors: list[str] = []
         for begin in range(0, len(open_places), self.config.batch):
             places = open_places[begin : begin + self.config.batch]
             told = self._batch([questions[place] for place in places], size)
             for place, one in zip(places, told, strict=True):
-                found[place] = one
+                kept[place] = one
                 if one.said.error:
                     errors.append(one.said.error)
                 elif one.reply is not None:
@@ -90,12 +90,12 @@ class Interviewer:
             if errors:
                 break
         if errors:
-            silent = sum(told is None or bool(told.said.error) for told in found)
+            silent = sum(told is None or bool(told.said.error) for told in kept)
             raise WorldError(
                 f"{silent} of {len(questions)} questions got no reply ({errors[0]}); these clips are unjudged, neither"
                 " passed nor rejected: `pyramid resume` asks again, and only what is open"
             )
-        return [told for told in found if told is not None]
+        return [told for told in kept if told is not None]
 
     def _batch(self, questions: Sequence[Asked], size: int) -> list[Told]:
         asked = [self._question(each, size) for each in questions]

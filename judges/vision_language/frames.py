@@ -37,14 +37,14 @@ def chosen_frames(frames: Frames, count: int) -> list[int]:
 
 def _distinct(wanted: NDArray[np.int64], length: int) -> list[int]:
     """`wanted` in order with no number twice and both ends kept; there are at least as many frames as wanted."""
-    found = [int(at) for at in wanted]
-    found[0], found[-1] = 0, length - 1
-    for place in range(1, len(found)):
-        found[place] = max(found[place], found[place - 1] + 1)
-    found[-1] = length - 1
-    for place in range(len(found) - 2, -1, -1):
-        found[place] = min(found[place], found[place + 1] - 1)
-    return found
+    places = [int(at) for at in wanted]
+    places[0], places[-1] = 0, length - 1
+    for place in range(1, len(places)):
+        places[place] = max(places[place], places[place - 1] + 1)
+    places[-1] = length - 1
+    for place in range(len(places) - 2, -1, -1):
+        places[place] = min(places[place], places[place + 1] - 1)
+    return places
 
 
 def pictures_of(frames: Frames, numbers: Sequence[int], longest_px: int) -> list[Image]:

@@ -53,7 +53,9 @@ class JudgeByModel:
 
     def _not_asked(self, episode: Episode) -> Dropped | None:
         """Why an episode costs no call of the model, if it costs none."""
-        verdicts = effective(tuple(found for each in episode.verdicts if (found := Verdict.from_json(each))))
+        verdicts = effective(
+            tuple(each_verdict for each in episode.verdicts if (each_verdict := Verdict.from_json(each)))
+        )
         mine = {self.config.judge_of(kind) for kind in self.kinds}
         if self.config.only_missing and mine <= verdicts.keys():
             return _dropped(episode, "judged already", {})
@@ -67,12 +69,12 @@ class JudgeByModel:
     def _asked(self, episode: Episode, kind: str) -> Asked:
         return self.interviewer.asked(episode, kind, instruction=episode.instruction if kind in NEEDS_TEXT else "")
 
-    def _outcome(self, episode: Episode, found: Sequence[tuple[Asked, Told]]) -> Outcome:
-        unread = [(asked, told) for asked, told in found if told.reply is None]
+    def _outcome(self, episode: Episode, replies: Sequence[tuple[Asked, Told]]) -> Outcome:
+        unread = [(asked, told) for asked, told in replies if told.reply is None]
         if unread:
             asked, told = unread[0]
             return _dropped(episode, UNJUDGED, {"question": asked.prompt.kind, "said": told.said.text[:400]})
-        verdicts = tuple(self.verdict(asked, told).to_json() for asked, told in found)
+        verdicts = tuple(self.verdict(asked, told).to_json() for asked, told in replies)
         return Kept(episode.adding(verdicts=verdicts))
 
     def verdict(self, asked: Asked, told: Told) -> Verdict:

@@ -71,13 +71,13 @@ class Recaption:
         return [[outcomes[episode.episode_id]] for episode in episodes]
 
     def _left_alone(self, episode: Episode) -> str:
-        found = effective(tuple(each for record in episode.verdicts if (each := Verdict.from_json(record))))
-        own = found.get(self.config.judge)
+        verdicts = effective(tuple(each for record in episode.verdicts if (each := Verdict.from_json(record))))
+        own = verdicts.get(self.config.judge)
         if own is None:
             return "not judged"
         if own.passed:
             return "follows its instruction"
-        others = [name for name, verdict in found.items() if verdict.passed is False and name != self.config.judge]
+        others = [name for name, verdict in verdicts.items() if verdict.passed is False and name != self.config.judge]
         return "refused by others" if others else ""
 
     def _captioned(self, episodes: Sequence[Episode]) -> dict[str, Outcome]:

@@ -83,18 +83,18 @@ def read_reply(text: str, schema: str) -> Reply:
 
 def _object_in(text: str) -> dict[str, Any]:
     """The last JSON object of `text` that is not inside another: a model may think aloud before it answers."""
-    decoder, found, at = json.JSONDecoder(), None, text.find("{")
+    decoder, last, at = json.JSONDecoder(), None, text.find("{")
     while at >= 0:
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
             at = text.find("{", at + 1)
             continue
-        found = value if isinstance(value, dict) else found
+        last = value if isinstance(value, dict) else last
         at = text.find("{", end)
-    if found is None:
+    if last is None:
         raise UnreadableReplyError(f"expected one JSON object; got {_short(text)}")
-    return found
+    return last
 
 
 def _short(text: str) -> str:

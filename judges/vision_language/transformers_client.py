@@ -93,11 +93,11 @@ def _message(question: Question) -> dict[str, Any]:
 
 def _first_tokens(tokens: Any, word: str) -> list[int]:
     """Tokens that a word may begin with: as it stands in the answer, behind a space, with a capital."""
-    found = set()
+    first = set()
     for way in (word, f" {word}", word.capitalize()):
         for token in tokens(way, add_special_tokens=False).input_ids[:2]:
             text = str(tokens.decode([token])).strip().lower()
             if text and word.startswith(text) and token != tokens.unk_token_id:
-                found.add(int(token))
+                first.add(int(token))
                 break
-    return sorted(found)
+    return sorted(first)

@@ -144,11 +144,11 @@ def _masked(clips: Sequence[LapaClip]) -> dict[str, dict[str, float]]:
 def _code_shares(loaded: LapaModel, clips: Sequence[LapaClip], pairs: int) -> dict[str, list[float]]:
     """Source -> share of each code."""
     size = loaded.network.config.quantizer.size
-    found: dict[str, list[Latents]] = defaultdict(list)
+    by_name: dict[str, list[Latents]] = defaultdict(list)
     for clip, steps in zip(clips, spread_steps(clips, pairs), strict=True):
-        found[clip.source].append(encode_clip(loaded.network, clip, steps))
+        by_name[clip.source].append(encode_clip(loaded.network, clip, steps))
     shares = {}
-    for source, each in sorted(found.items()):
+    for source, each in sorted(by_name.items()):
         counts = np.bincount(np.concatenate([latents.indices for latents in each]).ravel(), minlength=size)
         shares[source] = (counts / max(counts.sum(), 1)).round(5).tolist()
     return shares if size else {}

@@ -61,12 +61,12 @@ def neighbour_strips(
     strips = []
     for name, mine in sources.items():
         others = {other: each for other, each in sources.items() if other != name}
-        found = {other: nearest(mine.latents.latent, each.latents.latent)[:, 0] for other, each in others.items()}
+        nearest_of = {other: nearest(mine.latents.latent, each.latents.latent)[:, 0] for other, each in others.items()}
         for row in _lively(mine, count) if others else []:
             words, images = [f"{name}: now", "later"], list(_both(mine, row))
             for other, each in others.items():
                 words += [f"{other}: now", "later"]
-                images += _both(each, int(found[other][row]))
+                images += _both(each, int(nearest_of[other][row]))
             strips.append(Strip(f"nearest latents to a pair of {name}", tuple(words), tuple(images)))
     return strips
 
@@ -112,14 +112,14 @@ def _by_source(model: LatentActionModel, clips: Sequence[LapaClip], pairs: int) 
 
 
 def _pairs(model: LatentActionModel, chosen: Sequence[tuple[LapaClip, NDArray[np.int64]]]) -> _Pairs:
-    found = [encode_clip(model, clip, steps) for clip, steps in chosen]
+    encoded = [encode_clip(model, clip, steps) for clip, steps in chosen]
     rows = np.concatenate([np.stack([np.full(len(s), i), s], axis=1) for i, (_, s) in enumerate(chosen)])
     latents = Latents(
-        np.concatenate([each.latent for each in found]),
-        np.concatenate([each.codes for each in found]),
-        np.concatenate([each.indices for each in found]),
+        np.concatenate([each.latent for each in encoded]),
+        np.concatenate([each.codes for each in encoded]),
+        np.concatenate([each.indices for each in encoded]),
     )
-    sizes = [_change(model, clip, steps, each) for (clip, steps), each in zip(chosen, found, strict=True)]
+    sizes = [_change(model, clip, steps, each) for (clip, steps), each in zip(chosen, encoded, strict=True)]
     return _Pairs([clip for clip, _ in chosen], rows, latents, np.concatenate(sizes))
 
 

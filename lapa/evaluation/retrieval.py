@@ -25,8 +25,8 @@ def _standardised(rows: Array) -> NDArray[np.float64]:
 def sectors(displacements: Array) -> NDArray[np.int64]:
     """Which of eight directions each displacement (P, 2) in the image plane has, (P,); 0 is along the first axis."""
     angle = np.arctan2(displacements[:, 1], displacements[:, 0])
-    found: NDArray[np.int64] = np.round(angle / (np.pi / 4)).astype(np.int64) % 8
-    return found
+    numbers: NDArray[np.int64] = np.round(angle / (np.pi / 4)).astype(np.int64) % 8
+    return numbers
 
 
 def same_direction_share(one: tuple[Array, Array], other: tuple[Array, Array], *, seed: int = 0) -> tuple[float, float]:
@@ -38,7 +38,7 @@ def same_direction_share(one: tuple[Array, Array], other: tuple[Array, Array], *
     random = np.random.default_rng(seed)
     hits, chances = [], []
     for (latents, moves), (others, other_moves) in ((one, other), (other, one)):
-        truth, found = sectors(moves), sectors(other_moves)
-        hits.append(np.mean(found[nearest(latents, others)[:, 0]] == truth))
-        chances.append(np.mean(found[random.integers(len(found), size=(50, len(truth)))] == truth))
+        truth, directions = sectors(moves), sectors(other_moves)
+        hits.append(np.mean(directions[nearest(latents, others)[:, 0]] == truth))
+        chances.append(np.mean(directions[random.integers(len(directions), size=(50, len(truth)))] == truth))
     return float(np.mean(hits)), float(np.mean(chances))

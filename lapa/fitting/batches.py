@@ -120,15 +120,15 @@ class PairBatches:
     def _read(self, rows: Rows) -> Batch:
         """The pairs of `rows`, in their order, whichever reader they come from."""
         reader_of = np.searchsorted(self._first_clip, rows[:, 0], side="right") - 1
-        found: Batch = {}
+        batch: Batch = {}
         for number in np.unique(reader_of):
             mine = reader_of == number
             part = self.readers[number].read(rows[mine] - (self._first_clip[number], 0))
             for name, values in part.items():
-                if name not in found:
-                    found[name] = np.zeros((len(rows), *values.shape[1:]), values.dtype)
-                found[name][mine] = values
-        return found
+                if name not in batch:
+                    batch[name] = np.zeros((len(rows), *values.shape[1:]), values.dtype)
+                batch[name][mine] = values
+        return batch
 
 
 class _Numbered:
@@ -168,20 +168,20 @@ class LabelledPairs:
 
 def _scaled_motions(clips: Sequence[LapaClip], rows: Rows, config: BatchConfig) -> dict[str, NDArray[np.float32]]:
     """Unit variance over the labelled pairs of each embodiment; what does not move counts nothing."""
-    found: dict[str, NDArray[np.float32]] = {}
+    scaled: dict[str, NDArray[np.float32]] = {}
     for place in np.unique(rows[:, 0]):
         clip, mine = clips[place], rows[:, 0] == place
         motion = _motion(clip, rows[mine, 1], config)
         assert motion is not None
         name = clip.episode.embodiment
-        if name not in found:
-            found[name] = np.full((len(rows), motion.values.shape[1]), np.nan, np.float32)
-        found[name][mine] = motion.values
-    for motions in found.values():
+        if name not in scaled:
+            scaled[name] = np.full((len(rows), motion.values.shape[1]), np.nan, np.float32)
+        scaled[name][mine] = motion.values
+    for motions in scaled.values():
         seen = np.isfinite(motions).all(axis=1)
         spread = motions[seen].std(axis=0) if seen.sum() > 1 else np.zeros(motions.shape[1], np.float32)
         motions *= np.where(spread > 1e-4, 1 / np.maximum(spread, 1e-4), 0.0).astype(np.float32)
-    return found
+    return scaled
 
 
 def _motion(clip: LapaClip, steps: NDArray[np.int64], config: BatchConfig) -> Motion | None:

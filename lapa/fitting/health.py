@@ -240,5 +240,5 @@ class CollapseRule:
             f"another clip's future costs only {figures['swap']:.2f} times the error": figures["swap"] < self.swap,
             f"latents spread by only {figures['latent_spread']:.1e}": figures["latent_spread"] < self.latent_spread,
         }
-        found = [text for text, collapsed in reasons.items() if collapsed]
-        return f"the model has collapsed: {'; '.join(found)}" if found else ""
+        collapses = [text for text, collapsed in reasons.items() if collapsed]
+        return f"the model has collapsed: {'; '.join(collapses)}" if collapses else ""

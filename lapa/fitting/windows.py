@@ -40,11 +40,11 @@ class PairReader:
         numbers += [self._window(int(clip), int(self.clips[clip].later[step])) for clip, step in rows]
         batch, count = self.windows.__getitems__(numbers), len(rows)
         pictures = batch["images"][_PICTURE][:, 0]
-        found = {"now": pictures[:count], "later": pictures[count:]}
+        pair = {"now": pictures[:count], "later": pictures[count:]}
         if _MASK in batch["images"]:
             masks = (batch["images"][_MASK][:, 0] > 0) & batch["image_mask"][_MASK][:, 0, None, None]
-            found["mask"] = (masks[:count] | masks[count:]).astype(np.uint8)
-        return found
+            pair["mask"] = (masks[:count] | masks[count:]).astype(np.uint8)
+        return pair
 
     def _window(self, clip: int, step: int) -> int:
         """The number of the window at `step` of a clip; steps that the source marks invalid are no windows."""

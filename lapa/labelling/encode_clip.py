@@ -70,7 +70,7 @@ def encode_video(
     wanted = set(np.concatenate([sampled, later[sampled]]).tolist())
     kept: dict[int, Images] = {}
     scan, window = FrameScan(len(frames), checks), _Window(model)
-    found: list[tuple[Tensor, ...]] = []
+    blocks_so_far: list[tuple[Tensor, ...]] = []
     done = 0
     for begin, parts in blocks(len(frames), lambda steps: decode_resized(frames, size_px, steps), reading or Reading()):
         for images, corrupt in parts:
@@ -80,10 +80,10 @@ def encode_video(
             frames.release(range(begin, begin + len(images)))
             begin += len(images)
         ready = int(np.searchsorted(later[pairs], begin))
-        found += [window.encoded(some, later[some]) for some in _split(pairs[done:ready], batch)]
+        blocks_so_far += [window.encoded(some, later[some]) for some in _split(pairs[done:ready], batch)]
         done = ready
         window.forget(int(pairs[done]) if done < len(pairs) else begin)
-    latents = _joined(found, model)
+    latents = _joined(blocks_so_far, model)
     codes = latents.codes[np.searchsorted(pairs, sampled)]
     errors = _rebuilt(model, [kept[int(t)] for t in sampled], [kept[int(later[t])] for t in sampled], codes)
     return VideoReading(
@@ -103,13 +103,13 @@ def encode_clip(
 ) -> Latents:
     """Latents of the pairs that start at `steps` (all good pairs by default). The model should be in eval mode."""
     chosen = clip.pairs if steps is None else np.asarray(steps, np.int64)
-    found = []
+    parts = []
     for some in _split(chosen, batch):
         needed = np.unique(np.concatenate([some, clip.later[some]]))
         seen = model.encoder.of_frame(model.look(torch.from_numpy(clip.frames_of(needed.tolist()))))
         now, later = (torch.from_numpy(np.searchsorted(needed, at)) for at in (some, clip.later[some]))
-        found.append(_of_pairs(model, seen[now], seen[later]))
-    return _joined(found, model)
+        parts.append(_of_pairs(model, seen[now], seen[later]))
+    return _joined(parts, model)
 
 
 class _Window:
@@ -154,12 +154,12 @@ def _split(steps: Steps, batch: int) -> list[Steps]:
     return [steps[begin : begin + batch] for begin in range(0, len(steps), batch)]
 
 
-def _joined(found: Sequence[tuple[Tensor, ...]], model: LatentActionModel) -> Latents:
+def _joined(blocks_so_far: Sequence[tuple[Tensor, ...]], model: LatentActionModel) -> Latents:
     """Batches one after another, from wherever they were computed."""
-    if not found:
+    if not blocks_so_far:
         nothing = np.zeros((0, model.config.latent_size), np.float32)
         return Latents(nothing, nothing, np.zeros((0, model.config.indices), np.int32))
-    latent, code, indices = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+    latent, code, indices = (torch.cat(parts).cpu() for parts in zip(*blocks_so_far, strict=True))
     return Latents(latent.flatten(1).numpy(), code.flatten(1).numpy(), indices.numpy().astype(np.int32))
 
 

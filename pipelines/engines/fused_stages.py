@@ -25,14 +25,14 @@ class Segment:
 
 def segments_of(stages: Sequence[PlannedStage]) -> tuple[Segment, ...]:
     """The segments of a job, in order. A stage with `cpus=0` does no work to speak of and joins what follows."""
-    found: list[Segment] = []
+    segments: list[Segment] = []
     for place, stage in enumerate(stages):
         alone = Segment(first=place, end=place + 1, process=stage.row.process, resources=stage.row.resources)
-        if found and _fit(found[-1], alone):
-            found[-1] = _joined(found[-1], alone)
+        if segments and _fit(segments[-1], alone):
+            segments[-1] = _joined(segments[-1], alone)
         else:
-            found.append(alone)
-    return tuple(found)
+            segments.append(alone)
+    return tuple(segments)
 
 
 def with_gpus(segments: Sequence[Segment], *, shares: Sequence[float], gpus: float) -> tuple[Segment, ...]:

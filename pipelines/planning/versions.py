@@ -12,13 +12,13 @@ _PACKAGES = ("data-pyramid-factory", "numpy", "mujoco", "robosuite", "mink", "za
 @cache
 def versions() -> dict[str, str]:
     """Name -> version. `commit` ends in "+" where files differ from it."""
-    found = {"python": platform.python_version(), "commit": _commit()}
+    by_name = {"python": platform.python_version(), "commit": _commit()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            by_name[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return by_name
 
 
 def _commit() -> str:

@@ -20,8 +20,8 @@ class InFlight:
 def in_flight(root: Path, *, since_s: float, among: Container[str] | None = None) -> InFlight:
     """The units (of `among`, if given) that processes worked on at or after `since_s` (seconds since the epoch)."""
     units, kept = 0.0, 0
-    for found in recorded(root, since_s=since_s):
-        if among is None or found.unit_id in among:
-            units += found.share
-            kept += found.kept
+    for recording in recorded(root, since_s=since_s):
+        if among is None or recording.unit_id in among:
+            units += recording.share
+            kept += recording.kept
     return InFlight(units=units, kept=kept)

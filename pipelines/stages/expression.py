@@ -70,8 +70,8 @@ def value_of(node: ast.expr, names: Mapping[str, Any]) -> Any:
             held = value_of(node.operand, names)
             return not held if isinstance(node.op, ast.Not) else -held
         case ast.BoolOp():
-            found = (value_of(each, names) for each in node.values)
-            return all(found) if isinstance(node.op, ast.And) else any(found)
+            values = (value_of(each, names) for each in node.values)
+            return all(values) if isinstance(node.op, ast.And) else any(values)
         case ast.BinOp():
             one, other = value_of(node.left, names), value_of(node.right, names)
             return None if one is None or other is None else _BINARY[type(node.op)](one, other)

@@ -22,9 +22,11 @@ class ReadRejects:
 
     def _episodes(self, unit_id: str, rejects: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
         shard = self._dataset.open_shard(unit_id)
-        found: list[Outcome] = []
+        outcomes: list[Outcome] = []
         for place, record in enumerate(shard.episodes):
             why = rejects.get(record["episode_id"])
             if why is not None:
-                found.append(Kept(shard.episode(place).adding(verdicts=({"judge": "rejects", "pass": False, **why},))))
-        return found
+                outcomes.append(
+                    Kept(shard.episode(place).adding(verdicts=({"judge": "rejects", "pass": False, **why},)))
+                )
+        return outcomes

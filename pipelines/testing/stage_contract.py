@@ -69,7 +69,7 @@ def check_stage(
 
 def assert_same(one: Sequence[Sequence[Outcome]], other: Sequence[Sequence[Outcome]], how: str) -> None:
     """Assert that two sets of outcomes are equal to the bit."""
-    assert [len(found) for found in one] == [len(found) for found in other], (
+    assert [len(outcomes) for outcomes in one] == [len(outcomes) for outcomes in other], (
         f"{how} it gives another number of outcomes"
     )
     for mine, its in zip((each for f in one for each in f), (each for f in other for each in f), strict=True):

@@ -166,7 +166,7 @@ def tiny_job(
 def content_of(root: Path) -> dict[str, str]:
     """What a data set says, by sink and unit, as hashes: of every byte of the shards, and of that part of the manifests
     that may not depend on when, where and in which order the units were made."""
-    found: dict[str, str] = {}
+    content: dict[str, str] = {}
     for sink in sinks_of(root):
         for unit_id in sorted(sink.committed()):
             manifest = read_manifest(sink.manifest(unit_id))
@@ -177,8 +177,8 @@ def content_of(root: Path) -> dict[str, str]:
             stages = [replace(stage, wall_s=0.0, cpu_s=0.0) for stage in manifest.stages]
             fixed = replace(manifest, host="", versions={}, counters={}, stages=tuple(stages))
             total.update(canonical_json(fixed.to_json()).encode())
-            found[f"{sink.name}/{unit_id}"] = total.hexdigest()
-    return found
+            content[f"{sink.name}/{unit_id}"] = total.hexdigest()
+    return content
 
 
 def check_run(root: Path, *, ended: bool = True) -> None:

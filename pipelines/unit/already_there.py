@@ -39,11 +39,11 @@ class AlreadyThere:
         """Those of `ids` that the data set holds already."""
         self._look()
         asked = list(ids)
-        found = self._late.intersection(asked)
+        late = self._late.intersection(asked)
         if self._indexed is not None and asked:
             mask = pyarrow.compute.is_in(pyarrow.array(asked), value_set=self._indexed)
-            found |= {name for name, there in zip(asked, mask.to_pylist(), strict=True) if there}
-        return frozenset(found)
+            late |= {name for name, there in zip(asked, mask.to_pylist(), strict=True) if there}
+        return frozenset(late)
 
     @contextmanager
     def kept_out(self, ids: Collection[str]) -> Iterator[None]:

@@ -22,15 +22,15 @@ def check_outcomes(
         raise StageContractError(
             f"stage {stage!r} must return one list of outcomes an input, {len(before)}; got {came}"
         )
-    for thing, found in zip(before, outcomes, strict=True):
-        if any(not isinstance(outcome, Kept | Dropped) for outcome in found):
-            raise StageContractError(f"stage {stage!r} must return Kept and Dropped; got {_kinds(found)}")
-        if labelling and [_id(outcome) for outcome in found] != [name_of(thing)]:
+    for thing, outcomes_of_it in zip(before, outcomes, strict=True):
+        if any(not isinstance(outcome, Kept | Dropped) for outcome in outcomes_of_it):
+            raise StageContractError(f"stage {stage!r} must return Kept and Dropped; got {_kinds(outcomes_of_it)}")
+        if labelling and [_id(outcome) for outcome in outcomes_of_it] != [name_of(thing)]:
             raise StageContractError(
-                f"stage {stage!r} labels, so it gives each episode back once, under its own id; got {_kinds(found)}"
-                f" for {name_of(thing)!r}"
+                f"stage {stage!r} labels, so it gives each episode back once, under its own id; got"
+                f" {_kinds(outcomes_of_it)} for {name_of(thing)!r}"
             )
-        for outcome in found:
+        for outcome in outcomes_of_it:
             if isinstance(outcome, Kept):
                 _check_writes(stage, thing, outcome.episode, writes=writes)
 
@@ -51,5 +51,5 @@ def _id(outcome: Outcome) -> str:
     return outcome.episode.episode_id if isinstance(outcome, Kept) else outcome.episode_id
 
 
-def _kinds(found: Sequence[Any]) -> Mapping[str, int]:
-    return dict(Counter(type(outcome).__name__ for outcome in found))
+def _kinds(outcomes: Sequence[Any]) -> Mapping[str, int]:
+    return dict(Counter(type(outcome).__name__ for outcome in outcomes))

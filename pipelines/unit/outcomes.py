@@ -29,9 +29,9 @@ class Outcomes:
         self._stage, self._state, self._meter = stage, state, meter
         self.randomness = Randomness(state.unit.seed, stage.name)
         self._clock = Stopwatch()
-        self._found: list[list[Outcome]] = []
+        self._outcomes: list[list[Outcome]] = []
         self._refusals: list[InputError] = []
-        meter.tell(stage.name, 0.0, self._found)
+        meter.tell(stage.name, 0.0, self._outcomes)
 
     def chunks(self) -> Iterator[Sequence[Any]]:
         """The inputs of the unit, as many at a time as the stage's row says. The stage's clock starts here."""
@@ -40,13 +40,13 @@ class Outcomes:
         size = self._stage.row.at_once or max(1, len(inputs))
         return (inputs[at : at + size] for at in range(0, len(inputs), size))
 
-    def take(self, inputs: Sequence[Any], found: list[list[Outcome]]) -> None:
+    def take(self, inputs: Sequence[Any], outcomes: list[list[Outcome]]) -> None:
         """Take in what the stage returned for `inputs`; raises StageContractError."""
         row, state = self._stage.row, self._state
         labelling = not row.source and state.unit.sink != SHARDS
-        check_outcomes(self._stage.name, inputs, found, writes=row.writes, labelling=labelling)
-        self._found += found
-        self._meter.tell(self._stage.name, len(self._found) / len(state.inputs), self._found)
+        check_outcomes(self._stage.name, inputs, outcomes, writes=row.writes, labelling=labelling)
+        self._outcomes += outcomes
+        self._meter.tell(self._stage.name, len(self._outcomes) / len(state.inputs), self._outcomes)
 
     def take_one_by_one(self, inputs: Sequence[Any], call: StageCall, refusal: InputError) -> None:
         """Find out which of `inputs` the stage cannot take, after it refused them together."""
@@ -61,7 +61,7 @@ class Outcomes:
             except InputError as error:
                 self._refusals.append(error)
                 detail = {"stage": self._stage.name, "error": type(error).__name__, "message": str(error)}
-                self._found.append([Dropped(episode_id=name_of(thing), reason=BAD_INPUT, detail=detail)])
+                self._outcomes.append([Dropped(episode_id=name_of(thing), reason=BAD_INPUT, detail=detail)])
 
     def state_after(self) -> UnitState:
         """The unit after the stage. Raises the first refusal when the stage could take none of the inputs."""
@@ -71,18 +71,18 @@ class Outcomes:
         for refusal in self._refusals:
             _LOG.warning("left out by stage %s: %s", self._stage.name, refusal)
         wall_s, cpu_s = self._clock.wall_s, self._clock.cpu_s
-        dropped = Counter(each.reason for found in self._found for each in found if isinstance(each, Dropped))
+        dropped = Counter(each.reason for outcomes in self._outcomes for each in outcomes if isinstance(each, Dropped))
         record = StageRecord(
             name=self._stage.name,
             version=self._stage.row.version,
             wall_s=wall_s,
             cpu_s=cpu_s,
             inputs=len(self._state.inputs),
-            kept=sum(map(len, self._found)) - dropped.total(),
+            kept=sum(map(len, self._outcomes)) - dropped.total(),
             dropped=dict(dropped),
-            bytes=added_bytes(self._state.inputs, self._found),
+            bytes=added_bytes(self._state.inputs, self._outcomes),
         )
-        return self._state.after(record, self._found, source=self._stage.row.source)
+        return self._state.after(record, self._outcomes, source=self._stage.row.source)
 
 
 class Meter:
@@ -95,7 +95,7 @@ class Meter:
         self._is_last = place == len(job.stages) - 1
         self._recorder = recorder
 
-    def tell(self, stage: str, share: float, found: Sequence[Sequence[Outcome]]) -> None:
+    def tell(self, stage: str, share: float, outcomes: Sequence[Sequence[Outcome]]) -> None:
         """Record that `share` of the inputs went through the stage, with what they became."""
-        kept = sum(isinstance(outcome, Kept) for each in found for outcome in each) if self._is_last else 0
+        kept = sum(isinstance(outcome, Kept) for each in outcomes for outcome in each) if self._is_last else 0
         self._recorder.at(stage, self._before + share * self._weight, kept=kept)

@@ -15,23 +15,23 @@ _SIGNALS = {
 }
 
 
-def result_of_death(unit: WorkUnit, found: CrashRecording) -> UnitResult:
+def result_of_death(unit: WorkUnit, recording: CrashRecording) -> UnitResult:
     """The result of a unit whose process died, from what it left behind."""
-    where = f" in stage {found.stage!r}" if found.stage else ""
+    where = f" in stage {recording.stage!r}" if recording.stage else ""
     failure = Failure(
         kind="process",
-        stage=found.stage or "unknown: the process died",
+        stage=recording.stage or "unknown: the process died",
         error="ProcessDied",
-        message=f"{cause_of_death(found)}{where} ({found.starts} processes began on this unit)",
-        traceback=found.stack,
-        host=found.host,
+        message=f"{cause_of_death(recording)}{where} ({recording.starts} processes began on this unit)",
+        traceback=recording.stack,
+        host=recording.host,
     )
-    return UnitResult(unit_id=unit.unit_id, items=len(unit.items), failure=failure, attempts=found.starts)
+    return UnitResult(unit_id=unit.unit_id, items=len(unit.items), failure=failure, attempts=recording.starts)
 
 
-def cause_of_death(found: CrashRecording) -> str:
+def cause_of_death(recording: CrashRecording) -> str:
     """Why the last process died, as far as its recording tells."""
-    fatal = [line for line in found.stack.splitlines() if line.startswith(("Fatal Python error", "Timeout"))]
+    fatal = [line for line in recording.stack.splitlines() if line.startswith(("Fatal Python error", "Timeout"))]
     if not fatal:
         return "the process was killed from outside (SIGKILL: out of memory?), left without a word, or its node is gone"
     if fatal[-1].startswith("Timeout"):
@@ -40,7 +40,7 @@ def cause_of_death(found: CrashRecording) -> str:
     return f"{fatal[-1]} ({name})" if name else fatal[-1]
 
 
-def died_too_often(unit: WorkUnit, found: CrashRecording, *, attempts: int) -> UnitResult | None:
+def died_too_often(unit: WorkUnit, recording: CrashRecording, *, attempts: int) -> UnitResult | None:
     """The result of a unit that crashed its process in as many runs as it may be tried; None otherwise. Processes that
     were killed from outside do not count."""
-    return result_of_death(unit, found) if found.crashes >= attempts else None
+    return result_of_death(unit, recording) if recording.crashes >= attempts else None

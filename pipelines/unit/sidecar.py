@@ -17,12 +17,12 @@ def sidecar_episodes(state: UnitState) -> Iterator[Episode]:
     """
     labelled: Mapping[str, Episode] = {episode.episode_id: episode for episode in state.inputs}
     added = {base.episode.episode_id: _added(base, labelled) for base in state.base}
-    pattern = next((found for found in added.values() if found is not None), None)
+    pattern = next((labels for labels in added.values() if labels is not None), None)
     if pattern is None:
         return
     for base in state.base:
-        found = added[base.episode.episode_id]
-        yield found if found is not None else _blank(base.episode, pattern)
+        labels = added[base.episode.episode_id]
+        yield labels if labels is not None else _blank(base.episode, pattern)
 
 
 def _added(base: BaseEpisode, labelled: Mapping[str, Episode]) -> Episode | None:

@@ -73,9 +73,9 @@ def name_of(thing: Any) -> str:
 def added_bytes(before: Sequence[Any], outcomes: Sequence[Sequence[Outcome]]) -> int:
     """Bytes of arrays and encoded frames that a stage added."""
     total = 0
-    for thing, found in zip(before, outcomes, strict=True):
+    for thing, outcomes_of_it in zip(before, outcomes, strict=True):
         known = thing.fields if isinstance(thing, Episode) else frozenset()
-        for outcome in found:
+        for outcome in outcomes_of_it:
             if isinstance(outcome, Kept):
                 total += _bytes_beyond(outcome.episode, known)
     return total

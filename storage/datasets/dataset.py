@@ -202,12 +202,12 @@ class Dataset:
     def instructions(self) -> NDArray[np.object_]:
         """The instruction of each row of the index, (E,) of texts, as labels have changed it."""
         own = np.array([*self.index.texts("instruction"), ""], dtype=object)[self.index.codes("instruction")]
-        found = own.copy()
+        texts = own.copy()
         for name, index in self.label_indices.items():
             theirs = np.array([*index.texts("instruction"), ""], dtype=object)[index.codes("instruction")]
             told = (theirs != "") & ~index.numbers("unlabelled") & (theirs != own[self._rows_of_label[name]])
-            found[self._rows_of_label[name][told]] = theirs[told]
-        return found
+            texts[self._rows_of_label[name][told]] = theirs[told]
+        return texts
 
     def _sidecars(self, unit_id: str) -> Iterator[Sidecar]:
         for sink, index in zip(self.label_sinks, self.label_indices.values(), strict=True):

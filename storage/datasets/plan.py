@@ -132,12 +132,12 @@ def _unit(row: Mapping[str, Any]) -> WorkUnit:
 
 def plan_files(root: Path, job: str | None = None) -> list[Path]:
     """The plan files of `job`, or of all jobs, by name and round."""
-    found: list[tuple[str, int, Path]] = []
+    files: list[tuple[str, int, Path]] = []
     for path in (root / FOLDER).glob("*.parquet"):
         match = _PLAN_FILE.fullmatch(path.name)
         if match and job in (None, match["job"]):
-            found.append((match["job"], int(match["round"]), path))
-    return [path for _, _, path in sorted(found)]
+            files.append((match["job"], int(match["round"]), path))
+    return [path for _, _, path in sorted(files)]
 
 
 def read_plans(root: Path, job: str | None = None) -> tuple[WorkUnit, ...]:

@@ -61,7 +61,7 @@ class _Part:
 def _write_part(dataset: Dataset, target: Path, part: _Part) -> int:
     there = Dataset.create_or_open(target, name=f"{dataset.name} {part.low:g}-{part.high:g}")
     there.declare(*dataset.embodiments.values())
-    places = {unit_id: found for unit_id in dataset.units() if (found := _places(dataset, unit_id, part))}
+    places = {unit_id: chosen for unit_id in dataset.units() if (chosen := _places(dataset, unit_id, part))}
     _refuse_others(there, {part.unit_id(unit_id) for unit_id in places})
     for number, sink in enumerate(sinks_of(dataset.root)):
         units = sorted(sink.committed() & places.keys())
@@ -72,7 +72,7 @@ def _write_part(dataset: Dataset, target: Path, part: _Part) -> int:
         for unit_id in units:
             _write_unit(sink, Sink(target, sink.name), unit_id, part=part, places=places[unit_id])
     Dataset(target).compact()
-    return sum(len(found) for found in places.values())
+    return sum(len(chosen) for chosen in places.values())
 
 
 def _refuse_others(target: Dataset, units: Set[str]) -> None:

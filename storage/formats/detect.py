@@ -28,8 +28,8 @@ def detect_format(path: Path) -> FormatName:
             f"{path} is LeRobot v1, which is not read; bring it to v2.0 with convert_dataset_v1_to_v2.py of lerobot "
             "0.3.3, and import the result"
         )
-    if found := next((name for name, is_it in _SIGNS.items() if is_it(path)), None):
-        return found
+    if sign := next((name for name, is_it in _SIGNS.items() if is_it(path)), None):
+        return sign
     if path.is_dir() and data_sets_in(path):
         return "lerobot"
     return _by_suffix(path)

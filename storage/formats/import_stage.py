@@ -137,11 +137,11 @@ def provides_of(units: Sequence[Sequence[Mapping[str, Any]]]) -> frozenset[str]:
 
 def embodiments_of(units: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Embodiment]:
     """Every embodiment that the units' episodes will have, by name: to be declared by the data set."""
-    found: dict[str, Embodiment] = {}
+    embodiments: dict[str, Embodiment] = {}
     for item in (item for unit in units for item in unit):
-        if item["embodiment"] not in found:
-            found[item["embodiment"]] = ImportItem.from_json(item).declare()
-    return found
+        if item["embodiment"] not in embodiments:
+            embodiments[item["embodiment"]] = ImportItem.from_json(item).declare()
+    return embodiments
 
 
 def read_item(item: Mapping[str, Any], config: ImportConfig) -> Episode:

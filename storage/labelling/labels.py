@@ -99,10 +99,10 @@ def current_flags(name: str, stored: NDArray[Any]) -> NDArray[np.uint16]:
         return stored
     if not name.endswith("/latent"):
         return stored.astype(FLAGS_DTYPE)
-    found = np.where(stored > 0, FLAGS_DTYPE(LabelFlag.UNLABELLED), FLAGS_DTYPE(0))
+    flags = np.where(stored > 0, FLAGS_DTYPE(LabelFlag.UNLABELLED), FLAGS_DTYPE(0))
     for old, new in _OLD_LATENT.items():
-        found |= np.where(stored & old, FLAGS_DTYPE(new), FLAGS_DTYPE(0))
-    return found
+        flags |= np.where(stored & old, FLAGS_DTYPE(new), FLAGS_DTYPE(0))
+    return flags
 
 
 def without_label(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -126,11 +126,11 @@ class ClipCheck:
 
     def still(self, now: Steps, later: Steps) -> Mask:
         """Whether the frames `now` and `later` (N,), and the one in the middle, show the same picture."""
-        found = np.zeros(len(now), bool)
+        is_still = np.zeros(len(now), bool)
         for rows in _batches(len(now)):
             first = _pooled(self.grey[now[rows]])
-            found[rows] = self._same(first, later[rows]) & self._same(first, (now[rows] + later[rows]) // 2)
-        return found
+            is_still[rows] = self._same(first, later[rows]) & self._same(first, (now[rows] + later[rows]) // 2)
+        return is_still
 
     def _same(self, first: NDArray[np.float32], other: Steps) -> Mask:
         same: Mask = np.abs(_pooled(self.grey[other]) - first).max(axis=(1, 2)) <= self.config.still_jump
@@ -149,15 +149,15 @@ class ClipCheck:
 
     def camera_moves(self, now: Steps, later: Steps) -> Mask:
         """Whether the change from `now` to `later` (N,) is mostly a shift of the whole picture."""
-        found = np.zeros(len(now), bool)
+        moves = np.zeros(len(now), bool)
         for rows in _batches(len(now)):
             first, second = self.grey[now[rows]].astype(np.float32), self.grey[later[rows]].astype(np.float32)
             shifts = phase_shifts(first, second)
             far = np.linalg.norm(shifts, axis=1) >= self.config.least_shift_px
             for place in np.flatnonzero(far):
                 share = shifted_whole(first[place], second[place], shifts[place], most_left=self.config.camera_share)
-                found[rows.start + place] = share
-        return found
+                moves[rows.start + place] = share
+        return moves
 
 
 def pair_flags_of(check: ClipCheck, now: Steps, later: Steps) -> dict[str, Mask]:
@@ -190,8 +190,8 @@ def _refined(surface: NDArray[Any], down: Steps, right: Steps, *, axis: int) -> 
 
     def value(offset: int) -> NDArray[np.float64]:
         place = (at + offset) % size
-        found: NDArray[np.float64] = surface[rows, down, place] if axis == 2 else surface[rows, place, right]
-        return found
+        values: NDArray[np.float64] = surface[rows, down, place] if axis == 2 else surface[rows, place, right]
+        return values
 
     before, here, after = value(-1), value(0), value(1)
     bend = 2 * here - before - after
@@ -230,8 +230,8 @@ def _jumps(change: NDArray[np.float32], config: FrameCheckConfig) -> Mask:
     reach = config.cut_reach
     around = np.lib.stride_tricks.sliding_window_view(np.pad(change, reach), 2 * reach + 1).copy()
     around[:, reach] = 0.0
-    found: Mask = (change >= config.cut_jump) & (change >= config.cut_ratio * around.max(axis=1))
-    return found
+    jumps: Mask = (change >= config.cut_jump) & (change >= config.cut_ratio * around.max(axis=1))
+    return jumps
 
 
 def _pooled(grey: NDArray[np.uint8]) -> NDArray[np.float32]:

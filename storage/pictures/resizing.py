@@ -69,8 +69,8 @@ def scaled(image: Image, size_px: tuple[int, int], *, out: Image | None = None, 
     shrinks = size_px[0] * size_px[1] < image.shape[0] * image.shape[1]
     smooth = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     way = cv2.INTER_NEAREST if nearest else smooth
-    found: Image = cv2.resize(np.ascontiguousarray(image), (size_px[1], size_px[0]), dst=out, interpolation=way)
-    return found
+    resized: Image = cv2.resize(np.ascontiguousarray(image), (size_px[1], size_px[0]), dst=out, interpolation=way)
+    return resized
 
 
 def _padded(image: RGB, height: int, width: int) -> RGB:

@@ -75,16 +75,16 @@ class Shard:
         try:
             return self._arrays[name]
         except KeyError:
-            self._arrays[name] = found = self._home_of(name)._map_array(name)
-            return found
+            self._arrays[name] = mapped = self._home_of(name)._map_array(name)
+            return mapped
 
     def video(self, camera: str) -> "Video":
         """All frames of `camera`, mapped; raises UnknownNameError."""
         try:
             return self._videos[camera]
         except KeyError:
-            self._videos[camera] = found = self._home_of(f"video/{camera}")._map_video(camera)
-            return found
+            self._videos[camera] = mapped = self._home_of(f"video/{camera}")._map_video(camera)
+            return mapped
 
     def frame(self, camera: str, row: int) -> memoryview:
         """The encoded frame of `camera` at `row`, without a copy."""

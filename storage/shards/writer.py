@@ -183,12 +183,12 @@ class ShardWriter:
     def _statistics(self) -> dict[str, Any]:
         """Per embodiment and field, over the steps that are valid."""
         assert self._layout is not None
-        found: dict[str, Any] = {}
+        by_field: dict[str, Any] = {}
         for name in filter(statistics.is_summarised, self._layout.arrays):
             summary = statistics.summarise(self.stored(name, 0), self._valid(name))
             if summary is not None:
-                found[name] = summary.to_json()
-        return {self._layout.embodiment: found}
+                by_field[name] = summary.to_json()
+        return {self._layout.embodiment: by_field}
 
     def _valid(self, name: str) -> NDArray[np.bool_] | None:
         kind = name.rsplit("/", maxsplit=1)[-1]

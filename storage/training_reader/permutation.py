@@ -22,10 +22,10 @@ def permute(places: NDArray[np.int64], *, size: int, key: int) -> NDArray[np.int
     columns = -(-size // rows)
     keys = _mix(np.uint64(key & _MASK) + np.arange(1, 2 * _ROUNDS + 1, dtype=np.uint64) * _GOLDEN)
     grid = (np.uint64(rows), np.uint64(columns))
-    found = _once(places.astype(np.uint64), grid, keys)
-    while (beyond := found >= size).any():
-        found[beyond] = _once(found[beyond], grid, keys)
-    return found.astype(np.int64)
+    permuted = _once(places.astype(np.uint64), grid, keys)
+    while (beyond := permuted >= size).any():
+        permuted[beyond] = _once(permuted[beyond], grid, keys)
+    return permuted.astype(np.int64)
 
 
 def _once(cells: NDArray[np.uint64], grid: tuple[np.uint64, np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:

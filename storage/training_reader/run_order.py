@@ -21,14 +21,14 @@ def run_order(places: NDArray[np.int64], windows: int, key: int) -> NDArray[np.i
     runs, ends = _runs(windows, key)
     pool_ends = ends[np.minimum(np.arange(RUNS_AT_ONCE, len(runs) + RUNS_AT_ONCE, RUNS_AT_ONCE), len(runs)) - 1]
     pools = np.searchsorted(pool_ends, places, side="right")
-    found = np.empty_like(places)
+    order = np.empty_like(places)
     for pool in np.unique(pools):
         mine = pools == pool
         begin = int(pool_ends[pool - 1]) if pool else 0
         inside = permute(places[mine] - begin, size=int(pool_ends[pool]) - begin, key=key + 1 + int(pool)) + begin
         run = np.searchsorted(ends, inside, side="right")
-        found[mine] = runs[run] * RUN_WINDOWS + inside - np.where(run > 0, ends[run - 1], 0)
-    return found
+        order[mine] = runs[run] * RUN_WINDOWS + inside - np.where(run > 0, ends[run - 1], 0)
+    return order
 
 
 @lru_cache(maxsize=16)

@@ -102,12 +102,12 @@ class WindowSampler:
         for block in np.unique(blocks):
             mine = blocks == block
             slots[mine] = permute(slots[mine], size=BLOCK, key=_key(self.seed, "block", int(block)))
-        found = np.empty_like(places)
+        windows = np.empty_like(places)
         for part in self._parts:
             mine = (part.first_slot <= slots) & (slots < part.first_slot + part.slots)
             turns = blocks[mine] * part.slots + slots[mine] - part.first_slot
-            found[mine] = part.windows_at(turns, self.seed)
-        return found
+            windows[mine] = part.windows_at(turns, self.seed)
+        return windows
 
     def state_at(self, batches: int) -> SamplerState:
         """The state after `batches` batches of the run have been used."""
@@ -139,12 +139,12 @@ class _Part:
     def windows_at(self, turns: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
         """The windows that this part gives at its own `turns`."""
         passes, places = np.divmod(turns, self.windows)
-        found = np.empty_like(turns)
+        windows = np.empty_like(turns)
         for number in np.unique(passes):
             mine = passes == number
             order = run_order if self.in_runs else _shuffled
-            found[mine] = order(places[mine], self.windows, _key(seed, self.name, int(number)))
-        return found + self.first_window
+            windows[mine] = order(places[mine], self.windows, _key(seed, self.name, int(number)))
+        return windows + self.first_window
 
 
 def _shuffled(places: NDArray[np.int64], windows: int, key: int) -> NDArray[np.int64]:

@@ -56,15 +56,15 @@ class TrainingData:
     def ids_of(self, head: str, *, held_out: bool) -> list[str]:
         """Ids of the training or held-out episodes of a head that have the wanted array of actions, sorted."""
         ids, index = self.episodes()[held_out], self.dataset.index
-        found: list[str] = []
+        chosen_ids: list[str] = []
         for unit_id, (first, behind) in index.rows_of_unit.items():
             embodiment = index.layout(unit_id)["embodiment"]
             wanted = not self.embodiments or embodiment in self.embodiments
             there = not self.action or self.action in self.dataset.arrays(unit_id)
             if wanted and there and (self.head or embodiment) == head:
                 names = index.table["episode_id"].slice(first, behind - first).to_pylist()
-                found += [name for name in names if name in ids]
-        return sorted(found)
+                chosen_ids += [name for name in names if name in ids]
+        return sorted(chosen_ids)
 
     def source(self, ids: frozenset[str]) -> Source:
         """The episodes `ids` of it as a source of the training reader."""

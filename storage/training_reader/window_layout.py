@@ -117,11 +117,11 @@ def _margins(config: WindowConfig, offsets: tuple[int, ...], chunk: int) -> tupl
 
 
 def _cameras(wanted: Mapping[str, tuple[str, ...]], there: Mapping[str, Any]) -> dict[str, Camera]:
-    found = {}
+    cameras = {}
     for view, names in wanted.items():
         name = next((name for name in names if name in there), None)
         if name is not None:
             about = there[name]
             sizes = {"height_px": about["height_px"], "width_px": about["width_px"]}
-            found[view] = Camera(name=name, codec=about["frame_codec"], **sizes)
-    return found
+            cameras[view] = Camera(name=name, codec=about["frame_codec"], **sizes)
+    return cameras

@@ -64,8 +64,8 @@ class WindowTable:
         windows = np.asarray(numbers, dtype=np.int64)
         rows = np.searchsorted(self.ends, windows, side="right")
         columns = (self.unit, self.row, self.start, self.length, self.first, self.gaps)
-        found = [column[rows].tolist() for column in columns]
-        return [Place(*values) for values in zip(*found, (windows - self.begins[rows]).tolist(), strict=True)]
+        lists = [column[rows].tolist() for column in columns]
+        return [Place(*values) for values in zip(*lists, (windows - self.begins[rows]).tolist(), strict=True)]
 
     def source_ends(self) -> list[int]:
         """Of each source: the number of the window behind its last."""
@@ -129,8 +129,8 @@ def _rows_of(number: int, source: Source, config: WindowConfig) -> WindowTable:
 def _columns(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     index = dataset.index
     zeros = np.zeros(len(rows), dtype=np.int64)
-    found = {"row": rows, "start": index.numbers("start")[rows], "length": index.numbers("length")[rows]}
-    return {**found, "first": zeros, "ends": zeros, "gaps": dataset.invalid_steps()[rows] > 0}
+    columns = {"row": rows, "start": index.numbers("start")[rows], "length": index.numbers("length")[rows]}
+    return {**columns, "first": zeros, "ends": zeros, "gaps": dataset.invalid_steps()[rows] > 0}
 
 
 def _measured(source: Source, table: WindowTable) -> WindowTable:

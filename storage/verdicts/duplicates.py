@@ -17,7 +17,7 @@ def duplicates(fingerprints: Mapping[str, str], *, farthest_bits: float = FARTHE
     """Episode -> the episode that it repeats. Of each group the first one, in the order given, stands for itself."""
     bands: dict[tuple[int, str], list[str]] = defaultdict(list)
     numbers = {name: int(digits, 16) for name, digits in fingerprints.items() if digits}
-    found: dict[str, str] = {}
+    originals: dict[str, str] = {}
     for name, number in numbers.items():
         digits = fingerprints[name]
         keys = [(at, digits[at : at + _BAND_DIGITS]) for at in range(0, len(digits), _BAND_DIGITS)]
@@ -28,8 +28,8 @@ def duplicates(fingerprints: Mapping[str, str], *, farthest_bits: float = FARTHE
             if (distance := (numbers[other] ^ number).bit_count()) <= farthest_bits
         }
         if near:
-            found[name] = min(near, key=lambda other: (near[other], other))
+            originals[name] = min(near, key=lambda other: (near[other], other))
         else:
             for key in keys:
                 bands[key].append(name)
-    return found
+    return originals

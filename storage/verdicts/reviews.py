@@ -56,16 +56,16 @@ def append_decision(root: Path, decision: Decision) -> None:
 
 def decisions_of(root: Path) -> dict[str, Decision]:
     """Episode id -> the decision that counts: the last word on acceptance, and the last caption."""
-    found: dict[str, Decision] = {}
+    decisions: dict[str, Decision] = {}
     for number, decision in _lines(root):
         if isinstance(decision, str):
             _LOG.warning("%s, line %d is not a decision and is skipped: %s", root / FILE, number, decision)
             continue
-        before = found.get(decision.episode_id)
+        before = decisions.get(decision.episode_id)
         accept = decision.accept if decision.accept is not None or before is None else before.accept
         caption = decision.caption or (before.caption if before else "")
-        found[decision.episode_id] = replace(decision, accept=accept, caption=caption)
-    return found
+        decisions[decision.episode_id] = replace(decision, accept=accept, caption=caption)
+    return decisions
 
 
 def damaged_lines(root: Path) -> dict[int, str]:

@@ -47,13 +47,13 @@ def scope_of(root: Path) -> Scope:
         asked = {layer for unit in planned.get(sink.name, ()) for layer in unit_layers.get(unit, ())}
         for judge, spoken in there.items():
             layers.setdefault(judge, set()).update(spoken, asked if sink.is_labels else ())
-    return Scope(layers={judge: frozenset(found) for judge, found in layers.items()}, layer_of=layer_of)
+    return Scope(layers={judge: frozenset(of_judge) for judge, of_judge in layers.items()}, layer_of=layer_of)
 
 
 def _planned(root: Path) -> dict[str, set[str]]:
     """Sink -> ids of the units that jobs were planned for."""
-    found: dict[str, set[str]] = {}
+    layers: dict[str, set[str]] = {}
     for path in plan_files(root):
         for unit in read_plan(path):
-            found.setdefault(unit.sink, set()).add(unit.unit_id)
-    return found
+            layers.setdefault(unit.sink, set()).add(unit.unit_id)
+    return layers

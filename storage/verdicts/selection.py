@@ -88,17 +88,17 @@ def make_selection(
     """
     policy, people = policy or SelectionPolicy(), people or {}
     verdicts = verdicts_of(root)
-    by_episode = {episode_id: effective(found) for episode_id, found in verdicts.items()}
-    there = {judge for found in by_episode.values() for judge in found}
+    by_episode = {episode_id: effective(of_episode) for episode_id, of_episode in verdicts.items()}
+    there = {judge for of_episode in by_episode.values() for judge in of_episode}
     for judge in (*policy.judges, *policy.thresholds, *filter(None, [policy.best_by])):
         if judge not in there:
             raise UnknownNameError.among(f"judge of {root}", judge, there, hint="(`pyramid filter` runs judges)")
     _refuse_unknown(people, by_episode, f"a decision of a person about {root}")
     scope = None if policy.judges else scope_of(root)
     kept, rejected, unjudged = [], {}, []
-    for episode_id, found in by_episode.items():
+    for episode_id, of_episode in by_episode.items():
         judges = scope.judges_of(episode_id) if scope else policy.judges
-        reasons, open_judges = _decide(found, judges or tuple(there), policy)
+        reasons, open_judges = _decide(of_episode, judges or tuple(there), policy)
         if episode_id in people:
             reasons, open_judges = ([] if people[episode_id] else [f"{PERSON}: refused"]), []
         if reasons:
@@ -120,12 +120,12 @@ def make_selection(
 
 
 def _decide(
-    found: Mapping[str, Verdict], judges: Iterable[str], policy: SelectionPolicy
+    verdicts: Mapping[str, Verdict], judges: Iterable[str], policy: SelectionPolicy
 ) -> tuple[list[str], list[str]]:
     """Why an episode is rejected, and the judges that have said nothing about it."""
     reasons, silent = [], []
     for judge in judges:
-        verdict = found.get(judge)
+        verdict = verdicts.get(judge)
         if verdict is None:
             if judge not in FAILURES_ONLY:
                 silent.append(judge)
@@ -145,7 +145,7 @@ def _shown(verdict: Verdict, threshold: float | None) -> str:
 
 def _without_duplicates(
     kept: list[str],
-    found: Mapping[str, Mapping[str, Verdict]],
+    verdicts: Mapping[str, Mapping[str, Verdict]],
     judges: Iterable[str],
     policy: SelectionPolicy,
     people: Mapping[str, bool],
@@ -155,7 +155,9 @@ def _without_duplicates(
         return kept, {}
     order = sorted(kept, key=lambda episode_id: not people.get(episode_id))
     fingerprints = {
-        name: str(found[name][DUPLICATE].evidence.get("fingerprint", "")) for name in order if DUPLICATE in found[name]
+        name: str(verdicts[name][DUPLICATE].evidence.get("fingerprint", ""))
+        for name in order
+        if DUPLICATE in verdicts[name]
     }
     bits = policy.thresholds.get(DUPLICATE, FARTHEST_BITS)
     repeats: dict[str, tuple[str, ...]] = {
@@ -167,21 +169,21 @@ def _without_duplicates(
 
 
 def _best(
-    kept: list[str], found: Mapping[str, Mapping[str, Verdict]], policy: SelectionPolicy, people: Mapping[str, bool]
+    kept: list[str], verdicts: Mapping[str, Mapping[str, Verdict]], policy: SelectionPolicy, people: Mapping[str, bool]
 ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """The best share of `kept` by the score of a judge, and the reasons of the rest. Ties go by episode id."""
     if policy.keep_best == 1:
         return kept, {}
 
     def rank(episode_id: str) -> tuple[bool, float, str]:
-        verdict = found[episode_id].get(policy.best_by)
+        verdict = verdicts[episode_id].get(policy.best_by)
         score = None if verdict is None else verdict.score
         if score is None:
             return (True, 0.0, episode_id)
         return (False, -score if verdict is not None and verdict.better == "higher" else score, episode_id)
 
     chosen = [episode_id for episode_id in kept if not people.get(episode_id)]
-    count = round(policy.keep_best * len(found))
+    count = round(policy.keep_best * len(verdicts))
     best = set(sorted(chosen, key=rank)[:count]) | {episode_id for episode_id in kept if people.get(episode_id)}
     reason = (f"{policy.best_by}: not among the best {policy.keep_best:.4g} of the data set",)
     return [name for name in kept if name in best], {name: reason for name in kept if name not in best}

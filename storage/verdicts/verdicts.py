@@ -69,12 +69,12 @@ class Verdict:
 
 def judging_sidecars(root: Path) -> tuple[str, ...]:
     """Names of the sidecars of the data set in `root` that hold verdicts."""
-    found = []
+    names = []
     for sink in sinks_of(root):
         records = (record for manifest in read_manifests(sink) for record in manifest.episodes)
         if sink.is_labels and any(record["verdicts"] for record in records):
-            found.append(sink.name.removeprefix("labels/"))
-    return tuple(found)
+            names.append(sink.name.removeprefix("labels/"))
+    return tuple(names)
 
 
 def verdicts_of(root: Path) -> dict[str, tuple[Verdict, ...]]:
@@ -82,11 +82,11 @@ def verdicts_of(root: Path) -> dict[str, tuple[Verdict, ...]]:
 
     An episode that no judge spoke about maps to (); one that a sidecar dropped has no verdict of that sidecar.
     """
-    found: dict[str, list[Verdict]] = {}
+    by_episode: dict[str, list[Verdict]] = {}
     for episode_id, record in _records(root):
         verdicts = [verdict for each in record["verdicts"] if (verdict := Verdict.from_json(each))]
-        found.setdefault(episode_id, []).extend(verdicts)
-    return {episode_id: tuple(verdicts) for episode_id, verdicts in found.items()}
+        by_episode.setdefault(episode_id, []).extend(verdicts)
+    return {episode_id: tuple(verdicts) for episode_id, verdicts in by_episode.items()}
 
 
 def _records(root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -100,14 +100,14 @@ def _records(root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def effective(verdicts: tuple[Verdict, ...]) -> dict[str, Verdict]:
     """Judge -> the verdict of it that counts: the last one, or the one that replaces it."""
-    found = {verdict.judge: verdict for verdict in verdicts if not verdict.replaces}
-    return {**found, **{verdict.replaces: verdict for verdict in verdicts if verdict.replaces}}
+    by_judge = {verdict.judge: verdict for verdict in verdicts if not verdict.replaces}
+    return {**by_judge, **{verdict.replaces: verdict for verdict in verdicts if verdict.replaces}}
 
 
 def judges_in(records: Iterable[Mapping[str, Any]]) -> set[str]:
     """The judges whose verdicts are among the stored `records`."""
-    found = (Verdict.from_json(record) for record in records)
-    return {verdict.replaces or verdict.judge for verdict in found if verdict}
+    verdicts = (Verdict.from_json(record) for record in records)
+    return {verdict.replaces or verdict.judge for verdict in verdicts if verdict}
 
 
 def verdicts_hash(verdicts: Mapping[str, tuple[Verdict, ...]]) -> str:

@@ -40,39 +40,39 @@ def repair(root: Path) -> Repair:
     that wrote it. Raises NotADatasetError where dataset.json itself is damaged, WorldError when the disk says no.
     """
     root = Path(root)
-    found = [finding for finding in findings(root) if finding.is_damage]
-    units = _units_to_take(found)
-    twins = _twins(found, units)
+    damage = [finding for finding in findings(root) if finding.is_damage]
+    units = _units_to_take(damage)
+    twins = _twins(damage, units)
     with disk_errors(root):
         for sink, unit_id in units:
             _take_unit_out(root, Sink(root, sink), unit_id)
         for unit_id, names in twins.items():
             _write_without(root, unit_id, names)
-        files = [finding.path for finding in found if _is_small_file(finding)]
+        files = [finding.path for finding in damage if _is_small_file(finding)]
         for path in dict.fromkeys(files):
             _move(root, root / path)
-        indices = [finding for finding in found if finding.kind == "index"]
+        indices = [finding for finding in damage if finding.kind == "index"]
         for folder in sorted({_index_of(root, finding) for finding in indices}):
             shutil.rmtree(folder, ignore_errors=True)
     mended = {*files, *(finding.path for finding in indices)}
     units += [(SHARDS, unit_id) for unit_id in twins]
-    left = [each for each in found if not _belongs_to(each, units) and each.path not in mended and each.kind != "plan"]
+    left = [each for each in damage if not _belongs_to(each, units) and each.path not in mended and each.kind != "plan"]
     return Repair(units=tuple(units), files=tuple(sorted(mended)), left=tuple(left))
 
 
-def _units_to_take(found: Sequence[Finding]) -> list[tuple[str, str]]:
+def _units_to_take(damage: Sequence[Finding]) -> list[tuple[str, str]]:
     """Damaged units. Labels that only miss their unit stay when that one is about to be made again."""
-    damaged = {(each.sink, each.unit_id) for each in found if each.unit_id and each.kind in _OF_A_UNIT - {"label"}}
-    labels = {(each.sink, each.unit_id) for each in found if each.kind == "label"}
+    damaged = {(each.sink, each.unit_id) for each in damage if each.unit_id and each.kind in _OF_A_UNIT - {"label"}}
+    labels = {(each.sink, each.unit_id) for each in damage if each.kind == "label"}
     return sorted(damaged | {(sink, unit_id) for sink, unit_id in labels if (SHARDS, unit_id) not in damaged})
 
 
-def _twins(found: Sequence[Finding], taken: Sequence[tuple[str, str]]) -> dict[str, frozenset[str]]:
+def _twins(damage: Sequence[Finding], taken: Sequence[tuple[str, str]]) -> dict[str, frozenset[str]]:
     """Unit -> those of its episodes that another unit has too, of sound units whose labels are sound."""
     gone = {unit_id for _, unit_id in taken}
-    units = {each.unit_id for each in found if each.kind == "duplicate"} - gone
+    units = {each.unit_id for each in damage if each.kind == "duplicate"} - gone
     return {
-        unit: frozenset(each.episode_id for each in found if each.kind == "duplicate" and each.unit_id == unit)
+        unit: frozenset(each.episode_id for each in damage if each.kind == "duplicate" and each.unit_id == unit)
         for unit in sorted(units)
     }
 

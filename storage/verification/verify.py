@@ -76,8 +76,8 @@ def _check_unit(sink: Sink, unit_id: str, manifests: dict[str, Manifest]) -> Ite
         return
     manifests[unit_id] = manifest
     if manifest.shard is not None:
-        found = list(check_files(sink, unit_id, manifest.shard))
-        yield from found or check_content(sink, unit_id, manifest.shard)
+        file_findings = list(check_files(sink, unit_id, manifest.shard))
+        yield from file_findings or check_content(sink, unit_id, manifest.shard)
 
 
 def _check_ids(sink: Sink, manifests: Mapping[str, Manifest]) -> Iterator[Finding]:

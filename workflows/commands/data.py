@@ -28,8 +28,8 @@ def info(
     from workflows.datasets.dataset_info import dataset_info, episode_info, info_text
 
     opened = Dataset.open(dataset, selection=selection)
-    found = episode_info(opened, episode) if episode else dataset_info(opened)
-    print(json.dumps(found) if as_json else info_text(found))
+    about = episode_info(opened, episode) if episode else dataset_info(opened)
+    print(json.dumps(about) if as_json else info_text(about))
 
 
 @app.command()

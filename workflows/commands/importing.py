@@ -101,10 +101,10 @@ def inspect(
 
     from workflows.datasets.inspecting import inspect_source, inspection_text, write_mapping
 
-    found = inspect_source(Path(path), format)
-    print(json.dumps(found) if as_json else inspection_text(found))
+    inspection = inspect_source(Path(path), format)
+    print(json.dumps(inspection) if as_json else inspection_text(inspection))
     if write:
-        print(f"wrote {write_mapping(Path(path), found)}")
+        print(f"wrote {write_mapping(Path(path), inspection)}")
 
 
 @with_engine

@@ -118,8 +118,8 @@ def status(run: RunFolder, as_json: AsJson = False) -> None:
     """How far every job of a data set is, from its manifests alone; also while it runs."""
     from workflows.status import status_of, status_text
 
-    found = status_of(run)
-    print(json.dumps(found) if as_json else status_text(found))
+    progress = status_of(run)
+    print(json.dumps(progress) if as_json else status_text(progress))
 
 
 def report(

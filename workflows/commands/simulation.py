@@ -32,10 +32,10 @@ def check(
     from generators.simulation.task.registry import find_task
     from storage.errors import WorkFailedError
 
-    found = check_task(find_task(task), output, video=video)
-    print(found.text)
-    if not found.good:
-        raise WorkFailedError(f"{task}: {len(found.problems)} problems; mend them before generating")
+    report = check_task(find_task(task), output, video=video)
+    print(report.text)
+    if not report.good:
+        raise WorkFailedError(f"{task}: {len(report.problems)} problems; mend them before generating")
 
 
 @app.command()
@@ -53,8 +53,8 @@ def collect(
     from generators.simulation.demonstrations.recordings import collected_path, write_recordings
     from generators.simulation.task.registry import find_task
 
-    found = find_task(task)
-    recordings = collect_sources(found, episodes=episodes, placement=placement)
-    target = output or collected_path(found)
-    write_recordings(target, found, recordings)
+    definition = find_task(task)
+    recordings = collect_sources(definition, episodes=episodes, placement=placement)
+    target = output or collected_path(definition)
+    write_recordings(target, definition, recordings)
     print(f"{len(recordings)} demonstrations in {target}")

@@ -39,10 +39,10 @@ def episode_info(dataset: Dataset, episode_id: str) -> dict[str, Any]:
     }
 
 
-def info_text(found: Mapping[str, Any]) -> str:
-    """`found` for people: one line a fact, the contents as a table."""
-    lines = [f"{key:14} {_shown(value)}" for key, value in found.items() if key != "contents"]
-    for row in found.get("contents", ()):
+def info_text(about: Mapping[str, Any]) -> str:
+    """`about` for people: one line a fact, the contents as a table."""
+    lines = [f"{key:14} {_shown(value)}" for key, value in about.items() if key != "contents"]
+    for row in about.get("contents", ()):
         lines.append(
             f"{row['layer']:10} {row['embodiment']:20} {row['episodes']:8,} episodes {row['frames']:10,} frames"
             f" {row['hours']:9.3f} h  {row['rates']}  cameras: {row['cameras'] or 'none'}  actions: {row['labels']}"
@@ -59,10 +59,14 @@ def statistics_text(merged: Mapping[str, Mapping[str, Statistics]]) -> str:
     lines = []
     pairs = ((embodiment, field) for embodiment, fields in merged.items() for field in fields)
     for embodiment, field in pairs:
-        found = merged[embodiment][field]
-        lines.append(f"{embodiment} {field}: {found.count:,} steps, {int(found.constant.sum())} constant dimensions")
+        statistics = merged[embodiment][field]
+        lines.append(
+            f"{embodiment} {field}: {statistics.count:,} steps, {int(statistics.constant.sum())} constant dimensions"
+        )
         lines.append(f"  {'':4}{'mean':>11}{'std':>11}{'min':>11}{'q01':>11}{'q99':>11}{'max':>11}")
-        columns = zip(found.mean, found.std, found.min, found.q01, found.q99, found.max, strict=True)
+        columns = zip(
+            statistics.mean, statistics.std, statistics.min, statistics.q01, statistics.q99, statistics.max, strict=True
+        )
         for place, numbers in enumerate(columns):
             lines.append(f"  {place:<4}" + "".join(f"{number:11.4g}" for number in numbers))
     return "\n".join(lines)

@@ -22,28 +22,28 @@ def inspect_source(path: Path, format: str = "auto") -> dict[str, Any]:
     )
     root, name = source_of(config)
     fates = fates_of(config)
-    found: dict[str, Any] = {"path": str(root), "format": name, "columns": [asdict(fate) for fate in fates]}
-    found["mapping"] = guess_mapping(fates)
+    inspection: dict[str, Any] = {"path": str(root), "format": name, "columns": [asdict(fate) for fate in fates]}
+    inspection["mapping"] = guess_mapping(fates)
     try:
         try:
-            found |= _looked_into(config)
+            inspection |= _looked_into(config)
         except ConfigError:
             # Only the rate is missing: look again with any, and say so.
-            found |= _looked_into(replace(config, rate_hz=10.0))
-            found["rate"] = "not told by the source: `pyramid data import` needs --rate-hz"
+            inspection |= _looked_into(replace(config, rate_hz=10.0))
+            inspection["rate"] = "not told by the source: `pyramid data import` needs --rate-hz"
     except InputError as error:
-        found["problem"] = str(error)
-    return found
+        inspection["problem"] = str(error)
+    return inspection
 
 
-def inspection_text(found: Mapping[str, Any]) -> str:
+def inspection_text(inspection: Mapping[str, Any]) -> str:
     """The inspection for people."""
-    lines = [f"{found['path']}: {found['format']}, {found.get('episodes', '?')} episodes"]
-    lines += [f"  {found[key]}" for key in ("rate", "problem") if key in found]
-    lines.append(fate_table([Fate(**row) for row in found["columns"]]))
-    first = found.get("first")
+    lines = [f"{inspection['path']}: {inspection['format']}, {inspection.get('episodes', '?')} episodes"]
+    lines += [f"  {inspection[key]}" for key in ("rate", "problem") if key in inspection]
+    lines.append(fate_table([Fate(**row) for row in inspection["columns"]]))
+    first = inspection.get("first")
     if first:
-        rate = "an unknown rate" if "rate" in found else f"{first['rate_hz']:g} Hz"
+        rate = "an unknown rate" if "rate" in inspection else f"{first['rate_hz']:g} Hz"
         lines.append(f"first episode: {first['length']} steps at {rate}, {first['embodiment']}")
         lines.append(f"  instruction: {first['instruction']!r}")
         lines += [
@@ -51,21 +51,21 @@ def inspection_text(found: Mapping[str, Any]) -> str:
             for name, row in first["arrays"].items()
         ]
         lines += [f"  {name}: {row[0]}x{row[1]} px, {row[2]}" for name, row in first["cameras"].items()]
-    if found["mapping"]:
+    if inspection["mapping"]:
         lines.append(f"mapping that it seems to want (--write puts it into {MAP_FILE} beside the data):")
-        lines += [f"  {key}: {value}" for key, value in found["mapping"].items()]
+        lines += [f"  {key}: {value}" for key, value in inspection["mapping"].items()]
     return "\n".join(lines)
 
 
-def write_mapping(path: Path, found: Mapping[str, Any]) -> Path:
+def write_mapping(path: Path, inspection: Mapping[str, Any]) -> Path:
     """Write the guessed mapping beside the data; raises ConfigError where a mapping is there already."""
     target = (path if path.is_dir() else path.parent) / MAP_FILE
     if target.exists():
         raise ConfigError(f"{target} is there already; edit it, or remove it first")
-    if not found["mapping"]:
+    if not inspection["mapping"]:
         raise ConfigError(f"{path}: no mapping to write; nothing in it was recognised as numbers or images")
     head = "# What becomes of the columns of this recording; see docs/foreign-formats.md.\n"
-    target.write_text(head + yaml.safe_dump(dict(found["mapping"]), sort_keys=False, allow_unicode=True))
+    target.write_text(head + yaml.safe_dump(dict(inspection["mapping"]), sort_keys=False, allow_unicode=True))
     return target
 
 

@@ -52,10 +52,10 @@ def quality_summary(root: Path, name: str = "quality") -> str:
 
 
 def _verdicts(root: Path, name: str) -> dict[str, list[Verdict]]:
-    found: dict[str, list[Verdict]] = {}
+    by_episode: dict[str, list[Verdict]] = {}
     for manifest in read_manifests(Sink(root, f"labels/{name}")):
         for record in manifest.episodes:
-            found[str(record["episode_id"])] = [
+            by_episode[str(record["episode_id"])] = [
                 verdict for each in record["verdicts"] if (verdict := Verdict.from_json(each))
             ]
-    return found
+    return by_episode

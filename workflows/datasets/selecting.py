@@ -59,24 +59,24 @@ def selection_info(selection: Selection) -> dict[str, Any]:
 
 def selection_text(selection: Selection) -> str:
     """Counts of a selection, for people."""
-    found = selection_info(selection)
-    lines = [f"selection {selection.name!r}: {found['kept']} kept, {found['rejected']} rejected"]
+    about = selection_info(selection)
+    lines = [f"selection {selection.name!r}: {about['kept']} kept, {about['rejected']} rejected"]
     lines += [f"  {judge:20} rejects {count}" for judge, count in selection.reasons().items()]
     if selection.unjudged:
-        lines.append(f"  {found['unjudged']} unjudged: neither kept nor rejected; run the same `pyramid filter` again")
+        lines.append(f"  {about['unjudged']} unjudged: neither kept nor rejected; run the same `pyramid filter` again")
     return "\n".join(lines)
 
 
 def thresholds_of(texts: Sequence[str]) -> dict[str, float]:
     """{"frozen": 1.5} from ["frozen=1.5"]; raises ConfigError."""
-    found = {}
+    thresholds = {}
     for text in texts:
         judge, _, number = text.partition("=")
         try:
-            found[judge] = float(number)
+            thresholds[judge] = float(number)
         except ValueError:
             raise ConfigError(f"a threshold is JUDGE=NUMBER, such as frozen=1.5; got {text!r}") from None
-    return found
+    return thresholds
 
 
 def share_of(text: str) -> float:

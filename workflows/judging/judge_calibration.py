@@ -26,11 +26,11 @@ def calibrate_judge(dataset: Path, *, judge: str, truth: str, precision: float, 
         reached["threshold"] *= sign_of(dataset, judge)
     figures["threshold_for_precision"] = {"wanted": precision, "found": reached}
     write_whole(output, json_bytes(figures))
-    found = figures["threshold_for_precision"]["found"]
+    threshold = figures["threshold_for_precision"]["found"]
     advice = (
         f"at least {precision:.0%} of what is kept is right: pyramid data select {dataset} --threshold"
-        f" {judge}={found['threshold']:.4g}"
-        if found
+        f" {judge}={threshold['threshold']:.4g}"
+        if threshold
         else f"no threshold of {judge!r} makes {precision:.0%} of what is kept right"
     )
     return f"{json.dumps(figures, indent=2)}\n{advice}"
@@ -39,14 +39,14 @@ def calibrate_judge(dataset: Path, *, judge: str, truth: str, precision: float, 
 def cases_of(root: Path, *, judge: str, truth: str) -> list[Case]:
     """The verdicts of `judge` whose truth is known; scores of which lower is better are negated. Raises
     UnknownNameError or InputError where there is none."""
-    found = {episode_id: effective(verdicts) for episode_id, verdicts in verdicts_of(root).items()}
-    there = {name for verdicts in found.values() for name in verdicts}
+    by_episode = {episode_id: effective(verdicts) for episode_id, verdicts in verdicts_of(root).items()}
+    there = {name for verdicts in by_episode.values() for name in verdicts}
     for name in (judge, *({truth} - {PEOPLE})):
         if name not in there and name not in FAILURES_ONLY:
             raise UnknownNameError.among(f"judge of {root}", name, there)
     people = people_of(root) if truth == PEOPLE else {}
     cases = []
-    for episode_id, verdicts in found.items():
+    for episode_id, verdicts in by_episode.items():
         right = people.get(episode_id) if truth == PEOPLE else _passed(verdicts, truth)
         if judge in verdicts and right is not None:
             cases.append(_case(verdicts[judge], right, verdicts.get(truth)))
@@ -60,8 +60,8 @@ def cases_of(root: Path, *, judge: str, truth: str) -> list[Case]:
 
 def sign_of(root: Path, judge: str) -> float:
     """-1 where a lower score of `judge` is better, else 1."""
-    found = (effective(verdicts).get(judge) for verdicts in verdicts_of(root).values())
-    return next((-1.0 if verdict.better == "lower" else 1.0 for verdict in found if verdict is not None), 1.0)
+    of_judge = (effective(verdicts).get(judge) for verdicts in verdicts_of(root).values())
+    return next((-1.0 if verdict.better == "lower" else 1.0 for verdict in of_judge if verdict is not None), 1.0)
 
 
 def _passed(verdicts: dict[str, Verdict], truth: str) -> bool | None:

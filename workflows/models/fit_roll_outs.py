@@ -29,31 +29,31 @@ class TriedTask:
 
     @property
     def line(self) -> str:
-        found = self.figures
-        low, high = found["interval"]
+        figures = self.figures
+        low, high = figures["interval"]
         return (
-            f"{found['task']}, {found['placement']}: {found['successes']} of {found['scenes']} scenes,"
-            f" success {found['success']:.2f} ({low:.2f} to {high:.2f} with 95 %)"
+            f"{figures['task']}, {figures['placement']}: {figures['successes']} of {figures['scenes']} scenes,"
+            f" success {figures['success']:.2f} ({low:.2f} to {high:.2f} with 95 %)"
         )
 
 
 def tasks_of(datasets: Sequence[Path]) -> tuple[list[tuple[str, str]], str]:
     """The (task, placement) pairs that episodes of the data sets were generated in, most episodes first, as far as
     they can be rolled out here; and why there are none, or "" ."""
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for path in datasets:
         for manifest in Dataset.open(path).manifests():
             for record in manifest.episodes:
                 about = record["provenance"].get("generation", {})
                 if "task" in about and not about.get("rolled_out"):
-                    found[about["task"], about["placement"]] += 1
-    if not found:
+                    counts[about["task"], about["placement"]] += 1
+    if not counts:
         return [], "the data were not generated in a task of this simulator"
     known = _known_tasks()
     if known is None:
         return [], "the simulator does not start here; see `pyramid doctor`"
-    there = [pair for pair, _ in found.most_common() if pair[0] in known]
-    return there, "" if there else f"no task is called {', '.join(sorted({task for task, _ in found}))}"
+    there = [pair for pair, _ in counts.most_common() if pair[0] in known]
+    return there, "" if there else f"no task is called {', '.join(sorted({task for task, _ in counts}))}"
 
 
 def _known_tasks() -> set[str] | None:

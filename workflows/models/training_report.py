@@ -69,7 +69,7 @@ def _curves(history: Any) -> list[str]:
     import matplotlib.pyplot as plt
 
     names = [name for name in (history[-1] if history else {}) if name != "step"]
-    found = []
+    curves = []
     for name in names:
         points = [(record["step"], record[name]) for record in history if name in record]
         figure, axes = plt.subplots(figsize=(4.2, 2.4))
@@ -79,5 +79,5 @@ def _curves(history: Any) -> list[str]:
         file = io.StringIO()
         figure.savefig(file, format="svg", bbox_inches="tight")
         plt.close(figure)
-        found.append(file.getvalue()[file.getvalue().index("<svg") :])
-    return found
+        curves.append(file.getvalue()[file.getvalue().index("<svg") :])
+    return curves

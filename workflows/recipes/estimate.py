@@ -156,9 +156,9 @@ def costs(steps: Sequence[Step]) -> Iterator[tuple[Step, Cost]]:
 
 def estimate_table(steps: Sequence[Step]) -> str:
     """The costs as lines of text, the sum at the end, and what it leaves out."""
-    found = list(costs(steps))
-    names = [f"{number} {step.title}" for number, (step, _) in enumerate(found, start=1)]
-    parts = [cost for _, cost in found]
+    estimates = list(costs(steps))
+    names = [f"{number} {step.title}" for number, (step, _) in enumerate(estimates, start=1)]
+    parts = [cost for _, cost in estimates]
     left_open = [name for name, cost in zip(names, parts, strict=True) if cost.cpu_s is None]
     together = Cost(
         cpu_s=sum(cost.cpu_s or 0.0 for cost in parts),

@@ -25,7 +25,7 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             raise ConfigError(f"{what} {path} must be a file of at most {_MOST_BYTES // 1024} KB")
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{what} {path} is not text in UTF-8 ({error.reason}); save it as UTF-8") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -36,6 +36,6 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
         raise ConfigError(f"{what} {path} is nested too deeply") from None
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error}") from None
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"{what} {path} must be a mapping of names to values; got {type(found).__name__}")
-    return dict(found)
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{what} {path} must be a mapping of names to values; got {type(content).__name__}")
+    return dict(content)

@@ -32,7 +32,7 @@ class RelabelReportStep:
 
 def write_relabel_report(root: Path, config: RelabelReportStep) -> Path:
     """Write the page for the data set in `root` and return its path (relabel.html in the data set by default)."""
-    found = collect(root, config.selection)
+    relabelled = collect(root, config.selection)
     labels = tuple(sink.name.removeprefix("labels/") for sink in sinks_of(root) if sink.is_labels)
     chosen = config.selection if config.selection in selection_names(root) else ""
     dataset = Dataset.open(root, labels=labels, selection=chosen)
@@ -43,7 +43,8 @@ def write_relabel_report(root: Path, config: RelabelReportStep) -> Path:
     target = Path(config.output) if config.output else root / "relabel.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(
-        target, template.render(name=dataset.name, found=found, gallery=gallery, labels=labels, texts=texts).encode()
+        target,
+        template.render(name=dataset.name, about=relabelled, gallery=gallery, labels=labels, texts=texts).encode(),
     )
     return target
 

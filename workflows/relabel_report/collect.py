@@ -102,12 +102,12 @@ def _shares(root: Path, clips: list[Mapping[str, Any]]) -> tuple[float, float | 
     verdicts = verdicts_of(root)
     moving = hands = total = looked = 0.0
     for clip in clips:
-        found = effective(verdicts.get(str(clip["episode_id"]), ()))
+        by_judge = effective(verdicts.get(str(clip["episode_id"]), ()))
         seconds = clip["length"] / clip["rate_hz"]
         total += seconds
-        if "camera_motion" in found:
-            moving += seconds * float(found["camera_motion"].evidence.get("share of steps with camera motion", 0.0))
-        if "hands" in found and found["hands"].score is not None:
+        if "camera_motion" in by_judge:
+            moving += seconds * float(by_judge["camera_motion"].evidence.get("share of steps with camera motion", 0.0))
+        if "hands" in by_judge and by_judge["hands"].score is not None:
             looked += seconds
-            hands += seconds * float(found["hands"].score)
+            hands += seconds * float(by_judge["hands"].score)
     return (moving / total if total else 0.0), (hands / looked if looked else None)

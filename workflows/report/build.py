@@ -136,14 +136,14 @@ def _card(dataset: Dataset, episode: Episode) -> dict[str, Any]:
 
 
 def _provenance(dataset: Dataset) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
+    sources: list[Mapping[str, Any]] = []
     for manifest in dataset.manifests():
         for record in manifest.episodes:
             about = {name: record[name] for name in ("layer", "embodiment", "instruction", "provenance")}
-            found.append({"id": record["episode_id"], "job": manifest.job, **about})
-            if len(found) == SEARCHABLE_EPISODES:
-                return found
-    return found
+            sources.append({"id": record["episode_id"], "job": manifest.job, **about})
+            if len(sources) == SEARCHABLE_EPISODES:
+                return sources
+    return sources
 
 
 def _script_safe(value: Any) -> str:

@@ -132,11 +132,11 @@ def composition(dataset: Dataset) -> list[Composition]:
     for row, key in enumerate(zip(layers, embodiments, strict=True)):
         if wanted[row]:
             groups[key].append(row)
-    found = []
+    rows_of_table = []
     for (layer, embodiment), rows in sorted(groups.items()):
         names = frozenset[str]().union(*(dataset.fields(unit) for unit in {units[row] for row in rows}))
         kinds = sorted(name.removeprefix("action/") for name in names if name.startswith("action/"))
-        found.append(
+        rows_of_table.append(
             Composition(
                 layer=layer,
                 embodiment=embodiment,
@@ -148,7 +148,7 @@ def composition(dataset: Dataset) -> list[Composition]:
                 labels=", ".join(kinds) or "none",
             )
         )
-    return found
+    return rows_of_table
 
 
 def task_rates(manifests: Iterable[Manifest]) -> list[TaskRate]:

@@ -58,12 +58,12 @@ def judged(root: Path) -> Judged:
     rows = [
         JudgeRow(
             judge=judge,
-            passed=found[True],
-            failed=found[False],
-            unsure=found[None],
+            passed=of_judge[True],
+            failed=of_judge[False],
+            unsure=of_judge[None],
             reasons=", ".join(f"{reason} ({count})" for reason, count in reasons[judge].most_common(4)),
         )
-        for judge, found in sorted(counts.items())
+        for judge, of_judge in sorted(counts.items())
     ]
     selections = [_selection(root, name) for name in selection_names(root)]
     return Judged(judges=rows, selections=selections, saved=saved_calls(root))
@@ -76,24 +76,28 @@ def _kind(reason: str) -> str:
 
 
 def _selection(root: Path, name: str) -> SelectionRow:
-    found = read_selection(root, name)
-    by = ", ".join(f"{judge} {count}" for judge, count in found.reasons().items())
+    selection = read_selection(root, name)
+    by = ", ".join(f"{judge} {count}" for judge, count in selection.reasons().items())
     return SelectionRow(
-        name=name, kept=len(found.episodes), rejected=len(found.rejected), unjudged=len(found.unjudged), by=by
+        name=name,
+        kept=len(selection.episodes),
+        rejected=len(selection.rejected),
+        unjudged=len(selection.unjudged),
+        by=by,
     )
 
 
 def saved_calls(root: Path) -> dict[str, tuple[int, int]]:
     """Sidecar of a model's verdicts -> (clips that cheaper judges spared it, clips that it was asked about)."""
-    found = {}
+    saved = {}
     for sink in sinks_of(root):
         manifests = read_manifests(sink) if sink.is_labels else []
         if any(stage.name.startswith("judge_model") for manifest in manifests for stage in manifest.stages):
             spared = sum(drop.reason == REJECTED_BEFORE for manifest in manifests for drop in manifest.dropped)
             answered = sum(max(0, len(each.episodes) - len(each.dropped)) for each in manifests)
             unread = sum(drop.reason == "unjudged" for manifest in manifests for drop in manifest.dropped)
-            found[sink.name.removeprefix("labels/")] = (spared, answered + unread)
-    return found
+            saved[sink.name.removeprefix("labels/")] = (spared, answered + unread)
+    return saved
 
 
 def verdict_lines(episode: Episode) -> list[dict[str, Any]]:

@@ -53,8 +53,8 @@ def make_app(gallery: Gallery, *, token: str = "") -> FastAPI:
 
     @app.get("/clips")
     def clips() -> dict[str, Any]:
-        found = [asdict(clip) for clip in gallery.clips()]
-        return {"name": gallery.dataset.name, "selection": gallery.selection.name, "clips": found}
+        shown = [asdict(clip) for clip in gallery.clips()]
+        return {"name": gallery.dataset.name, "selection": gallery.selection.name, "clips": shown}
 
     @app.get("/clips/{episode_id}.mp4")
     def video(episode_id: str) -> Response:

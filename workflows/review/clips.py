@@ -36,7 +36,7 @@ class Gallery:
         self.root = root
         self.selection: Selection = read_selection(root, selection)
         self.dataset = Dataset.open(root, labels=self.selection.policy.labels)
-        self._verdicts = {name: effective(found) for name, found in verdicts_of(root).items()}
+        self._verdicts = {name: effective(verdicts) for name, verdicts in verdicts_of(root).items()}
         self._clip = lru_cache(maxsize=32)(self._encoded)
 
     def clips(self) -> list[ReviewedClip]:
@@ -46,11 +46,11 @@ class Gallery:
         table = self.dataset.index.table
         own, ids = table["instruction"].to_pylist(), table["episode_id"].to_pylist()
         kept = set(self.selection.episodes)
-        found = [
+        shown = [
             self._one(str(name), str(texts[row]), str(own[row]), name in kept, decisions.get(str(name)))
             for row, name in enumerate(ids)
         ]
-        return sorted(found, key=lambda clip: (clip.decision is not None, -clip.uncertainty, clip.episode_id))
+        return sorted(shown, key=lambda clip: (clip.decision is not None, -clip.uncertainty, clip.episode_id))
 
     def _one(self, name: str, text: str, own: str, kept: bool, decision: Decision | None) -> ReviewedClip:
         verdicts = self._verdicts.get(name, {})

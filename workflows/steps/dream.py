@@ -90,8 +90,8 @@ def first_frames(source: Path, step: DreamStep) -> tuple[list[FirstFrame], Embod
         )
         embodiments = sorted({frame.embodiment for frame in frames})
         if len(embodiments) != 1:
-            found = ", ".join(embodiments) or "no episodes with video"
-            raise ConfigError(f"clips of one embodiment are made at a time; {source} has {found}: choose by embodiment")
+            known = ", ".join(embodiments) or "no episodes with video"
+            raise ConfigError(f"clips of one embodiment are made at a time; {source} has {known}: choose by embodiment")
         return frames, embodiment_named(embodiments[0])
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in source.iterdir()):
         raise MissingFileError(

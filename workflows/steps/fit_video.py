@@ -58,16 +58,16 @@ def run_fit_video(context: RunContext, step: FitVideoStep) -> str:
 
 def recorded_episodes(roots: Sequence[Path], most: int) -> list[Episode]:
     """Episodes with video and an instruction, not generated ones. Raises ConfigError when there are none."""
-    found = [
+    episodes = [
         episode
         for root in roots
         for episode in Dataset.open(root).episodes()
         if episode.layer != "neural" and episode.cameras and episode.instruction
     ]
-    if not found:
+    if not episodes:
         names = ", ".join(str(root) for root in roots)
         raise ConfigError(f"no episodes with video and an instruction in {names}; import or generate some first")
-    return found[:most] if most else found
+    return episodes[:most] if most else episodes
 
 
 def _placed(context: RunContext, path: str) -> Path:

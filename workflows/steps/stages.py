@@ -116,8 +116,8 @@ def _rejects(target: Path, job: str) -> Iterator[tuple[str, dict[str, dict[str, 
         path = Sink(target).manifest(unit.unit_id)
         dropped = read_manifest(path).dropped if path.exists() else ()
         if dropped:
-            found = {drop.episode_id: {"reason": drop.reason, "score": drop.score, **drop.detail} for drop in dropped}
-            yield str(unit.items[0]["unit"]), found
+            rejects = {drop.episode_id: {"reason": drop.reason, "score": drop.score, **drop.detail} for drop in dropped}
+            yield str(unit.items[0]["unit"]), rejects
 
 
 def _keep_rejects(

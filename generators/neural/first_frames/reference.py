@@ -53,9 +53,9 @@ def frames_of_dataset(
 ) -> list[FirstFrame]:
     """At least `count` first frames (all with 0) of recorded episodes with video, at each of `steps` they have. What a
     model has drawn begins nothing new."""
-    found: list[FirstFrame] = []
+    frames: list[FirstFrame] = []
     for episode in dataset.episodes():
-        if count and len(found) >= count:
+        if count and len(frames) >= count:
             break
         if episode.layer == "neural" or not episode.cameras or embodiment not in ("", episode.embodiment):
             continue
@@ -67,7 +67,7 @@ def frames_of_dataset(
         for step in steps:
             if step < episode.length:
                 payloads = [episode.cameras[camera].payloads[step] for camera in chosen]
-                found.append(
+                frames.append(
                     FirstFrame(
                         sha256=_hash(*payloads),
                         embodiment=episode.embodiment,
@@ -77,7 +77,7 @@ def frames_of_dataset(
                         cameras=chosen,
                     )
                 )
-    return found
+    return frames
 
 
 def frames_of_folder(folder: Path, *, embodiment: str, camera: str = "camera") -> list[FirstFrame]:
@@ -130,8 +130,8 @@ def _read_image(path: Path, sha256: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8)
 
 
-def _same(found: str, planned: str, *, where: str) -> None:
-    if found != planned:
+def _same(hash_now: str, planned: str, *, where: str) -> None:
+    if hash_now != planned:
         raise InputError(f"{where} holds another picture than when the clips were planned; plan them again")
 
 

@@ -201,14 +201,14 @@ class Validate:
                 batch = batch_of(self.data, [row])
                 clips = {name: value.to(device) for name, value in batch["clips"].items()}
                 noise = torch.randn(clips["latents"].shape, generator=torch.Generator().manual_seed(row)).to(device)
-                for level, found in errors.items():
+                for level, of_level in errors.items():
                     sigma = torch.full((1,), level, device=device)
                     error = self.model.flow_loss(clips, batch["texts"].to(device), sigma=sigma, noise=noise)
-                    found.append(float(error))
+                    of_level.append(float(error))
         if self.samples is not None:
             self.calls += 1
             self.samples.write(self.calls)
-        figures = {f"error_at_{level:g}": float(np.mean(found)) for level, found in errors.items()}
+        figures = {f"error_at_{level:g}": float(np.mean(of_level)) for level, of_level in errors.items()}
         return {"error": float(np.mean(list(figures.values()))), **figures}
 
 

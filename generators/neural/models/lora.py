@@ -25,8 +25,8 @@ def lora_file(path: str | Path) -> Path:
         if path.suffix != ".safetensors":
             raise MissingFileError(f"expected a LoRA as .safetensors; got {path}. Pickled weights are refused")
         return path
-    found = sorted(path.glob("*.safetensors"))
-    named = [one for one in found if one.name == LORA_FILE] or found
+    files = sorted(path.glob("*.safetensors"))
+    named = [one for one in files if one.name == LORA_FILE] or files
     if len(named) != 1:
         raise MissingFileError(f"expected a LoRA in {path}: a file {LORA_FILE}; found {len(named)} safetensors files")
     return named[0]

@@ -101,19 +101,19 @@ class WanModel:
         """What the transformer sees of the first frame: `condition`, and `clip` tokens where the model has them."""
         first = as_video(image[None, None])
         if self.clean_first_frame:
-            found = {"condition": self.encode(first)[0]}
+            conditions = {"condition": self.encode(first)[0]}
         else:
             rest = torch.zeros(1, 3, shape.frames - 1, *first.shape[-2:])
             latents = self.encode(torch.cat([first, rest], 2))[0]
             mask = torch.zeros(self.pipe.vae_scale_factor_temporal, *latents.shape[1:]).to(latents)
             mask[:, 0] = 1
-            found = {"condition": torch.cat([mask, latents])}
+            conditions = {"condition": torch.cat([mask, latents])}
         if self.sees_clip:
             from PIL import Image as Pillow
 
             with torch.inference_mode():
-                found["clip"] = self.pipe.encode_image(Pillow.fromarray(image))[0]
-        return found
+                conditions["clip"] = self.pipe.encode_image(Pillow.fromarray(image))[0]
+        return conditions
 
     def generate(self, requests: Sequence[Request], shape: ClipShape, sampling: Sampling) -> list[Image]:
         """One clip for each request, all drawn together."""

@@ -41,9 +41,9 @@ class LanguageModel:
         answer = self._answer([proposal.prompt for proposal in proposals])
         if answer is None or len(answer) != len(proposals):
             return [], [Refused(prompt=p.prompt, reason="the server's answer cannot be read") for p in proposals]
-        found = [checked(text, scene, expected=asked) for text, asked in zip(answer, proposals, strict=True)]
-        kept = [one for one in found if isinstance(one, Proposal)]
-        return kept, [one for one in found if isinstance(one, Refused)]
+        proposed = [checked(text, scene, expected=asked) for text, asked in zip(answer, proposals, strict=True)]
+        kept = [one for one in proposed if isinstance(one, Proposal)]
+        return kept, [one for one in proposed if isinstance(one, Refused)]
 
     def _answer(self, prompts: Sequence[str]) -> list[str] | None:
         body = {

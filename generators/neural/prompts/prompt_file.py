@@ -55,10 +55,10 @@ def prompts_of(source: str, frames: Sequence[FirstFrame]) -> PromptSet:
 
 
 def _lines(path: Path) -> list[Rounds]:
-    found = [tuple(part.strip() for part in line.split("|")) for line in path.read_text().splitlines() if line.strip()]
-    if not found or not all(all(rounds) for rounds in found):
+    lines = [tuple(part.strip() for part in line.split("|")) for line in path.read_text().splitlines() if line.strip()]
+    if not lines or not all(all(rounds) for rounds in lines):
         raise InputError(f"{path} holds no prompts, or an empty one; expected one a line, rounds separated by |")
-    return found
+    return lines
 
 
 def _proposed(path: Path) -> list[Rounds]:

@@ -45,7 +45,7 @@ TEMPLATES: Mapping[str, str] = {
 
 def enumerate_proposals(scene: Scene, templates: Mapping[str, str] = TEMPLATES) -> list[Proposal]:
     """Every sentence that is feasible in the scene, in a fixed order."""
-    found: list[Proposal] = []
+    proposals: list[Proposal] = []
     for verb, sentence in templates.items():
         fields = set(re.findall(r"{(\w+)}", sentence))
         if not fields <= {"thing", "place", "source"} or "thing" not in fields:
@@ -56,8 +56,10 @@ def enumerate_proposals(scene: Scene, templates: Mapping[str, str] = TEMPLATES) 
             if _feasible(scene, thing, source, place):
                 words = {"thing": thing.name, "source": source and source.name, "place": place and place.name}
                 prompt = sentence.format(**words)
-                found.append(Proposal(prompt=prompt, verb=verb, thing=thing.name, place=place.name if place else ""))
-    return found
+                proposals.append(
+                    Proposal(prompt=prompt, verb=verb, thing=thing.name, place=place.name if place else "")
+                )
+    return proposals
 
 
 def _places(scene: Scene, *, onto_objects: bool) -> list[Thing | None]:

@@ -57,12 +57,12 @@ class Scene:
 
 
 def _things(entries: Sequence[Any], *, movable: bool) -> list[Thing]:
-    found = []
+    things = []
     for entry in entries:
         values = {"name": entry} if isinstance(entry, str) else dict(entry)
         centre = values.pop("centre", None)
         if values.keys() != {"name"}:
             raise ConfigError(f"a thing is a name, or name and centre; got {entry!r}")
         place = None if centre is None else (float(centre[0]), float(centre[1]))
-        found.append(Thing(name=str(values["name"]).strip().lower(), movable=movable, centre=place))
-    return found
+        things.append(Thing(name=str(values["name"]).strip().lower(), movable=movable, centre=place))
+    return things

@@ -118,8 +118,8 @@ def expert_of(task: Task) -> Expert:
     if not isinstance(task.expert, str):
         return task.expert
     module, _, name = task.expert.partition(":")
-    found: Expert = getattr(import_module(module), name)
-    return found
+    expert: Expert = getattr(import_module(module), name)
+    return expert
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -37,7 +37,7 @@ class BrokenCheck:
 def broken_checks(graph: Graph, source: SourceDemonstration) -> list[BrokenCheck]:
     """The checks of `source` that do not hold at every end its subtasks may have. Checks of signals that the source
     does not hold (annotations from elsewhere) are passed over."""
-    found = []
+    broken_so_far = []
     for group in graph.groups:
         low, high = graph.subtask(group[0]).termination_offset
         for arm, index in group:
@@ -48,7 +48,7 @@ def broken_checks(graph: Graph, source: SourceDemonstration) -> list[BrokenCheck
             ends = sorted({min(max(end + offset, 1), source.length) for offset in range(low, high + 1)})
             broken = tuple(step for step in ends if not held[step])
             if broken:
-                found.append(
+                broken_so_far.append(
                     BrokenCheck(
                         demonstration=source.name,
                         arm=arm,
@@ -58,4 +58,4 @@ def broken_checks(graph: Graph, source: SourceDemonstration) -> list[BrokenCheck
                         ends=len(ends),
                     )
                 )
-    return found
+    return broken_so_far

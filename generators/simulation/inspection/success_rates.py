@@ -16,8 +16,8 @@ def measured_rates() -> dict[str, dict[str, Any]]:
     """Task -> placement -> {"attempts", "successes", "rate", "low", "high", "commit"}; {} when nothing was measured."""
     if not RATES_FILE.is_file():
         return {}
-    found: dict[str, dict[str, Any]] = json.loads(RATES_FILE.read_text())
-    return found
+    rates: dict[str, dict[str, Any]] = json.loads(RATES_FILE.read_text())
+    return rates
 
 
 def rate_record(successes: int, attempts: int, *, commit: str) -> dict[str, Any]:

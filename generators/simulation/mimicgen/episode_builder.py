@@ -122,14 +122,14 @@ def environment_arguments(scene: Scene) -> dict[str, Any]:
         "control_freq": _number(scene.rate_hz),
     }
     kwargs = {name: value for name, value in arguments.items() if _is_json(value)}
-    found = {
+    options = {
         "env_name": _name_of(task.environment),
         "type": 1,
         "env_version": _VERSIONS["robosuite"],
         "env_kwargs": kwargs,
     }
     missing = sorted(arguments.keys() - kwargs.keys())
-    return {**found, "not_stored": missing} if missing else found
+    return {**options, "not_stored": missing} if missing else options
 
 
 def _name_of(made: str | Callable[..., Environment]) -> str:

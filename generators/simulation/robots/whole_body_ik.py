@@ -111,13 +111,13 @@ class WholeBodyIk:
     def poses(self, joints_rad: Vector) -> dict[str, Pose]:
         """Forward kinematics: the 4x4 pose of every end effector in the world with the joints at (joints,) rad."""
         self._configuration.update(self._to_model(np.asarray(joints_rad, np.float64)))
-        found = {}
+        by_site = {}
         for name, site in self._sites.items():
             pose = np.eye(4)
             pose[:3, 3] = self._configuration.data.site_xpos[site]
             pose[:3, :3] = self._configuration.data.site_xmat[site].reshape(3, 3)
-            found[name] = pose
-        return found
+            by_site[name] = pose
+        return by_site
 
     def _step(self) -> Vector:
         problem = mink.build_ik(self._configuration, [self._poses], 1.0, 1e-9, [self._bounds])

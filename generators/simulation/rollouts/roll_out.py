@@ -166,15 +166,15 @@ class _Player:
         drawn = next(self._renderer.frames(_state_of(self.scene)[None]))
         if look:
             self.scene.model_state.put(before)
-        found = {}
+        pictures = {}
         for view, cameras in policy.info.views.items():
             camera = next((name for name in cameras if name in drawn), None)
             if camera is None:
                 raise ConfigError(
                     f"view {view!r} of the policy wants one of {cameras}; the scene draws {sorted(drawn)}"
                 )
-            found[view] = np.ascontiguousarray(drawn[camera])
-        return found
+            pictures[view] = np.ascontiguousarray(drawn[camera])
+        return pictures
 
 
 def _state_of(scene: Scene) -> NDArray[np.float64]:

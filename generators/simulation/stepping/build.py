@@ -100,14 +100,14 @@ def environment_class(task: Task) -> Callable[..., Environment]:
         if wanted not in REGISTERED_ENVS:
             hint = '(name one as "module:Class" when it is not registered with robosuite)'
             raise UnknownNameError.among("robosuite environment", wanted, REGISTERED_ENVS, hint=hint)
-        found: Callable[..., Environment] = REGISTERED_ENVS[wanted]
-        return found
+        environment: Callable[..., Environment] = REGISTERED_ENVS[wanted]
+        return environment
     module, _, name = wanted.partition(":")
     try:
-        found = getattr(import_module(module), name)
+        environment = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UnknownNameError(f"task {task.name!r}: environment {wanted!r} is not importable: {error}") from error
-    return found
+    return environment
 
 
 def _settings_for(make: Callable[..., Environment], variant: int) -> dict[str, Any]:

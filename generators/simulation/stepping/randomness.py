@@ -74,7 +74,7 @@ def reseed_hidden(environment: Any, seed: int) -> None:
 
 def hidden_generators(environment: Any) -> list[Any]:
     """Generators kept on the environment, its attributes, and theirs, in the order in which they were set."""
-    found: list[Any] = []
+    generators: list[Any] = []
     seen, queue = {id(environment)}, [(environment, 0)]
     while queue and len(seen) < _MOST_OBJECTS:
         holder, depth = queue.pop(0)
@@ -83,10 +83,10 @@ def hidden_generators(environment: Any) -> list[Any]:
                 continue
             seen.add(id(value))
             if isinstance(value, _KINDS):
-                found.append(value)
+                generators.append(value)
             elif depth < _DEEPEST:
                 queue.append((value, depth + 1))
-    return found
+    return generators
 
 
 def _parts(holder: Any) -> list[Any]:
@@ -100,10 +100,10 @@ def _parts(holder: Any) -> list[Any]:
 
 
 def _sampler_generators(environment: Any) -> list[Any]:
-    found, queue = [], [getattr(environment, "placement_initializer", None)]
+    generators, queue = [], [getattr(environment, "placement_initializer", None)]
     while queue:
         sampler = queue.pop(0)
-        found.append(getattr(sampler, "rng", None))
+        generators.append(getattr(sampler, "rng", None))
         nested = getattr(sampler, "samplers", None) or {}
         queue += list(nested.values())
-    return found
+    return generators

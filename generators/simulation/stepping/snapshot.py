@@ -36,12 +36,12 @@ class ModelState:
 
     def changes(self) -> dict[str, dict[int, float]]:
         """Array name -> flat index -> value, for everything that differs from the model as built."""
-        found = {}
+        changed = {}
         for name, live in self._live.items():
             if not np.array_equal(live, self._built[name]):
                 index = np.flatnonzero(live.ravel() != self._built[name].ravel())
-                found[name] = {int(at): float(live.ravel()[at]) for at in index}
-        return found
+                changed[name] = {int(at): float(live.ravel()[at]) for at in index}
+        return changed
 
     def differing(self, other: "ModelState") -> list[str]:
         """Names of the arrays in which two models differ as they were built."""
@@ -98,13 +98,13 @@ def put(environment: Environment, model_state: ModelState, snapshot: Snapshot) -
 
 
 def _hidden(robot: Any) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    hidden: dict[str, dict[str, Any]] = {}
     for name, controller in robot.part_controllers.items():
         values = {field: getattr(controller, field) for field in _CONTROLLER_FIELDS if hasattr(controller, field)}
-        found[name] = {field: np.copy(value) if _is_array(value) else value for field, value in values.items()}
+        hidden[name] = {field: np.copy(value) if _is_array(value) else value for field, value in values.items()}
     for arm, gripper in robot.gripper.items():
-        found[f"hand:{arm}"] = {"current_action": np.copy(gripper.current_action)}
-    return found
+        hidden[f"hand:{arm}"] = {"current_action": np.copy(gripper.current_action)}
+    return hidden
 
 
 def _unhide(robot: Any, hidden: Mapping[str, Mapping[str, Any]]) -> None:

@@ -98,7 +98,7 @@ def _node(task: Task, nodes: Mapping[str, Node], name: str) -> Node:
 
 
 def _coordinations(task: Task, nodes: Mapping[str, Node]) -> dict[Node, Coordination]:
-    found: dict[Node, Coordination] = {}
+    coordinations: dict[Node, Coordination] = {}
     for constraint in task.constraints:
         if not isinstance(constraint, Coordination):
             continue
@@ -106,14 +106,14 @@ def _coordinations(task: Task, nodes: Mapping[str, Node]) -> dict[Node, Coordina
         if len({arm for arm, _ in members}) != len(members) or len(members) < 2:
             raise ConfigError(f"a coordination takes subtasks of two or more different arms; got {constraint.subtasks}")
         for node, name in zip(members, constraint.subtasks, strict=True):
-            if node in found:
+            if node in coordinations:
                 raise ConfigError(
-                    f"{name} is under two coordinations, {found[node].subtasks} ({found[node].scheme}) and"
-                    f" {constraint.subtasks} ({constraint.scheme}); a subtask can follow one"
+                    f"{name} is under two coordinations, {coordinations[node].subtasks} ({coordinations[node].scheme})"
+                    f" and {constraint.subtasks} ({constraint.scheme}); a subtask can follow one"
                 )
-            found[node] = constraint
+            coordinations[node] = constraint
         _check_reference(task, members, constraint)
-    return found
+    return coordinations
 
 
 def _check_reference(task: Task, members: list[Node], constraint: Coordination) -> None:
@@ -126,14 +126,14 @@ def _check_reference(task: Task, members: list[Node], constraint: Coordination) 
 
 
 def _waits(task: Task, nodes: Mapping[str, Node]) -> dict[Node, tuple[Wait, ...]]:
-    found: dict[Node, tuple[Wait, ...]] = {}
+    waits: dict[Node, tuple[Wait, ...]] = {}
     for constraint in task.constraints:
         if isinstance(constraint, Sequential):
             former, latter = _node(task, nodes, constraint.former), _node(task, nodes, constraint.latter)
             if constraint.steps_left < 0:
                 raise ConfigError(f"{constraint.former} before {constraint.latter}: steps_left must be 0 or more")
-            found[latter] = (*found.get(latter, ()), Wait(former=former, steps_left=constraint.steps_left))
-    return found
+            waits[latter] = (*waits.get(latter, ()), Wait(former=former, steps_left=constraint.steps_left))
+    return waits
 
 
 def _ordered(

@@ -18,12 +18,12 @@ def with_ranges(
     """
 
     def prepare(environment: Environment) -> None:
-        found: Any = getattr(environment, "placement_initializer", None)
+        initializer: Any = getattr(environment, "placement_initializer", None)
         if sampler:
-            found = getattr(found, "samplers", {}).get(sampler)
-        if not hasattr(found, "x_range"):
+            initializer = getattr(initializer, "samplers", {}).get(sampler)
+        if not hasattr(initializer, "x_range"):
             raise ConfigError(f"the environment has no placement sampler {sampler!r} with ranges to set")
-        found.x_range, found.y_range = list(x or found.x_range), list(y or found.y_range)
-        found.rotation = list(rotation) if rotation else found.rotation
+        initializer.x_range, initializer.y_range = list(x or initializer.x_range), list(y or initializer.y_range)
+        initializer.rotation = list(rotation) if rotation else initializer.rotation
 
     return prepare

@@ -39,16 +39,16 @@ ENTRY_POINT_GROUP = "pyramid.tasks"
 def tasks() -> dict[str, Task]:
     """Every known task by name; raises ConfigError when two share one, GraphicsError when MuJoCo cannot load."""
     check_graphics()
-    found: dict[str, Task] = {}
+    by_name: dict[str, Task] = {}
     installed = [entry.value.partition(":")[0] for entry in entry_points(group=ENTRY_POINT_GROUP)]
     for name in (*MODULES, *installed):
         module = import_module(name)
         file = Path(str(module.__file__)) if name in installed else None
         for one in declared_in(module, where=name):
             one = replace(one, file=file)
-            if found.setdefault(one.name, one) is not one:
+            if by_name.setdefault(one.name, one) is not one:
                 raise ConfigError(f"two tasks are called {one.name!r}; one of them is in {name}: rename it")
-    return found
+    return by_name
 
 
 def find_task(reference: str) -> Task:

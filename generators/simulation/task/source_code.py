@@ -23,15 +23,15 @@ def source_files(task: Task) -> set[Path]:
     """The files behind `code_hash`."""
     assert task.file is not None
     named = [text.partition(":")[0] for text in (task.environment, task.expert) if isinstance(text, str)]
-    folder, found = task.file.parent, {task.file}
+    folder, files = task.file.parent, {task.file}
     queue = [task.file, *(file for name in named for file in _files_of(folder, name))]
-    found.update(queue)
+    files.update(queue)
     while queue:
         for name in _imported(queue.pop()):
-            fresh = [file for file in _files_of(folder, name) if file not in found]
-            found.update(fresh)
+            fresh = [file for file in _files_of(folder, name) if file not in files]
+            files.update(fresh)
             queue += fresh
-    return found
+    return files
 
 
 def _imported(path: Path) -> Iterator[str]:

@@ -29,10 +29,10 @@ class PySceneDetectCuts:
     def __call__(self, images: NDArray[np.uint8], rate_hz: float, /) -> Borders:
         """See `CutFinder`."""
         detector = self._detectors.AdaptiveDetector(min_scene_len=max(1, round(SHORTEST_S * rate_hz)))
-        found: list[Any] = []
+        borders: list[Any] = []
         for number, image in enumerate(images):
             bgr = np.ascontiguousarray(image[:, :, ::-1])
-            found += detector.process_frame(self._common.FrameTimecode(number, rate_hz), bgr)
-        found += detector.post_process(self._common.FrameTimecode(len(images) - 1, rate_hz))
-        cuts = sorted({int(each.frame_num) for each in found} - {0})
+            borders += detector.process_frame(self._common.FrameTimecode(number, rate_hz), bgr)
+        borders += detector.post_process(self._common.FrameTimecode(len(images) - 1, rate_hz))
+        cuts = sorted({int(each.frame_num) for each in borders} - {0})
         return Borders(cuts=np.array(cuts, np.int64), fades=None)

@@ -29,8 +29,8 @@ def transnetv2_weights(model: str) -> Path:
             raise MissingFileError(f"{file} is not there; expected the weights of TransNetV2, a folder with {WEIGHTS}")
         return checked(file)
     # The package is not imported: doing so changes how torch computes in the whole process.
-    found = find_spec(_PACKAGE)
-    file = Path(found.origin).parent / WEIGHTS if found is not None and found.origin else Path()
+    package = find_spec(_PACKAGE)
+    file = Path(package.origin).parent / WEIGHTS if package is not None and package.origin else Path()
     if not file.is_file():
         raise ConfigError(
             f"cuts by transnetv2 need its weights: name the folder that holds {WEIGHTS} as `model` beside the finder"

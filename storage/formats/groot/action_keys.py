@@ -32,16 +32,16 @@ class ActionKey:
 def action_keys(modality: Mapping[str, Any], embodiment: Embodiment, rules: GrootRules) -> list[ActionKey]:
     """The action keys of modality.json, in its order."""
     states: Mapping[str, Any] = modality.get("state", {})
-    found = []
+    keys = []
     for name, entry in modality.get("action", {}).items():
         span = int(entry["start"]), int(entry["end"])
         reference = states.get(name)
         state = (int(reference["start"]), int(reference["end"])) if reference else None
         kind = _kind(name, entry, span, state, (embodiment, rules))
-        found.append(
+        keys.append(
             ActionKey(name=name, start=span[0], end=span[1], kind=kind, state=None if kind == "absolute" else state)
         )
-    return found
+    return keys
 
 
 def _kind(

@@ -53,5 +53,5 @@ def _hand(file: Any, side: str) -> NDArray[np.float64]:
 
 def _confidence(file: Any, side: str, frames: int) -> NDArray[np.float64]:
     """Of each frame: the mean over the hand's joints; 1 where the recording does not tell."""
-    found = [np.asarray(file[f"confidences/{name}"]) for name in joint_names(side) if f"confidences/{name}" in file]
-    return np.mean(found, axis=0) if found else np.ones(frames)
+    joints = [np.asarray(file[f"confidences/{name}"]) for name in joint_names(side) if f"confidences/{name}" in file]
+    return np.mean(joints, axis=0) if joints else np.ones(frames)

@@ -69,8 +69,8 @@ class HandPoses:
 
     def in_camera(self) -> NDArray[np.float64]:
         """(T, 2, 21, 4, 4): the joints in the camera of their own frame."""
-        found: NDArray[np.float64] = inverse(self.camera)[:, None, None] @ self.joints
-        return found
+        joints: NDArray[np.float64] = inverse(self.camera)[:, None, None] @ self.joints
+        return joints
 
     def landmarks(self) -> NDArray[np.float32]:
         """(T, 2, 21, 3) float32: where the joints are seen, x and y over image width and height; depth against the
@@ -84,18 +84,18 @@ class HandPoses:
         focal, centre = np.diag(self.intrinsic)[:2], self.intrinsic[:2, 2]
         flat = points[..., :2] / safe[..., None] * focal + centre
         wrist = safe[..., :1]
-        found = np.concatenate(
+        in_picture = np.concatenate(
             [flat / np.array([width, height]), ((depth - wrist) / wrist * focal[0] / width)[..., None]], axis=-1
         )
-        return np.where(seen[..., None], found, 0.0).astype(np.float32)
+        return np.where(seen[..., None], in_picture, 0.0).astype(np.float32)
 
 
 def inverse(poses: NDArray[np.float64]) -> NDArray[np.float64]:
     """The inverse of rigid transforms (..., 4, 4)."""
-    found = np.zeros_like(poses)
+    inverted = np.zeros_like(poses)
     turned = np.swapaxes(poses[..., :3, :3], -1, -2)
-    found[..., :3, :3] = turned
-    found[..., :3, 3] = -(turned @ poses[..., :3, 3:])[..., 0]
-    found[..., 3, 3] = 1.0
-    found[~np.isfinite(poses).all(axis=(-1, -2))] = np.nan
-    return found
+    inverted[..., :3, :3] = turned
+    inverted[..., :3, 3] = -(turned @ poses[..., :3, 3:])[..., 0]
+    inverted[..., 3, 3] = 1.0
+    inverted[~np.isfinite(poses).all(axis=(-1, -2))] = np.nan
+    return inverted

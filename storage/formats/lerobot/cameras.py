@@ -31,18 +31,18 @@ def find_cameras(
     meta: LeRobotMeta, numbers: list[int], config: ImportConfig
 ) -> tuple[dict[str, CameraView], list[Fate]]:
     """The cameras that `config` asks for, and what became of every camera that has files."""
-    found = meta.cameras()
+    cameras = meta.cameras()
     wanted = config.cameras
     renamed = {
         name: camera.column for name, camera in (config.columns.cameras or {}).items() if camera.column in meta.features
     }
-    found = {**{name: key for name, key in found.items() if key not in renamed.values()}, **renamed}
+    cameras = {**{name: key for name, key in cameras.items() if key not in renamed.values()}, **renamed}
     for name in wanted:
-        if name not in found:
-            raise UnknownNameError.among("camera", name, found, hint=f"(cameras of {meta.root} that have files)")
+        if name not in cameras:
+            raise UnknownNameError.among("camera", name, cameras, hint=f"(cameras of {meta.root} that have files)")
     views: dict[str, CameraView] = {}
     fates = []
-    for name, key in found.items():
+    for name, key in cameras.items():
         if wanted and name not in wanted:
             fates.append(Fate(column=key, became="left out", detail="not among the cameras that were asked for"))
             continue

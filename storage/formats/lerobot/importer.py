@@ -35,8 +35,8 @@ def data_sets_in(root: Path) -> list[Path]:
     """`root` if it is a LeRobot data set, otherwise the data sets in its folders, one or two levels down."""
     if (root / "meta" / "info.json").is_file():
         return [root]
-    found = [*root.glob("*/meta/info.json"), *root.glob("*/*/meta/info.json")]
-    return sorted(path.parent.parent for path in found)
+    infos = [*root.glob("*/meta/info.json"), *root.glob("*/*/meta/info.json")]
+    return sorted(path.parent.parent for path in infos)
 
 
 def list_lerobot(root: Path, config: ImportConfig) -> list[ImportItem]:

@@ -81,13 +81,13 @@ class LeRobotMeta:
             str(entry.get("original_key") or f"{_IMAGES}{name}"): name
             for name, entry in self.modality.get("video", {}).items()
         }
-        found: dict[str, str] = {}
+        by_column: dict[str, str] = {}
         for key, feature in self.features.items():
             kind = feature.get("dtype")
             if kind == "image" or (kind == "video" and self._any_file(key)):
                 name = clean_name(str(names.get(key, key.removeprefix(_IMAGES))))
-                found[distinct(name, found, key)] = key
-        return found
+                by_column[distinct(name, by_column, key)] = key
+        return by_column
 
     def _any_file(self, key: str) -> bool:
         files = dict.fromkeys(self.video_file(int(row["episode_index"]), key) for row in self.episodes)

@@ -82,19 +82,19 @@ class ColumnMap:
 def parse_map(settings: Mapping[str, Any]) -> ColumnMap:
     """The mapping that `settings` (see the module) say; raises ConfigError."""
     cameras: dict[str, CameraColumn] = {}
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for key, value in settings.items():
         if key in ("state", "action"):
-            found[key] = tuple(_piece(text) for text in _texts(value))
+            entries[key] = tuple(_piece(text) for text in _texts(value))
         elif key.startswith("camera.") and len(key) > len("camera."):
             cameras[key.removeprefix("camera.")] = _camera(str(value))
         elif key == "instruction":
-            found[key] = str(value)
+            entries[key] = str(value)
         elif key == "rate_hz":
-            found[key] = _rate(value)
+            entries[key] = _rate(value)
         else:
             raise UnknownNameError.among("mapping", key, ("state", "action", "instruction", "rate_hz", "camera.NAME"))
-    return ColumnMap(cameras=cameras or None, **found)
+    return ColumnMap(cameras=cameras or None, **entries)
 
 
 def read_map_file(path: Path) -> dict[str, str]:

@@ -27,10 +27,10 @@ class Feature:
 def read_features(folder: Path) -> dict[str, Feature]:
     """Every feature of the data set in `folder`, by name; raises InputError and its kinds."""
     record = read_json_object(folder / "features.json")
-    found = {feature.name: feature for feature in _walk(record, "", 0)}
-    if not any(feature.is_step for feature in found.values()):
+    features = {feature.name: feature for feature in _walk(record, "", 0)}
+    if not any(feature.is_step for feature in features.values()):
         raise SchemaError(f"{folder}/features.json has no `steps`; expected episodes as RLDS has them")
-    return found
+    return features
 
 
 def _walk(node: Any, prefix: str, depth: int) -> Iterator[Feature]:

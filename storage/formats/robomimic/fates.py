@@ -34,7 +34,7 @@ def _state_columns(embodiment: Embodiment, contents: Contents) -> list[str]:
         return [key for key in ("obs/state",) if key in contents.widths]
     if embodiment.name in OUR_BODIES:
         keys = {key.removeprefix("obs/"): key for key in contents.widths}
-        found = source_keys(embodiment, keys)
+        columns = source_keys(embodiment, keys)
         whole = "state" in keys and contents.widths[keys["state"]] == embodiment.state.size
-        return [keys["state"]] if whole else [keys[key] for key in found]
+        return [keys["state"]] if whole else [keys[key] for key in columns]
     return [piece.column for piece in contents.state] if embodiment.state.size == contents.size(contents.state) else []

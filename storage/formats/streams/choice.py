@@ -124,13 +124,13 @@ def _cameras(recording: Recording, config: ImportConfig, where: str) -> dict[str
     # Half as many images as steps are a camera that lost some, which costs the episode; fewer are something else.
     fitting = {name: one for name, one in views.items() if one.kind == "video" or 2 * one.length >= recording.length}
     mapped = {name: find_column(camera.column, views, where) for name, camera in (config.columns.cameras or {}).items()}
-    found: dict[str, Stream] = {name: views[column] for name, column in mapped.items()}
+    cameras: dict[str, Stream] = {name: views[column] for name, column in mapped.items()}
     for column, stream in fitting.items():
         if column not in mapped.values():
-            found[distinct(camera_name(column), found, column)] = stream
-    if missing := [name for name in config.cameras if name not in found]:
-        raise UnknownNameError.among("camera", missing[0], found, hint=f"(of {where})")
-    return {name: stream for name, stream in found.items() if not config.cameras or name in config.cameras}
+            cameras[distinct(camera_name(column), cameras, column)] = stream
+    if missing := [name for name in config.cameras if name not in cameras]:
+        raise UnknownNameError.among("camera", missing[0], cameras, hint=f"(of {where})")
+    return {name: stream for name, stream in cameras.items() if not config.cameras or name in config.cameras}
 
 
 def camera_name(column: str) -> str:

@@ -38,8 +38,8 @@ def _refs(root: Path, config: ImportConfig) -> list[Ref]:
 
 
 def _videos(episode: Path) -> list[Path]:
-    found = sorted((episode / "recordings" / "MP4").glob("*.mp4"))
-    return [path for path in found if not path.stem.endswith("-stereo")]
+    videos = sorted((episode / "recordings" / "MP4").glob("*.mp4"))
+    return [path for path in videos if not path.stem.endswith("-stereo")]
 
 
 @contextmanager

@@ -63,11 +63,11 @@ def image_layout(
         if named_depth or dtype == np.uint16:
             return _depth(name, (shape[1], shape[2]), dtype, options)
         return "images of one channel: neither colour nor called depth"
-    found = _colour(shape, options)
-    if not isinstance(found, ImageLayout):
-        return found
-    found = replace(found, flipped="flipped" in options, bgr="bgr" in options)
-    return found if dtype == np.uint8 else _scaled(found, dtype, sample, options)
+    layout = _colour(shape, options)
+    if not isinstance(layout, ImageLayout):
+        return layout
+    layout = replace(layout, flipped="flipped" in options, bgr="bgr" in options)
+    return layout if dtype == np.uint8 else _scaled(layout, dtype, sample, options)
 
 
 def _colour(shape: tuple[int, ...], options: Collection[str]) -> ImageLayout | str | None:

@@ -16,16 +16,16 @@ def datasets_in(where: str, group: Any) -> list[tuple[str, Any]]:
     Raises InputError for links and storage outside of the file, CorruptFileError for what cannot be opened and for more
     objects, levels or time than `storage.formats.untrusted.limits` allows.
     """
-    found: list[tuple[str, Any]] = []
+    datasets: list[tuple[str, Any]] = []
     until = time.process_time() + LIMITS.seconds
     for path, item in _walk(where, group, "", 0):
-        found.append((path, item))
-        if len(found) > LIMITS.objects or time.process_time() > until:
+        datasets.append((path, item))
+        if len(datasets) > LIMITS.objects or time.process_time() > until:
             raise CorruptFileError(
                 f"{where} holds more than {LIMITS.objects} arrays, or takes more than {LIMITS.seconds:g} s of CPU to "
                 "look through"
             )
-    return sorted(found, key=lambda pair: pair[0])
+    return sorted(datasets, key=lambda pair: pair[0])
 
 
 def _walk(where: str, group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -30,18 +30,18 @@ def json_lines(path: Path, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def numbered_rows(path: Path, key: str) -> dict[int, dict[str, Any]]:
     """The rows of a file by the integer under `key`. A line that says the same number again is named and ignored."""
-    found: dict[int, dict[str, Any]] = {}
+    rows: dict[int, dict[str, Any]] = {}
     for number, row in json_lines(path, key):
         try:
             row[key] = int(row[key])
         except (ValueError, TypeError, OverflowError) as error:
             raise CorruptFileError(f"{path}, line {number}: {key!r} must be an integer ({error})") from error
-        if row[key] in found:
-            same = "again" if _equal(found[row[key]], row) else "again, and says something else"
+        if row[key] in rows:
+            same = "again" if _equal(rows[row[key]], row) else "again, and says something else"
             _LOG.warning("%s, line %d: %s %d stands there %s; the first one counts", path, number, key, row[key], same)
             continue
-        found[row[key]] = row
-    return found
+        rows[row[key]] = row
+    return rows
 
 
 def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -155,14 +155,14 @@ def _packed(frames: Iterable[tuple[int, bytes, int]]) -> bytes:
 
 def _joined(target: Path, fresh: Mapping[int, tuple[str, bytes]]) -> list[tuple[int, bytes, int]]:
     """(slot, content, check) of the fresh frames and of those that `target` holds beside them."""
-    found = [(slot, content, _check(content, seconds)) for slot, (seconds, content) in fresh.items()]
+    entries = [(slot, content, _check(content, seconds)) for slot, (seconds, content) in fresh.items()]
     if len(fresh) < CHUNK_FRAMES and target.is_file():
         old = target.read_bytes()
         head = np.frombuffer(old[: CHUNK_FRAMES * _HEAD.itemsize], _HEAD) if len(old) >= CHUNK_FRAMES * 12 else ()
         for slot, (begin, size, check) in enumerate(head):
             if size and slot not in fresh and begin + size <= len(old):
-                found.append((slot, old[begin : begin + size], int(check)))
-    return found
+                entries.append((slot, old[begin : begin + size], int(check)))
+    return entries
 
 
 def _check(content: bytes, seconds: str) -> int:

@@ -134,9 +134,9 @@ class _Cache:
                 self._keep(group, number, frames)
         if decoder.place >= length:
             self._open.pop(group, None)
-        if (found := self._in_memory(group, place, seconds)) is None:
+        if (content := self._in_memory(group, place, seconds)) is None:
             raise _no_frame(Path(group.path), Fraction(seconds))
-        return found
+        return content
 
     def _decoder(self, group: GroupKey, first: int) -> _Decoder:
         """A decoder of the group that has not gone beyond place `first`."""

@@ -31,11 +31,11 @@ def _videos(root: Path) -> Iterator[SourceVideo]:
             rows[sequence][row["start_frame"], row["end_frame"]] = row
     for video in video_files(root):
         sequence = video.parent.name
-        found = [_narration(row) for row in rows.get(sequence, {}).values()]
-        problems = [each for each in found if isinstance(each, Problem)]
-        if not found:
+        told = [_narration(row) for row in rows.get(sequence, {}).values()]
+        problems = [each for each in told if isinstance(each, Problem)]
+        if not told:
             problems.append(Problem(where="fine-grained-annotations", text=f"no actions of sequence {sequence}"))
-        narrations = [each for each in found if isinstance(each, Narration)]
+        narrations = [each for each in told if isinstance(each, Narration)]
         yield SourceVideo(
             file=str(video.relative_to(root)),
             name=f"{sequence} {video.stem}",

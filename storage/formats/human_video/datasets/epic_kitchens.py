@@ -21,10 +21,10 @@ def _videos(root: Path) -> Iterator[SourceVideo]:
             for row in read_csv_table(table, needs=_COLUMNS):
                 rows[row["video_id"]].append(row)
     for video in sorted(path for path in root.rglob("P*/videos/*") if path.suffix.lower() == ".mp4"):
-        found = [_narration(row) for row in rows.get(video.stem, [])]
-        narrations = [each for each in found if isinstance(each, Narration)]
-        problems = [each for each in found if isinstance(each, Problem)]
-        if not found:
+        told = [_narration(row) for row in rows.get(video.stem, [])]
+        narrations = [each for each in told if isinstance(each, Narration)]
+        problems = [each for each in told if isinstance(each, Problem)]
+        if not told:
             problems.append(Problem(where="EPIC_100_*.csv", text=f"no segments of video {video.stem}"))
         yield SourceVideo(
             file=str(video.relative_to(root)),

@@ -27,11 +27,11 @@ def _videos(root: Path) -> Iterator[SourceVideo]:
         if video is None:
             continue
         session = folder.parent.name
-        found = [_narration(each) for each in events.get(session, []) if each.get("label") == "Fine grained action"]
-        problems = [each for each in found if isinstance(each, Problem)]
+        told = [_narration(each) for each in events.get(session, []) if each.get("label") == "Fine grained action"]
+        problems = [each for each in told if isinstance(each, Problem)]
         if session not in events:
             problems.append(Problem(where="data-annotation-trainval", text=f"no events of session {session}"))
-        narrations = [each for each in found if isinstance(each, Narration)]
+        narrations = [each for each in told if isinstance(each, Narration)]
         yield SourceVideo(
             file=str(video.relative_to(root)),
             name=session,

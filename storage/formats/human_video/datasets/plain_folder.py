@@ -23,9 +23,9 @@ def _videos(root: Path) -> Iterator[SourceVideo]:
             rows.setdefault(str(Path(str(row["file"]))), []).append(row)
     for path in [root] if root.is_file() else video_files(root):
         name = str(path.relative_to(folder))
-        found = [_narration(row) for row in rows.pop(name, [])]
-        problems = tuple(each for each in found if isinstance(each, Problem))
-        narrations = sorted((each for each in found if isinstance(each, Narration)), key=lambda each: each.start_s)
+        told = [_narration(row) for row in rows.pop(name, [])]
+        problems = tuple(each for each in told if isinstance(each, Problem))
+        narrations = sorted((each for each in told if isinstance(each, Narration)), key=lambda each: each.start_s)
         yield SourceVideo(file=name, name=name, narrations=tuple(narrations), problems=problems)
     if root.is_dir():
         for name in rows:

@@ -13,8 +13,8 @@ from storage.formats.video.reader import VIDEO_SUFFIXES
 
 def video_files(root: Path) -> list[Path]:
     """Every video below `root`, sorted by path; hidden files are left out."""
-    found = (path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.name[0] != ".")
-    return sorted(found)
+    files = (path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.name[0] != ".")
+    return sorted(files)
 
 
 def read_json_file(path: Path) -> Any:

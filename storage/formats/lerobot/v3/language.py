@@ -23,17 +23,17 @@ _FIELDS = ("role", "content", "style", "camera", "tool_calls")
 
 def read_language(table: Any) -> dict[str, Any]:
     """{"persistent": entries, "events": [[step, entries], ...]} of the rows of an episode; {} without the columns."""
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     if PERSISTENT in table.column_names:
         # Every row repeats them, so the first one says all; what another row adds is kept too.
         entries: list[dict[str, Any]] = []
         for cell in table[PERSISTENT].to_pylist():
             entries += [entry for entry in _entries(cell, timed=True) if entry not in entries]
-        found["persistent"] = entries
+        columns["persistent"] = entries
     if EVENTS in table.column_names:
         cells = ((step, _entries(cell, timed=False)) for step, cell in enumerate(table[EVENTS].to_pylist()))
-        found["events"] = [[step, its] for step, its in cells if its]
-    return found
+        columns["events"] = [[step, its] for step, its in cells if its]
+    return columns
 
 
 def language_of(episode: Episode) -> Mapping[str, Any]:

@@ -27,8 +27,8 @@ def of_images(frames: Frames) -> Statistics:
     images = np.stack(list(sampled_images(frames)))
     colour = frame_codec(frames.codec).channels == 3
     rows = images.reshape(-1, 3) if colour else images.reshape(-1, 1)
-    found = _of(rows.astype(np.float32) / (255 if colour else 1), len(images))
-    return {name: values if name == "count" else values.reshape(-1, 1, 1) for name, values in found.items()}
+    statistics = _of(rows.astype(np.float32) / (255 if colour else 1), len(images))
+    return {name: values if name == "count" else values.reshape(-1, 1, 1) for name, values in statistics.items()}
 
 
 def merged_statistics(episodes: Sequence[Mapping[str, Statistics]]) -> dict[str, dict[str, Any]]:
