@@ -59,11 +59,11 @@ def _on_path(
     poses, seen = np.zeros((steps, len(controller.pose))), np.zeros(steps, bool)
     state = windows.moved[:, head_targets.state_size : 2 * head_targets.state_size]
     poses[now], seen[now] = head_targets.state.invert(state.astype(float))[:, controller.pose], True
-    action, found = in_units(combined.action, head_targets), combined.action.copy()
+    action, commands = in_units(combined.action, head_targets), combined.action.copy()
     for run in _runs(~apart):
         held = commands_on_path(controller, action[run], combined.covered[run], poses[run], seen[run])
-        found[run, controller.commands] = held[:, controller.commands]
-    return replace(combined, action=found)
+        commands[run, controller.commands] = held[:, controller.commands]
+    return replace(combined, action=commands)
 
 
 def in_units(combined: Array, head_targets: EmbodimentTargets) -> Array:

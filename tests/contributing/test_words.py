@@ -16,7 +16,6 @@ GIVEN_UP: Mapping[str, str] = {
     "doubt": "uncertainty",
     "body": "embodiment",
     "bodies": "embodiments",
-    "found": "the name of the thing",
 }
 LIVING_BODIES = (
     "generators/simulation/",
