@@ -17,7 +17,7 @@ from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.aggregate_windows import Combination, Combined, WindowLabels
 from idm.labelling.combined_labels import at_trained_rate, combined_labels, window_labels
 from idm.labelling.controller import Controller
-from idm.labelling.label import Labeller, moving_camera
+from idm.labelling.label import Labeller, moving_camera, pose_jumps
 from idm.labelling.linear_filter import LinearFilter, filter_inputs, fit_filter
 from idm.labelling.predict_clip import ClipPrediction
 from idm.labelling.saved_model import IdmModel
@@ -101,6 +101,7 @@ def calibrated(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> Ca
         familiar=_familiar(model, head, clips),
         covered_logit=_covered_logit(clips),
         camera_moves=float(np.mean(np.concatenate([moving_camera(clip.prediction) for clip in clips]))),
+        jump=_jump(head_targets, clips),
     )
 
 
@@ -234,6 +235,13 @@ def _familiar(model: IdmModel, head: str, clips: Sequence[PredictedClip]) -> tup
         return 0.0, float("inf")
     distance = np.concatenate([known.distance(clip.prediction.predictions.pooled) for clip in clips])
     return float(np.median(distance)), float(np.quantile(distance, 0.99))
+
+
+def _jump(head_targets: EmbodimentTargets, clips: Sequence[PredictedClip]) -> float:
+    """No limit for a state that is not seen."""
+    if head_targets.state is None:
+        return float("inf")
+    return float(np.quantile(np.concatenate([pose_jumps(clip.prediction, head_targets) for clip in clips]), 0.999))
 
 
 def _covered_logit(clips: Sequence[PredictedClip]) -> float:

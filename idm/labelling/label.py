@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from groot.device import device_of
+from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.aggregate_windows import Combined
 from idm.labelling.camera_views import ViewFinder
 from idm.labelling.clip_windows import clip_windows
@@ -167,7 +168,7 @@ class Labeller:
         """Labels from an prediction; steps that no visible window covers are not valid."""
         head_targets = self.model.targets[head]
         strangeness, distance = self._strangeness(head, episode.length, prediction, calibration)
-        flags = self._flags(episode, prediction, calibration, strangeness)
+        flags = self._flags(episode, prediction, calibration, strangeness, head_targets)
         combined = combined_labels(
             self.model,
             head,
@@ -196,7 +197,12 @@ class Labeller:
         )
 
     def _flags(
-        self, episode: Episode, prediction: ClipPrediction, calibration: Calibration, strangeness: Array
+        self,
+        episode: Episode,
+        prediction: ClipPrediction,
+        calibration: Calibration,
+        strangeness: Array,
+        head_targets: EmbodimentTargets,
     ) -> NDArray[np.uint16]:
         """Flags (T,) of the steps, before it is known which of them get a label."""
         flags, windows = np.zeros(episode.length, FLAGS_DTYPE), prediction.windows
@@ -213,7 +219,11 @@ class Labeller:
             mark(~np.asarray(episode.arrays["valid"]), LabelFlag.CORRUPT)
         if len(windows):
             mark(windows.now[prediction.predictions.hidden > calibration.covered_logit], LabelFlag.COVERED)
+            behind_cut = windows.now[pose_jumps(prediction, head_targets) > calibration.jump]
             cuts = [check.across_cut(windows.now, windows.later) for check in checks]
+            cuts.append(
+                np.searchsorted(behind_cut, windows.later, "right") > np.searchsorted(behind_cut, windows.now, "right")
+            )
             mark(windows.now[np.logical_or.reduce(cuts)], LabelFlag.CUT)
             if calibration.camera_moves < _MOST_CAMERA_MOTION:
                 mark(windows.now[moving_camera(prediction)], LabelFlag.CAMERA_MOTION)
@@ -253,6 +263,17 @@ def as_a_clip(strange: Array) -> Array:
         return strange
     beyond: Array = np.maximum(strange, np.nextafter(1.0, 2.0))
     return beyond
+
+
+def pose_jumps(prediction: ClipPrediction, head_targets: EmbodimentTargets) -> Array:
+    """How far the pose that is seen jumps from the frame before each window's first (N,): the root mean square over the
+    state, in units of how far its numbers move within a window. 0 where the frame before begins no window."""
+    poses, now = prediction.predictions.pose, prediction.windows.now
+    if head_targets.state is None or head_targets.moved is None or len(now) < 2:
+        return np.zeros(len(now))
+    changes = np.diff(poses.astype(float), axis=0) * head_targets.state.scale / head_targets.moved.scale
+    jumps: Array = np.concatenate([[0.0], np.sqrt((changes**2).mean(axis=1)) * (np.diff(now) == 1)])
+    return jumps
 
 
 def moving_camera(prediction: ClipPrediction) -> NDArray[np.bool_]:

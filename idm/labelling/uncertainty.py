@@ -57,7 +57,8 @@ class Calibration:
     the same.
     `typical` (G,) is its median in a group, over the dimensions' scale `unit` (D,). `familiar` are the median and the
     99 % quantile of the distance of a clean window, `covered_logit` the 99 % quantile of the visibility output on
-    clean clips, `camera_moves` the share of their windows in which the whole picture moves."""
+    clean clips, `camera_moves` the share of their windows in which the whole picture moves, `jump` the 99.9 % quantile
+    of how far the pose that is seen jumps from one frame to the next (see `idm.labelling.label.pose_jumps`)."""
 
     combination: Combination
     error: Uncertainty
@@ -68,6 +69,7 @@ class Calibration:
     familiar: tuple[float, float]
     covered_logit: float
     camera_moves: float = 0.0
+    jump: float = float("inf")
 
     @classmethod
     def none(cls, *, steps: int, size: int, groups: int) -> "Calibration":
@@ -109,11 +111,12 @@ class Calibration:
             "familiar": [self.familiar[0], far if np.isfinite(far) else None],
             "covered_logit": self.covered_logit,
             "camera_moves": self.camera_moves,
+            "jump": self.jump if np.isfinite(self.jump) else None,
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Calibration":
-        near, far = record["familiar"]
+        (near, far), jump = record["familiar"], record.get("jump")
         error = Uncertainty.from_json(record)
         return cls(
             combination=Combination.from_json(record["combination"]),
@@ -122,6 +125,7 @@ class Calibration:
             familiar=(near, float("inf") if far is None else far),
             covered_logit=record["covered_logit"],
             camera_moves=record.get("camera_moves", 0.0),
+            jump=float("inf") if jump is None else jump,
             **{name: np.asarray(record[name], float) for name in ("factor", "unit", "typical")},
         )
 

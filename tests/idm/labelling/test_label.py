@@ -20,6 +20,7 @@ from idm.labelling.label import LabelActions, Labeller
 from idm.labelling.label_config import IdmLabelConfig
 from idm.labelling.predict_clip import WindowPredictions
 from idm.labelling.saved_model import IdmModel, load_idm, save_idm
+from idm.labelling.uncertainty import Calibration
 from idm.network.model import Idm
 from idm.presets import preset
 from idm.testing import PLACED, PUSHED, world_episode
@@ -218,6 +219,25 @@ def test_steps_behind_a_cover_are_flagged_and_unlabelled_unless_asked_for() -> N
     flagged = Labeller(tiny_idm(COUNTER), network=Covered(), unlabels=LabelFlag(0)).label(clip, COUNTER.name)
     assert np.flatnonzero(flagged.flags & LabelFlag.COVERED).tolist() == list(range(10, 20))
     assert np.flatnonzero(~flagged.valid).tolist() == [39]
+
+
+def test_windows_over_a_jump_of_the_pose_are_flagged_as_over_a_cut() -> None:
+    model = tiny_idm(COUNTER)
+    unit = Normaliser(offset=np.zeros(2), scale=np.ones(2))
+    targets = replace(model.targets[COUNTER.name], state=unit, moved=unit)
+    model = replace(model, targets={COUNTER.name: targets})
+    labeller, clip = Labeller(model, network=PerfectNetwork()), numbered_episode(40)
+    prediction = labeller.predict(clip, COUNTER.name)
+    pose = np.cumsum(np.full((len(prediction.windows), 2), 0.1), axis=0)
+    pose[prediction.windows.now >= 20] += 3.0
+    prediction = replace(prediction, predictions=prediction.predictions._replace(pose=pose))
+    calm = replace(model.calibration(COUNTER.name), jump=5.0)
+    strict = replace(calm, jump=1.0)
+    for calibration, expected in ((calm, []), (strict, [18, 19])):
+        labels = labeller.labels_of(clip, COUNTER.name, prediction, calibration)
+        assert np.flatnonzero(labels.flags & LabelFlag.CUT).tolist() == expected
+    assert Calibration.from_json(strict.to_json()).jump == 1.0
+    assert Calibration.from_json(model.calibration(COUNTER.name).to_json()).jump == float("inf")
 
 
 def test_the_stage_adds_labels_with_confidence_interval_and_flags(tmp_path: Path) -> None:
