@@ -71,6 +71,14 @@ ROWS: Mapping[str, Row] = {
         shows="the same labels on true video of the simulator in place of generated: the ceiling of dreams",
         sources=lambda layers: [*_real(layers), _predicted(layers.true_video())],
     ),
+    "dreams-same-head": Row(
+        shows="neural trajectories whose predicted actions train the head of recorded ones",
+        sources=_dreamed(selection="good", same_head=True),
+    ),
+    "true-video-same-head": Row(
+        shows="the ceiling of that",
+        sources=lambda layers: [*_real(layers), {**_predicted(layers.true_video()), "same_head": True}],
+    ),
     "latents": Row(shows="what action-less video is worth", sources=_real, pretrain=True),
 }
 

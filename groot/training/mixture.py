@@ -2,7 +2,8 @@
 of action, with its share of the stream.
 
 Each kind of action is a head of its own (GR00T N1, section 2.1): recorded actions under the embodiment's name,
-predicted ones beside it, and latent actions under one head for everybody, people included.
+predicted ones beside it unless a source says `same_head`, and latent actions under one head for everybody, people
+included.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,8 @@ class Cell:
 
     @property
     def head(self) -> str:
-        return head_name(self.embodiment, self.kind)
+        joined = self.source.same_head and self.kind == "predicted"
+        return head_name(self.embodiment, "ground_truth" if joined else self.kind)
 
     @property
     def name(self) -> str:

@@ -30,7 +30,9 @@ class MixtureSource:
 
     `labels` names the sidecars to join. `layers`, `embodiments` and `kinds` choose a part, () for all: of the kinds
     those that the layer is trained on (`KINDS_OF_LAYER`) and that are there; named kinds must be there. `selection` is
-    the name of a file of episodes in the data set's folder `selections`. `weight` is this source's share.
+    the name of a file of episodes in the data set's folder `selections`. `weight` is this source's share. With
+    `same_head` predicted actions train the head of recorded ones, whose numbers and units they share; GR00T N1 gives
+    them a head of their own (ours; see `benchmarks/RESULTS.md`, layer_worth).
     """
 
     dataset: str
@@ -41,6 +43,7 @@ class MixtureSource:
     selection: str = ""
     episodes: int = 0
     weight: float | None = None
+    same_head: bool = False
 
     def __post_init__(self) -> None:
         for layer in self.layers:

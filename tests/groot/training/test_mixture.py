@@ -42,6 +42,20 @@ def test_each_layer_gives_its_kinds_and_each_kind_has_a_head_of_its_own(tmp_path
     assert head_name("panda", "predicted") == "panda:predicted"
 
 
+def test_predicted_actions_train_the_head_of_recorded_ones_where_a_source_says_so(tmp_path: Path) -> None:
+    predicted = {**LATENT, "action/predicted": np.ones((12, 7), np.float32)}
+    Dataset.create(tmp_path / "d", name="dreams")
+    write_unit(tmp_path / "d", [tiny_episode(1, layer="neural", arrays=predicted)])
+    heads = {}
+    for same_head in (False, True):
+        source = MixtureSource(dataset=str(tmp_path / "d"), kinds=("predicted", "latent"), same_head=same_head)
+        cells, _ = cells_of(Mixture(sources=(source,)))
+        heads[same_head] = {cell.kind: cell.head for cell in cells}
+        assert {cell.reader_source(cell.episodes).action for cell in cells} == {"action/predicted", "action/latent"}
+    assert heads[False] == {"predicted": "panda:predicted", "latent": "latent"}
+    assert heads[True] == {"predicted": "panda", "latent": "latent"}
+
+
 def test_shares_follow_frames_layers_and_weights(tmp_path: Path) -> None:
     source = MixtureSource(dataset=str(two_layers(tmp_path / "d")), kinds=("ground_truth",))
     by_frames = shares(Mixture(sources=(source,)))
