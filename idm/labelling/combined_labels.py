@@ -28,7 +28,8 @@ def combined_labels(
 ) -> Combined:
     """The labels of a clip from its `usable` windows (N,); all of them unless said otherwise. Where a model of the
     controller was fitted, commands are held to the path of the poses; never over steps that are `apart` (T,), as the
-    two sides of a cut are. At another rate than the trained one neither that nor a filter holds."""
+    two sides of a cut are. Clips of a rate that goes into the trained one are held to it step by step of the
+    controller; at other rates than the trained one no filter holds."""
     head_targets, rate_hz = model.targets[head], rate_of(episode)
     usable = np.ones(len(prediction.windows), bool) if usable is None else usable
     apart = np.zeros(episode.length, bool) if apart is None else apart
@@ -38,9 +39,10 @@ def combined_labels(
     combined = combine(
         windows, steps=episode.length, absolute=head_targets.absolute, switch=head_targets.switch, how=how
     )
-    if not trained_rate:
+    every = model.config.chunk_steps / model.config.chunk_s / rate_hz
+    if abs(every - round(every)) > 1e-3 or round(every) < 1 or abs(prediction.windows.stretch - 1) > 1e-3:
         return combined
-    return _on_path(model, head, combined, windows, prediction.windows.now[usable], apart)
+    return _on_path(model, head, combined, windows, prediction.windows.now[usable], apart, every=round(every))
 
 
 def _on_path(
@@ -50,19 +52,26 @@ def _on_path(
     windows: WindowLabels,
     now: NDArray[np.int64],
     apart: NDArray[np.bool_],
+    *,
+    every: int,
 ) -> Combined:
-    """`combined` with commands that lead along the poses that its windows see at the frames `now` (N,)."""
+    """`combined` with commands that lead along the poses that its windows see at the frames `now` (N,). A step of the
+    clip is `every` steps of the controller, over which its changes are spread evenly to begin with."""
     controller, head_targets = model.controllers.get(head), model.targets[head]
     if controller is None or head_targets.state is None or not len(now):
         return combined
-    steps = len(combined.action)
-    poses, seen = np.zeros((steps, len(controller.pose))), np.zeros(steps, bool)
+    steps, which = len(combined.action), controller.commands
+    poses, seen = np.zeros((steps * every, len(controller.pose))), np.zeros(steps * every, bool)
     state = windows.moved[:, head_targets.state_size : 2 * head_targets.state_size]
-    poses[now], seen[now] = head_targets.state.invert(state.astype(float))[:, controller.pose], True
+    poses[now * every] = head_targets.state.invert(state.astype(float))[:, controller.pose]
+    seen[now * every] = True
     action, commands = in_units(combined.action, head_targets), combined.action.copy()
+    action[:, which] /= every
+    action, labelled = action.repeat(every, axis=0), combined.covered.repeat(every)
     for run in _runs(~apart):
-        held = commands_on_path(controller, action[run], combined.covered[run], poses[run], seen[run])
-        commands[run, controller.commands] = held[:, controller.commands]
+        fine = slice(run.start * every, run.stop * every)
+        held = commands_on_path(controller, action[fine], labelled[fine], poses[fine], seen[fine])
+        commands[run, which] = held[:, which].reshape(-1, every, len(which)).sum(axis=1)
     return replace(combined, action=commands)
 
 
