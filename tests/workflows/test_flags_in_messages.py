@@ -33,6 +33,7 @@ SAID_BY = {
     "pipelines/planning/resume_check.py": ("resume",),
     "workflows/commands/importing.py": ("data import",),
     "workflows/commands/policies.py": ("serve",),
+    "workflows/commands/relabel.py": ("relabel",),
     "workflows/commands/subset.py": ("data subset",),
     "workflows/commands/data.py": ("data select",),
     "workflows/datasets/inspecting.py": ("data inspect",),

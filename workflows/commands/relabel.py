@@ -38,6 +38,7 @@ def relabel(
     from workflows.recipes.recipe import find_recipe, load_recipe
     from workflows.recipes.run_recipe import describe_recipe, run_recipe
 
+    _refuse_unknown_robot(idm, embodiment)
     _refuse_missing(latents=latents, idm=idm, detector=detector, captioner="" if server else captioner)
     given = {"CAPTION_MODEL": captioner, "CAPTION_SERVER": server, "DETECTOR_MODEL": detector, "HAND_POSES": poses}
     given |= {"IDM_MODEL": idm, "VIDEO_EMBODIMENT": embodiment, "VIDEO_LAYER": "real" if embodiment else ""}
@@ -60,3 +61,10 @@ def _refuse_missing(**models: str) -> None:
     for option, model in models.items():
         if model not in ("", "starter") and not Path(model).expanduser().is_dir():
             raise MissingFileError(f'--{option} {model} is not there; expected the folder of a model, or "starter"')
+
+
+def _refuse_unknown_robot(idm: str, embodiment: str) -> None:
+    from storage.errors import ConfigError
+
+    if idm and not embodiment:
+        raise ConfigError("--idm labels video of a robot; --embodiment says which robot it is, such as panda")

@@ -21,6 +21,8 @@ STARTER_CLIP_CPU_S = 0.28
 STARTER_CLIP = (21, 64)
 """Frames and side of a clip of the starter that dreams, which takes 16 steps (neural_speed)."""
 STARTER_POLICY_STEP_CPU_S, STARTER_POLICY_STEPS = 0.42, 3000
+WATCHED_CPU_S, HAND_LOOK_CPU_S = 1 / 7.5, 0.041
+"""A second of video of 640x480 at 30 Hz without hands (relabel_speed), and a look for hands (relabel_hands)."""
 ROLL_OUT_CPU_S = 6.0
 """A scene with pictures and chunks (groot_policy)."""
 
@@ -125,6 +127,18 @@ def _foreign(step: Any, expected: Expected) -> Cost:
     return Cost(what="recordings", why="`pyramid data import --dry-run` reads what is there")
 
 
+def _watch(step: Any, expected: Expected) -> Cost:
+    expected.open.append(step.name)
+    cpu_s = WATCHED_CPU_S + (step.hands.looks_hz * HAND_LOOK_CPU_S if step.hands.wanted else 0.0)
+    return Cost(what="videos", why=f"{cpu_s:.2g} s of one core for a second of video of 640x480 at 30 Hz")
+
+
+def _with_model(step: Any, expected: Expected) -> Cost:
+    if step.model:
+        return Cost(why="the speed of this model was not measured")
+    return Cost(items=0, what="clips", cpu_s=0.0, disk_bytes=0.0, why="no model is named")
+
+
 def _quick(step: Any, expected: Expected) -> Cost:
     return Cost(cpu_s=1.0, disk_bytes=0.0)
 
@@ -138,7 +152,11 @@ _COSTS: Mapping[str, Callable[[Any, Expected], Cost]] = {
     "fit": _fit,
     "evaluate": _evaluate,
     "import": _foreign,
-    "watch": _foreign,
+    "watch": _watch,
+    "captions": _with_model,
+    "boxes": _with_model,
+    "near_duplicates": _quick,
+    "relabel_report": _quick,
     "select": _quick,
     "statistics": _quick,
     "report": _quick,

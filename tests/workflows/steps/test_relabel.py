@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from storage.datasets.dataset import Dataset
-from storage.errors import MissingFileError, WorkFailedError
+from storage.errors import ConfigError, MissingFileError, WorkFailedError
 from storage.formats.human_video.testing import numbered_scene
 from storage.formats.testing import tiny_video
 from storage.testing import assert_sound
@@ -131,13 +131,20 @@ def test_video_of_a_robot_is_labelled_with_its_actions_where_a_model_is_named(
     assert "panda" in plan
 
 
+def test_actions_are_not_asked_of_video_in_which_no_robot_is_named(tmp_path: Path, videos: Path) -> None:
+    with pytest.raises(ConfigError, match="--embodiment says which robot"):
+        app(["relabel", str(videos), "--output", str(tmp_path / "out"), "--idm", "starter"], standalone_mode=False)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("option", ["--idm", "--latents", "--detector", "--captioner"])
 def test_a_model_that_is_not_there_is_refused_before_anything_is_looked_at(
     tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    robot = ["--embodiment", "panda"]
     with pytest.raises(MissingFileError, match=f"{option} gone is not there"):
-        app(["relabel", str(videos), "--output", "out", option, "gone", "--dry-run"], standalone_mode=False)
+        app(["relabel", str(videos), "--output", "out", *robot, option, "gone", "--dry-run"], standalone_mode=False)
     assert not (tmp_path / "out").exists()
 
 
