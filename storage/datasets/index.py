@@ -174,13 +174,26 @@ def read_index(sink: Sink, *, checked: bool = False) -> Index | None:
         if (came := about.get("version")) != INDEX_VERSION:
             raise SchemaVersionError(f"{path}: expected an index of version {INDEX_VERSION}, got {came}; {advice}")
         plain = table.replace_schema_metadata(None).cast(_SCHEMA)
-        for layout in about["layouts"]:
-            check_layout(layout)
-        return Index(plain, tuple(about["layouts"]), dict(about["layout_of_unit"]))
+        index = Index(plain, tuple(about["layouts"]), dict(about["layout_of_unit"]))
+        _check_layouts(index)
+        return index
     except (CorruptFileError, SchemaVersionError):
         raise
     except (OSError, pyarrow.ArrowException, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} is not a readable index ({error}); {advice}") from error
+
+
+def _check_layouts(index: Index) -> None:
+    """Raise ValueError unless every unit with episodes has a layout that can be used."""
+    for layout in index.layouts:
+        check_layout(layout)
+    known = range(len(index.layouts))
+    if not all(number is None or (type(number) is int and number in known) for number in index.layout_of_unit.values()):
+        raise ValueError(f"it names layouts that are not among its {len(known)}")
+    there = [index.units[code] for code in np.unique(index.unit_of_row)]
+    lost = [unit_id for unit_id in there if index.layout_of_unit.get(unit_id) is None]
+    if lost:
+        raise ValueError(f"it has episodes of units without a layout: {', '.join(lost[:4])}")
 
 
 def old_indices(sink: Sink) -> list[Path]:

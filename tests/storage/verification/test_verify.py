@@ -159,6 +159,19 @@ def test_a_layout_that_nothing_can_have_is_found_in_manifest_and_index(
     assert "unreadable" in kinds(root)
 
 
+@pytest.mark.parametrize("number", [99, -1, "0", None, 1.0])
+def test_an_index_whose_units_have_no_layout_is_found(root: Path, number: object) -> None:
+    path = current_index(Sink(root))
+    assert path is not None
+    table = pyarrow.parquet.read_table(path)
+    about = json.loads(table.schema.metadata[b"data_pyramid"])
+    about["layout_of_unit"][first_shard(root).stem] = number
+    pyarrow.parquet.write_table(table.replace_schema_metadata({b"data_pyramid": json.dumps(about)}), path)
+    assert "layout" in one(root).text
+    with pytest.raises(CorruptFileError, match="it is made again from the manifests"):
+        Dataset.open(root).index  # noqa: B018
+
+
 def test_a_manifest_that_cannot_be_read_is_found(root: Path) -> None:
     shutil.rmtree(root / "index")
     (root / f"manifest/{first_shard(root).stem}.json").write_text("{")
