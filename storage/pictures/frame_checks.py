@@ -76,21 +76,27 @@ class FrameScan:
 
     def add(self, images: NDArray[np.uint8], corrupt: Mask | None = None) -> None:
         """The next frames (N, H, W, 3); `corrupt` (N,) names those that did not decode."""
+        if not len(images):
+            return
+        rows = slice(self._done, self._done + len(images))
+        self._done = rows.stop
+        small = np.empty((len(images), _COLOUR_PX[1], _COLOUR_PX[0], 3), np.uint8)
         for place, image in enumerate(images):
-            self._add(image, corrupt=corrupt is not None and bool(corrupt[place]))
-
-    def _add(self, image: NDArray[np.uint8], *, corrupt: bool) -> None:
-        step, self._done = self._done, self._done + 1
-        colour = cv2.resize(image, _COLOUR_PX, interpolation=cv2.INTER_AREA).astype(np.int16)
-        grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), _GREY_PX, interpolation=cv2.INTER_AREA)
-        self._grey[step] = grey
-        nothing = colour.max() <= self.config.black_level or grey.std() < self.config.least_contrast
-        self._dark[step], self._corrupt[step] = bool(nothing) and not corrupt, corrupt
+            cv2.resize(image, _COLOUR_PX, dst=small[place], interpolation=cv2.INTER_AREA)
+            grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+            cv2.resize(grey, _GREY_PX, dst=self._grey[rows.start + place], interpolation=cv2.INTER_AREA)
+        colour = small.astype(np.int16)
+        broken = np.zeros(len(images), bool) if corrupt is None else np.asarray(corrupt, bool)
+        flat = self._grey[rows].std(axis=(1, 2)) < self.config.least_contrast
+        nothing = (colour.max(axis=(1, 2, 3)) <= self.config.black_level) | flat
+        self._dark[rows], self._corrupt[rows] = nothing & ~broken, broken
         if self._last is not None:
-            jump = np.abs(colour - self._last)
-            wide = (jump.max(axis=2) > self.config.cut_jump).mean() >= self.config.cut_spread
-            self._change[step], self._wide[step] = jump.mean(), wide
-        self._last = colour
+            colour = np.concatenate([self._last, colour])
+        jump = np.abs(np.diff(colour, axis=0))
+        wide = (jump.max(axis=3) > self.config.cut_jump).mean(axis=(1, 2)) >= self.config.cut_spread
+        changed = slice(rows.stop - len(jump), rows.stop)
+        self._change[changed], self._wide[changed] = jump.mean(axis=(1, 2, 3)), wide
+        self._last = colour[-1:]
 
     def check(self) -> "ClipCheck":
         """What was found; raises SchemaError when frames are missing."""
