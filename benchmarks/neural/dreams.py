@@ -161,7 +161,7 @@ def at_control_rate(labels: Any, control_hz: float = 20.0) -> NDArray[np.float32
     """Labels of a clip as actions at the robot's rate: deltas in equal parts, the gripper held; where nothing is
     labelled the arm rests and the gripper stays as it was."""
     steps = round(control_hz / SHAPE.rate_hz)
-    actions = labels.action.astype(np.float32).copy()
+    actions = np.where(labels.valid[:, None], labels.action, 0.0).astype(np.float32)
     last = -1.0
     for step in range(len(actions)):
         if labels.valid[step]:

@@ -19,7 +19,7 @@ from idm.fitting.targets import EmbodimentTargets
 from idm.labelling.aggregate_windows import Combined
 from idm.labelling.camera_views import ViewFinder
 from idm.labelling.clip_windows import clip_windows
-from idm.labelling.combined_labels import combined_labels, in_units
+from idm.labelling.combined_labels import combined_labels, in_units, rate_of
 from idm.labelling.gain_offset import Adjustment
 from idm.labelling.label_config import IdmLabelConfig, model_folder
 from idm.labelling.predict_clip import ClipPrediction, Network, TorchNetwork, predict_clip, slot_of
@@ -219,7 +219,9 @@ class Labeller:
             mark(~np.asarray(episode.arrays["valid"]), LabelFlag.CORRUPT)
         if len(windows):
             mark(windows.now[prediction.predictions.hidden > calibration.covered_logit], LabelFlag.COVERED)
-            behind_cut = windows.now[pose_jumps(prediction, head_targets) > calibration.jump]
+            steps_a_frame = self.model.config.chunk_steps / self.model.config.chunk_s / rate_of(episode)
+            jumps = pose_jumps(prediction, head_targets, steps_a_frame=steps_a_frame)
+            behind_cut = windows.now[jumps > calibration.jump]
             cuts = [check.across_cut(windows.now, windows.later) for check in checks]
             cuts.append(
                 np.searchsorted(behind_cut, windows.later, "right") > np.searchsorted(behind_cut, windows.now, "right")
@@ -265,15 +267,16 @@ def as_a_clip(strange: Array) -> Array:
     return beyond
 
 
-def pose_jumps(prediction: ClipPrediction, head_targets: EmbodimentTargets) -> Array:
+def pose_jumps(prediction: ClipPrediction, head_targets: EmbodimentTargets, *, steps_a_frame: float = 1.0) -> Array:
     """How far the pose that is seen jumps from the frame before each window's first (N,): the root mean square over the
-    state, in units of how far its numbers move within a window. 0 where the frame before begins no window."""
+    state, in units of how far its numbers move within a window. 0 where the frame before begins no window. Frames that
+    are more than one trained step apart, `steps_a_frame`, may show as many times the motion."""
     poses, now = prediction.predictions.pose, prediction.windows.now
     if head_targets.state is None or head_targets.moved is None or len(now) < 2:
         return np.zeros(len(now))
     changes = np.diff(poses.astype(float), axis=0) * head_targets.state.scale / head_targets.moved.scale
     jumps: Array = np.concatenate([[0.0], np.sqrt((changes**2).mean(axis=1)) * (np.diff(now) == 1)])
-    return jumps
+    return jumps / max(steps_a_frame, 1.0)
 
 
 def moving_camera(prediction: ClipPrediction) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from groot.checkpoint import ModelCard
 from groot.normalise import Normaliser
 from idm.fitting.targets import EmbodimentTargets
-from idm.labelling.label import LabelActions, Labeller
+from idm.labelling.label import LabelActions, Labeller, pose_jumps
 from idm.labelling.label_config import IdmLabelConfig
 from idm.labelling.predict_clip import WindowPredictions
 from idm.labelling.saved_model import IdmModel, load_idm, save_idm
@@ -236,6 +236,10 @@ def test_windows_over_a_jump_of_the_pose_are_flagged_as_over_a_cut() -> None:
     for calibration, expected in ((calm, []), (strict, [18, 19])):
         labels = labeller.labels_of(clip, COUNTER.name, prediction, calibration)
         assert np.flatnonzero(labels.flags & LabelFlag.CUT).tolist() == expected
+    jumps = pose_jumps(prediction, targets)
+    assert np.flatnonzero(jumps > 1.0).tolist() == [20]
+    np.testing.assert_allclose(pose_jumps(prediction, targets, steps_a_frame=4.0), jumps / 4)
+    np.testing.assert_allclose(pose_jumps(prediction, targets, steps_a_frame=0.5), jumps)
     assert Calibration.from_json(strict.to_json()).jump == 1.0
     assert Calibration.from_json(model.calibration(COUNTER.name).to_json()).jump == float("inf")
 
