@@ -285,13 +285,11 @@ def _measured_controllers(
     without it. It is left out where it explains too little."""
     controller, others = model.controllers.get(head), _without(model.controllers, head)
     state = model.targets[head].state
-    rate_hz = model.config.chunk_steps / model.config.chunk_s
-    pairs = (
-        [recorded(clip.episode, controller.pose, action=action, rate_hz=rate_hz) for clip in clips]
-        if controller
-        else []
-    )
-    if controller is None or state is None or not any(pairs):
+    if controller is None or state is None:
+        return others
+    rate_hz = model.config.rate_hz
+    pairs = [recorded(clip.episode, controller.pose, action=action, rate_hz=rate_hz) for clip in clips]
+    if not any(pairs):
         return others
     labels = _cross_fitted(replace(model, controllers=others), head, clips)
     pose_errors, command_errors = [], []

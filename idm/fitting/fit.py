@@ -121,13 +121,16 @@ def fit_controllers(
     data: Sequence[TrainingData], config: IdmFitConfig, targets: Mapping[str, EmbodimentTargets]
 ) -> dict[str, Controller]:
     """How each body answers its commands, for bodies whose actions are changes of a pose."""
-    rate_hz = config.model.chunk_steps / config.model.chunk_s
     controllers: dict[str, Controller] = {}
     for head, head_targets in targets.items():
         if config.controller_steps and len(moved_pose(head_targets.embodiment)):
             episodes = episodes_of(data, head, held_out=False, most=config.controller_episodes)
             controller = fit_controller(
-                head_targets, episodes, action=data[0].action, rate_hz=rate_hz, steps=config.controller_steps
+                head_targets,
+                episodes,
+                action=data[0].action,
+                rate_hz=config.model.rate_hz,
+                steps=config.controller_steps,
             )
             controllers |= {head: controller} if controller else {}
     return controllers

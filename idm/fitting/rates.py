@@ -11,7 +11,7 @@ from storage.training_reader.training_data import TrainingData
 
 def check_rates(data: Sequence[TrainingData], config: IdmConfig) -> None:
     """Raises ConfigError, with the settings that fit, where a held-out episode has another rate than the chunks."""
-    wanted_hz = config.chunk_steps / config.chunk_s
+    wanted_hz = config.rate_hz
     for each in data:
         held_out = each.episodes()[1]
         table = each.dataset.index.table.select(["episode_id", "rate_hz"]).to_pydict()

@@ -26,7 +26,7 @@ class Prepare:
         self.targets = [targets[head] for head in heads]
         self.slots = [list(targets).index(head) for head in heads]
         # The two frames lie as far apart as the chunk's first and last step: absolute numbers can be played backwards.
-        step_s = config.chunk_s / config.chunk_steps
+        step_s = config.step_s
         self.spans = abs(config.interval_s - (config.chunk_steps - 1) * step_s) < step_s / 2
 
     def __call__(self, windows: dict[str, Any]) -> Batch:

@@ -12,6 +12,7 @@ from idm.labelling.commands_on_path import commands_on_path
 from idm.labelling.predict_clip import ClipPrediction
 from idm.labelling.saved_model import IdmModel
 from storage.episode import Episode
+from storage.labelling.labelled_runs import runs_of
 
 Array = NDArray[Any]
 
@@ -39,7 +40,7 @@ def combined_labels(
     combined = combine(
         windows, steps=episode.length, absolute=head_targets.absolute, switch=head_targets.switch, how=how
     )
-    every = model.config.chunk_steps / model.config.chunk_s / rate_hz
+    every = model.config.rate_hz / rate_hz
     if abs(every - round(every)) > 1e-3 or round(every) < 1 or abs(prediction.windows.stretch - 1) > 1e-3:
         return combined
     return _on_path(model, head, combined, windows, prediction.windows.now[usable], apart, every=round(every))
@@ -68,10 +69,10 @@ def _on_path(
     action, commands = in_units(combined.action, head_targets), combined.action.copy()
     action[:, which] /= every
     action, labelled = action.repeat(every, axis=0), combined.covered.repeat(every)
-    for run in _runs(~apart):
-        fine = slice(run.start * every, run.stop * every)
+    for first, end in runs_of(~apart):
+        fine = slice(first * every, end * every)
         held = commands_on_path(controller, action[fine], labelled[fine], poses[fine], seen[fine])
-        commands[run, which] = held[:, which].reshape(-1, every, len(which)).sum(axis=1)
+        commands[first:end, which] = held[:, which].reshape(-1, every, len(which)).sum(axis=1)
     return replace(combined, action=commands)
 
 
@@ -83,18 +84,12 @@ def in_units(combined: Array, head_targets: EmbodimentTargets) -> Array:
     return action
 
 
-def _runs(chosen: NDArray[np.bool_]) -> list[slice]:
-    """The stretches of steps (T,) that are `chosen`."""
-    ends = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
-    return [slice(int(begin), int(end)) for begin, end in ends.reshape(-1, 2)]
-
-
 def window_labels(
     model: IdmModel, head: str, prediction: ClipPrediction, usable: NDArray[np.bool_], *, rate_hz: float
 ) -> WindowLabels:
     """What the `usable` windows say, in the units of the action and on the grid of the clip."""
     head_targets, config, predicted = model.targets[head], model.config, prediction.predictions
-    step_s = config.chunk_s / config.chunk_steps * prediction.windows.stretch
+    step_s = config.step_s * prediction.windows.stretch
     grid = label_grid(
         chunk_steps=config.chunk_steps, step_s=step_s, rate_hz=rate_hz, layout=head_targets.embodiment.action
     )
@@ -132,7 +127,7 @@ def fitting(how: Combination, reach: int, *, trained_rate: bool) -> Combination:
 
 def at_trained_rate(model: IdmModel, prediction: ClipPrediction, rate_hz: float) -> bool:
     """Whether the steps of a clip are the steps of the model's chunks."""
-    step_s = model.config.chunk_s / model.config.chunk_steps * prediction.windows.stretch
+    step_s = model.config.step_s * prediction.windows.stretch
     return abs(step_s * rate_hz - 1) < 1e-3
 
 

@@ -219,7 +219,7 @@ class Labeller:
             mark(~np.asarray(episode.arrays["valid"]), LabelFlag.CORRUPT)
         if len(windows):
             mark(windows.now[prediction.predictions.hidden > calibration.covered_logit], LabelFlag.COVERED)
-            steps_a_frame = self.model.config.chunk_steps / self.model.config.chunk_s / rate_of(episode)
+            steps_a_frame = self.model.config.rate_hz / rate_of(episode)
             jumps = pose_jumps(prediction, head_targets, steps_a_frame=steps_a_frame)
             behind_cut = windows.now[jumps > calibration.jump]
             cuts = [check.across_cut(windows.now, windows.later) for check in checks]

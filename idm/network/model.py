@@ -70,6 +70,16 @@ class IdmConfig:
                 raise ConfigError(f"IdmConfig.{name} is out of range: {getattr(self, name)!r}")
 
     @property
+    def step_s(self) -> float:
+        """Seconds of a step of the chunk."""
+        return self.chunk_s / self.chunk_steps
+
+    @property
+    def rate_hz(self) -> float:
+        """Steps of the chunk a second: the trained rate."""
+        return self.chunk_steps / self.chunk_s
+
+    @property
     def action_size(self) -> int:
         return max(self.action_sizes)
 

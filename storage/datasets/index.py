@@ -190,8 +190,8 @@ def _check_layouts(index: Index) -> None:
     known = range(len(index.layouts))
     if not all(number is None or (type(number) is int and number in known) for number in index.layout_of_unit.values()):
         raise ValueError(f"it names layouts that are not among its {len(known)}")
-    there = [index.units[code] for code in np.unique(index.unit_of_row)]
-    lost = [unit_id for unit_id in there if index.layout_of_unit.get(unit_id) is None]
+    rows = index.rows_of_unit.items()
+    lost = [unit for unit, (first, end) in rows if end > first and index.layout_of_unit.get(unit) is None]
     if lost:
         raise ValueError(f"it has episodes of units without a layout: {', '.join(lost[:4])}")
 

@@ -42,15 +42,15 @@ def labelled_runs(episode: Episode, left_out: LeftOut) -> Iterator[Episode]:
     if labelled.all():
         yield episode
         return
-    runs = [(first, end) for first, end in _runs(labelled) if end - first >= LEAST_STEPS]
+    runs = [(first, end) for first, end in runs_of(labelled) if end - first >= LEAST_STEPS]
     left_out.episodes += not runs
     for first, end in runs:
         yield _part(episode, first, end)
 
 
-def _runs(labelled: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """[first, end) of each stretch of labelled steps."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], labelled, [False]]).astype(np.int8))).tolist()
+def runs_of(chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """[first, end) of each stretch of `chosen` steps (T,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8))).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 

@@ -11,39 +11,22 @@ import pytest
 import yaml
 
 from pipelines.run_job import status
+from pipelines.testing.fragile_plugin import write_fragile_plugin
 from storage.testing import assert_sound, tiny_dataset
 
 FAULT = {"segfault": "SIGSEGV", "kill": "SIGKILL"}
-_PLUGIN = """
-from dataclasses import dataclass
-import ctypes, os, signal, sys, time
-from pathlib import Path
-from pipelines.stage import Resources, Stage
-from storage.outcomes import Kept
-
-@dataclass(frozen=True, kw_only=True)
-class FragileConfig:
-    pass
-
-class Fragile:
-    def __init__(self, config): pass
-    def __call__(self, episodes, randomness):
-        if not Path(__file__).with_name("mended").exists():
-            FAULT()
-        return [[Kept(episode)] for episode in episodes]
-
-FAULT = {"segfault": lambda: ctypes.string_at(0), "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-         "wait": lambda: (Path(__file__).with_name("waiting").touch(), time.sleep(60))}[%r]
-STAGES = {"fragile": Stage(call=f"{__file__}:Fragile", config=f"{__file__}:FragileConfig",
-                           resources=Resources(memory_gb=0.1))}
-"""
+_DO = {
+    "segfault": "ctypes.string_at(0)",
+    "kill": "os.kill(os.getpid(), signal.SIGKILL)",
+    "wait": 'Path(__file__).with_name("waiting").touch(), time.sleep(60)',
+}
 
 
 @pytest.fixture
 def command(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
     """`pyramid run` of a recipe whose stage has the fault that the test asks for."""
     tiny_dataset(tmp_path / "data")
-    (tmp_path / "fragile.py").write_text(_PLUGIN % request.param)
+    write_fragile_plugin(tmp_path / "fragile.py", _DO[request.param])
     steps = [{"stages": {"name": "x", "chain": ["fragile"], "sink": "labels/x"}}]
     recipe = {"name": "r", "output": str(tmp_path / "data"), "plugins": ["fragile.py"], "steps": steps}
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
@@ -57,7 +40,7 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("command", ["segfault", "kill"], indirect=True)
 def test_a_crash_names_signal_stage_and_unit_and_the_run_goes_on(command: list[str], tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
-    name = next(FAULT[fault] for fault in FAULT if repr(fault) + "]" in (tmp_path / "fragile.py").read_text())
+    name = next(FAULT[fault] for fault in FAULT if _DO[fault] in (tmp_path / "fragile.py").read_text())
     assert done.returncode == 128 + getattr(signal, name)
     (last,) = [line for line in done.stderr.splitlines() if line.startswith("pyramid: ended by")]
     assert name in last

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.testing.fragile_plugin import write_fragile_plugin
 from storage.datasets.dataset import Dataset
 from storage.errors import AlreadyWrittenError, ConfigError, MissingFileError, WorkFailedError
 from storage.formats.testing import tiny_lerobot
@@ -15,27 +16,6 @@ from workflows.recipes.recipe import load_recipe
 from workflows.recipes.run_context import RunContext
 from workflows.recipes.run_recipe import run_recipe
 from workflows.steps import fit
-
-_PLUGIN = """
-from dataclasses import dataclass
-from pathlib import Path
-from pipelines.stage import Resources, Stage
-from storage.outcomes import Kept
-
-@dataclass(frozen=True, kw_only=True)
-class FragileConfig:
-    pass
-
-class Fragile:
-    def __init__(self, config): pass
-    def __call__(self, episodes, randomness):
-        if not Path(__file__).with_name("mended").exists():
-            raise ValueError("the lens is broken")
-        return [[Kept(episode)] for episode in episodes]
-
-STAGES = {"fragile": Stage(call=f"{__file__}:Fragile", config=f"{__file__}:FragileConfig",
-                           resources=Resources(memory_gb=0.1))}
-"""
 
 
 def recipe(folder: Path, *steps: dict[str, Any], plugins: tuple[str, ...] = ()) -> Path:
@@ -57,7 +37,7 @@ def commits(root: Path) -> dict[Path, int]:
 
 
 def test_a_stage_that_fails_in_the_middle_is_named_with_its_step_and_the_rest_is_done_later(tmp_path: Path) -> None:
-    (tmp_path / "fragile.py").write_text(_PLUGIN)
+    write_fragile_plugin(tmp_path / "fragile.py", 'raise ValueError("the lens is broken")')
     look = {"stages": {"name": "look", "chain": ["fragile"], "sink": "labels/look"}}
     file = recipe(tmp_path, look, {"statistics": {}}, plugins=("fragile.py",))
     root = tmp_path / "data"
