@@ -120,8 +120,10 @@ class EmbodimentTargets:
 
     def motion_of(self, motion: Array) -> Array:
         """Predicted motion (..., K, D) in the units of the action; constants filled in. Anchors are not added."""
-        values = self.motion.invert(motion.astype(np.float64))
-        return np.where(self.constant & ~self.absolute, self.low, values)
+        values: Array = self.motion.invert(motion.astype(np.float64))
+        fixed = self.constant & ~self.absolute
+        values[..., fixed] = self.low[fixed]  # in place: of a long clip this is the largest array there is
+        return values
 
     def anchor_of(self, anchor: Array) -> Array:
         """Predicted anchors (..., D) in the units of the action."""

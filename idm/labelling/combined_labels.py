@@ -43,27 +43,28 @@ def combined_labels(
     every = model.config.rate_hz / rate_hz
     if abs(every - round(every)) > 1e-3 or round(every) < 1 or abs(prediction.windows.stretch - 1) > 1e-3:
         return combined
-    return _on_path(model, head, combined, windows, prediction.windows.now[usable], apart, every=round(every))
+    state = windows.moved[:, head_targets.state_size : 2 * head_targets.state_size]
+    del windows  # of a long clip many times what is needed from here on
+    return _on_path(model, head, combined, state, prediction.windows.now[usable], apart, every=round(every))
 
 
 def _on_path(
     model: IdmModel,
     head: str,
     combined: Combined,
-    windows: WindowLabels,
+    state: Array,
     now: NDArray[np.int64],
     apart: NDArray[np.bool_],
     *,
     every: int,
 ) -> Combined:
-    """`combined` with commands that lead along the poses that its windows see at the frames `now` (N,). A step of the
-    clip is `every` steps of the controller, over which its changes are spread evenly to begin with."""
+    """`combined` with commands that lead along the poses of the `state` (N, P), normalised, that is seen at the frames
+    `now` (N,). A step of the clip is `every` steps of the controller; changes are spread evenly over them at first."""
     controller, head_targets = model.controllers.get(head), model.targets[head]
     if controller is None or head_targets.state is None or not len(now):
         return combined
     steps, which = len(combined.action), controller.commands
     poses, seen = np.zeros((steps * every, len(controller.pose))), np.zeros(steps * every, bool)
-    state = windows.moved[:, head_targets.state_size : 2 * head_targets.state_size]
     poses[now * every] = head_targets.state.invert(state.astype(float))[:, controller.pose]
     seen[now * every] = True
     action, commands = in_units(combined.action, head_targets), combined.action.copy()

@@ -23,6 +23,7 @@ COMPONENTS = 32
 _SHRINKAGE = 0.01
 _QUANTILE = 0.993
 _LEAST_FRAMES = 50
+_BLOCK_STEPS = 2048
 _MARGIN = 1.1
 """How far beyond what held-out clips show is strange: the arm of a clip may come nearer to the camera than in any of
 them (on wide placements 5 % of good steps lay beyond without it, 0.5 % with it)."""
@@ -75,9 +76,12 @@ class SceneFamiliarity:
         return strange
 
     def _unexplained(self, thumbnails: Array) -> Array:
-        """Mean grey levels (T,) that the components leave."""
-        centred = thumbnails - self.mean
-        left: Array = np.abs(centred - (centred @ self.components.T) @ self.components).mean(axis=1)
+        """Mean grey levels (T,) that the components leave. Block by block: thumbnails of a long clip are large."""
+        left = np.empty(len(thumbnails))
+        for begin in range(0, len(thumbnails), _BLOCK_STEPS):
+            rows = slice(begin, begin + _BLOCK_STEPS)
+            centred = thumbnails[rows] - self.mean
+            left[rows] = np.abs(centred - (centred @ self.components.T) @ self.components).mean(axis=1)
         return left
 
     def arrays(self) -> dict[str, Array]:

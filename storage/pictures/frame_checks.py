@@ -122,7 +122,11 @@ class ClipCheck:
 
     def thumbnails(self) -> NDArray[np.float32]:
         """Grey thumbnails (T, 18, 24) of all frames."""
-        return _pooled(self.grey)
+        height, width = self.grey.shape[1] // 2, self.grey.shape[2] // 2
+        pooled = np.empty((len(self.grey), height, width), np.float32)
+        for rows in _batches(len(self.grey)):
+            pooled[rows] = _pooled(self.grey[rows])
+        return pooled
 
     def across_cut(self, now: Steps, later: Steps) -> Mask:
         """Whether the shot changes between the frames `now` and `later` (N,)."""
