@@ -31,15 +31,16 @@ def scope_of(root: Path) -> Scope:
     """Read from manifests and plans alone; no frame is looked at."""
     layer_of: dict[str, str] = {}
     unit_layers: dict[str, set[str]] = {}
-    for manifest in read_manifests(Sink(root)):
+    manifests = {sink: read_manifests(sink) for sink in sinks_of(root)}
+    for manifest in manifests[Sink(root)]:
         for record in manifest.episodes:
             layer_of[str(record["episode_id"])] = str(record["layer"])
             unit_layers.setdefault(manifest.unit_id, set()).add(str(record["layer"]))
     planned = _planned(root)
     layers: dict[str, set[str]] = {}
-    for sink in sinks_of(root):
+    for sink, of_sink in manifests.items():
         there: dict[str, set[str]] = {}
-        for manifest in read_manifests(sink):
+        for manifest in of_sink:
             for record in manifest.episodes:
                 layer = layer_of.get(str(record["episode_id"]))
                 for judge in judges_in(record["verdicts"]) if layer else ():
