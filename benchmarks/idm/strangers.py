@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import print_table, result
-from idm.labelling.label import Labeller, with_cameras
+from idm.labelling.label import ClipLabels, Labeller, with_cameras
 from idm.labelling.label_config import model_folder
 from idm.labelling.saved_model import load_idm
 from storage.embodiment import PANDA
@@ -32,7 +32,11 @@ KINDS = ("mirrored", "two Pandas", "real G1", "real Franka, other cameras", "gen
 BARS: Mapping[str, Mapping[str, float]] = {
     "good steps lost": {"at_most": 0.05},
     **{f"{kind}: told": {"at_least": 0.9} for kind in KINDS},
+    "intervals of good clips cover": {"at_least": 0.85, "at_most": 0.95},
+    "intervals of what is labelled of spliced clips cover": {"at_least": 0.85, "at_most": 0.95},
 }
+REGRESSED = slice(0, 6)
+"""Numbers of the Panda's command that have an interval: the seventh opens and closes the hand."""
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -53,7 +57,10 @@ def run(quick: bool) -> dict[str, Any]:
     }
     for kind, episodes in strangers.items():
         figures[f"{kind}: told"] = share(episodes, lambda flags: (flags & FLAGS_DTYPE(TOLD)) > 0)
-    figures["around a splice: told"] = spliced(good)
+    splices = [spliced(one, other) for one, other in zip(good[::2], good[1::2], strict=False)]
+    figures["around a splice: told"] = told_at_splices(splices)
+    figures["intervals of good clips cover"] = covered(good)
+    figures["intervals of what is labelled of spliced clips cover"] = covered([episode for episode, _ in splices])
     bars = {name: bar for name, bar in BARS.items() if name in figures}
     print_table(figures, bars)
     return result(figures, bars)
@@ -69,11 +76,25 @@ def share(episodes: Sequence[Episode], told: Callable[[Any], NDArray[np.bool_]],
     return float(np.concatenate(shares).mean())
 
 
-def flags_of(episode: Episode) -> NDArray[np.uint16]:
-    """Flags (T,) of labels as the Panda, through whatever camera there is."""
+def labels_of(episode: Episode) -> ClipLabels:
+    """Labels as the Panda, through whatever camera there is."""
     model = with_cameras(load_idm(model_folder("starter")), {CAMERA: tuple(sorted(episode.cameras))})
-    labels = Labeller(model).label(episode, PANDA.name)
-    return labels.flags
+    return Labeller(model).label(episode, PANDA.name)
+
+
+def flags_of(episode: Episode) -> NDArray[np.uint16]:
+    return labels_of(episode).flags
+
+
+def covered(episodes: Sequence[Episode]) -> float:
+    """How often the true number lies in the interval of a label that is not told; switches have no interval."""
+    inside = []
+    for episode in episodes:
+        labels = labels_of(episode)
+        kept = (labels.flags & FLAGS_DTYPE(TOLD)) == 0
+        errors = labels.action[kept] - episode.arrays["action/ground_truth"][kept]
+        inside.append((np.abs(errors) <= labels.interval[kept])[:, REGRESSED])
+    return float(np.concatenate(inside).mean())
 
 
 def seen(episode: Episode) -> NDArray[np.uint8]:
@@ -94,16 +115,20 @@ def panned(picture: NDArray[np.uint8], steps: int) -> NDArray[np.uint8]:
     return np.stack([cv2.resize(picture[:, left : left + inner], (width, height)) for left in lefts])
 
 
-def spliced(episodes: Sequence[Episode]) -> float:
-    """Pairs of clips one behind the other: the share of the steps whose window sees both that are told."""
+def spliced(one: Episode, other: Episode) -> tuple[Episode, int]:
+    """The first half of a clip and the second half of another, and where they meet."""
+    half, rest = one.length // 2, other.length - other.length // 2
+    images = np.concatenate([seen(one)[:half], seen(other)[-rest:]])
+    arrays = {name: np.concatenate([values[:half], other.arrays[name][-rest:]]) for name, values in one.arrays.items()}
+    return replace(one, length=len(images), arrays=arrays, cameras={CAMERA: Frames.encode(images)}), half
+
+
+def told_at_splices(splices: Sequence[tuple[Episode, int]]) -> float:
+    """The share of the steps whose window sees both sides that are told."""
     told = []
-    for one, other in zip(episodes[::2], episodes[1::2], strict=False):
-        half, rest = one.length // 2, other.length - other.length // 2
-        images = np.concatenate([seen(one)[:half], seen(other)[-rest:]])
-        arrays = {name: values[: len(images)] for name, values in one.arrays.items() if len(values) >= len(images)}
-        joined = replace(one, length=len(images), arrays=arrays, cameras={CAMERA: Frames.encode(images)})
-        window = round(0.2 * one.rate_hz)
-        told.append((flags_of(joined)[half - window : half] & FLAGS_DTYPE(TOLD)) > 0)
+    for episode, half in splices:
+        window = round(0.2 * episode.rate_hz)
+        told.append((flags_of(episode)[half - window : half] & FLAGS_DTYPE(TOLD)) > 0)
     return float(np.concatenate(told).mean())
 
 
