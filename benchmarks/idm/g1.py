@@ -89,7 +89,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 
 def g1_dataset(root: Path) -> Split:
-    """The real episodes at 160 x 120 with the measured joints as the action; every fifth is held out."""
+    """The real episodes at 160 x 120 with the measured joints as the action; the last six recordings are held out."""
     config = ImportConfig(path=str(find_real_data("g1_real_bottle")), size_px=(120, 160), codec="high")
     Dataset.create(root, name="g1_real_bottle").declare(G1_INSPIRE)
     episodes = [_with_joints_as_action(episode) for episode in read_episodes(config)]
