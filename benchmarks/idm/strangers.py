@@ -25,7 +25,7 @@ from storage.errors import MissingFileError
 from storage.frames import Frames
 from storage.labelling.labels import FLAGS_DTYPE, LabelFlag
 
-SEED, CAMERA = 53, "agentview"
+SEED, CAMERA = 61, "agentview"
 TOLD = LabelFlag.UNFAMILIAR | LabelFlag.CAMERA_MOTION | LabelFlag.CUT | LabelFlag.FROZEN | LabelFlag.UNLABELLED
 MOST_OF_A_REAL_SET = 8
 KINDS = ("mirrored", "two Pandas", "real G1", "real Franka, other cameras", "generated clips", "around a splice", "pan")
