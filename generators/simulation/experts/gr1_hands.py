@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from generators.simulation.experts.waypoints import Pose, Script, distance, turned_z
+from generators.simulation.experts.waypoints import Pose, Script, Waits, distance, turned_z
 from generators.simulation.robots import gr1
 from generators.simulation.task.specification import Action
 
@@ -38,7 +38,7 @@ def palm(side: Side, *, tilt_rad: float = 0.0, inward_rad: float = 0.0, droop_ra
     return np.asarray(turned_z(sign * inward_rad) @ drooping @ _PALM_INWARD[side] @ tilted)
 
 
-class Hand:
+class Hand(Waits):
     """One arm and hand: `target` is the pose of its grip site in the world, `command` what its fingers are told."""
 
     def __init__(self, env: Any, actuation: gr1.JointTargetActuation, side: Side) -> None:
@@ -78,18 +78,6 @@ class Hand:
         """Give the fingers a new command and stay for `steps` while they move."""
         self.command = np.array(tuple(command_rad))
         yield from self.wait(steps)
-
-    def wait(self, steps: int) -> Script:
-        """Stay for a number of control steps."""
-        for _ in range(steps):
-            yield
-
-    def wait_until(self, condition: Callable[[], bool], *, at_most_steps: int = 400) -> Script:
-        """Stay until `condition` holds, at least one step."""
-        for _ in range(at_most_steps):
-            yield
-            if condition():
-                return
 
 
 def hands(env: Any) -> tuple[gr1.JointTargetActuation, dict[Side, Hand]]:

@@ -59,7 +59,23 @@ def _rotation_between(from_pose: Pose, to_pose: Pose) -> NDArray[np.float64]:
     return np.asarray(Rotation.from_matrix(to_pose[:3, :3] @ from_pose[:3, :3].T).as_rotvec())
 
 
-class ScriptedArm:
+class Waits:
+    """What every arm of a script can do: stay where it is."""
+
+    def wait(self, steps: int) -> Script:
+        """Stay for a number of control steps."""
+        for _ in range(steps):
+            yield
+
+    def wait_until(self, condition: Callable[[], bool], *, at_most_steps: int = 400) -> Script:
+        """Stay until `condition` holds, at least one step and at most `at_most_steps`."""
+        for _ in range(at_most_steps):
+            yield
+            if condition():
+                return
+
+
+class ScriptedArm(Waits):
     """The arm of one robot under OSC pose-delta control; `open_hand` is its first hand command (empty: no hand).
 
     `target_in_world` and `gripper` are what the arm is told at every step; the routines below change them over time.
@@ -123,18 +139,6 @@ class ScriptedArm:
         """Give the hand a new command and stay for `steps` while it moves."""
         self.gripper = np.asarray(tuple(command), dtype=np.float64)
         yield from self.wait(steps)
-
-    def wait(self, steps: int) -> Script:
-        """Stay for a number of control steps."""
-        for _ in range(steps):
-            yield
-
-    def wait_until(self, condition: Callable[[], bool], *, at_most_steps: int = 400) -> Script:
-        """Stay until `condition` holds, at least one step and at most `at_most_steps`."""
-        for _ in range(at_most_steps):
-            yield
-            if condition():
-                return
 
 
 class Milestones:
