@@ -25,7 +25,7 @@ LATENT_HEAD = "latent"
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One part of the mixture: what one data set holds of one layer and embodiment with one kind of action; `units`
-    are where its episodes lie."""
+    are where its episodes lie, `place` is its number among the cells that have a share."""
 
     dataset: Dataset
     source: MixtureSource
@@ -36,6 +36,7 @@ class Cell:
     episodes: frozenset[str]
     frames: int
     weight: float = 0.0
+    place: int = 0
 
     @property
     def head(self) -> str:
@@ -47,10 +48,11 @@ class Cell:
         return f"{self.dataset.root}:{self.layer}:{self.embodiment}:{self.kind}:{self.source.selection}"
 
     def reader_source(self, episodes: frozenset[str]) -> Source:
-        """This cell for the training reader, of these `episodes`."""
+        """This cell for the training reader, of these `episodes`. Its name keys the order of windows, and says
+        nothing of where the data set lies: equal data elsewhere is seen in the same order."""
         return Source(
             dataset=self.dataset,
-            name=self.name,
+            name=f"{self.place}:{self.dataset.name}:{self.layer}:{self.embodiment}:{self.kind}",
             weight=self.weight,
             action=f"action/{self.kind}",
             layers=(self.layer,),
@@ -86,7 +88,7 @@ def cells_of(mixture: Mixture, snapshot: Mapping[str, Sequence[str]] | None = No
     kept = [cell for cell in weighted if cell.weight]
     if not kept:
         raise ConfigError("the weights of the mixture sum to zero: nothing would be trained on")
-    return kept, left_out
+    return [replace(cell, place=place) for place, cell in enumerate(kept)], left_out
 
 
 def _cells_of_source(

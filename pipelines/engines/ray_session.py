@@ -39,6 +39,7 @@ _SPANS_MACHINES = bool(ray_constants.ENABLE_RAY_CLUSTER)
 _LISTENS_S = 10.0
 _CONNECTIONS = 2
 """A busy cluster may take longer to prepare for a client than Ray waits for it."""
+_NOT_REACHED = (ConnectionError, ValueError, RuntimeError, OSError)
 _SUMMARIES_BYTES = 128 * 1024**2
 
 
@@ -84,7 +85,9 @@ class RaySession:
             try:
                 ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._settings)
                 break
-            except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            except Exception as error:  # Ray's own time-outs at the start are bare ones
+                if type(error) is not Exception and not isinstance(error, _NOT_REACHED):
+                    raise
                 where = self._settings["address"].replace("local", "this machine")
                 if attempt == _CONNECTIONS or not where.startswith("ray://"):
                     advice = "" if where == "this machine" else f". {token_advice()}"

@@ -1,5 +1,6 @@
 """Mixtures: which kinds each layer gives, shares, refusals."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,17 @@ def test_each_layer_gives_its_kinds_and_each_kind_has_a_head_of_its_own(tmp_path
     }
     assert left_out == []
     assert head_name("panda", "predicted") == "panda:predicted"
+
+
+def test_equal_data_elsewhere_is_read_in_the_same_order(tmp_path: Path) -> None:
+    def names(root: Path) -> list[str]:
+        cells, _ = cells_of(Mixture(sources=(MixtureSource(dataset=str(root)), MixtureSource(dataset=str(root)))))
+        return [cell.reader_source(cell.episodes).name for cell in cells]
+
+    here, elsewhere = two_layers(tmp_path / "here"), tmp_path / "moved" / "elsewhere"
+    shutil.copytree(here, elsewhere)
+    assert names(here) == names(elsewhere)
+    assert len(set(names(here))) == len(names(here))
 
 
 def test_predicted_actions_train_the_head_of_recorded_ones_where_a_source_says_so(tmp_path: Path) -> None:
