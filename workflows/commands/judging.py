@@ -93,9 +93,25 @@ def evaluate_judge(
     precision: Annotated[
         float, typer.Option(help="Find the threshold at which this share of what is kept is right.")
     ] = 0.95,
+    bias: Annotated[
+        str,
+        typer.Option(help="Ask this model (as filter's --judge) about accepted clips that are made wrong on purpose."),
+    ] = "",
+    clips: Annotated[int, typer.Option(min=1, help="With --bias: how many clips are asked about.")] = 40,
+    config: Annotated[
+        Path | None, typer.Option(help="With --bias: YAML file with settings of the model's stage.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the figures.")] = Path("judge.json"),
 ) -> None:
-    """Hold a judge's verdicts against people's decisions or simulated truth: accuracy, AUROC, kappa, calibration."""
+    """Hold a judge's verdicts against people's decisions or simulated truth: accuracy, AUROC, kappa, calibration.
+
+    With --bias: does a model refuse clips with another instruction, reversed, frozen or painted over?"""
+    if bias:
+        from workflows.judging.judge_bias import measure_bias
+        from workflows.models.fit_and_evaluate import settings_from
+
+        print(measure_bias(dataset, model=bias, settings=dict(settings_from(config)), clips=clips, output=output))
+        return
     from workflows.judging.judge_calibration import calibrate_judge
 
     print(calibrate_judge(dataset, judge=judge, truth=truth, precision=precision, output=output))
