@@ -80,12 +80,8 @@ class FrameScan:
             return
         rows = slice(self._done, self._done + len(images))
         self._done = rows.stop
-        small = np.empty((len(images), _COLOUR_PX[1], _COLOUR_PX[0], 3), np.uint8)
-        for place, image in enumerate(images):
-            cv2.resize(image, _COLOUR_PX, dst=small[place], interpolation=cv2.INTER_AREA)
-            grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-            cv2.resize(grey, _GREY_PX, dst=self._grey[rows.start + place], interpolation=cv2.INTER_AREA)
-        colour = small.astype(np.int16)
+        colour = _shrunk(images, _COLOUR_PX).astype(np.int16)
+        self._grey[rows] = _shrunk(_grey_of(images), _GREY_PX)
         broken = np.zeros(len(images), bool) if corrupt is None else np.asarray(corrupt, bool)
         flat = self._grey[rows].std(axis=(1, 2)) < self.config.least_contrast
         nothing = (colour.max(axis=(1, 2, 3)) <= self.config.black_level) | flat
@@ -246,9 +242,34 @@ def _jumps(change: NDArray[np.float32], config: FrameCheckConfig) -> Mask:
 
 def _pooled(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Means over squares of 2 x 2 pixels, (N, h / 2, w / 2)."""
-    count, height, width = grey.shape
-    pooled: NDArray[np.float32] = grey.reshape(count, height // 2, 2, width // 2, 2).mean(axis=(2, 4), dtype=np.float32)
+    rows = grey[:, 0::2].astype(np.uint16) + grey[:, 1::2]
+    pooled: NDArray[np.float32] = (rows[:, :, 0::2] + rows[:, :, 1::2]).astype(np.float32)
+    pooled *= 0.25
     return pooled
+
+
+def _grey_of(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, H, W) of (N, H, W, 3): all frames in one call, one below the other, as in `_shrunk`."""
+    grey: NDArray[np.uint8] = cv2.cvtColor(_column(images), cv2.COLOR_RGB2GRAY).reshape(images.shape[:3])
+    return grey
+
+
+def _shrunk(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Area averages (N, h, w, ...) of all frames. A frame becomes whole rows of the result, so a column of frames gives
+    to the bit what one by one they give; only frames that must grow would run into one another."""
+    width, height = size
+    if images.shape[1] < height or images.shape[2] < width:
+        alone: NDArray[np.uint8] = np.stack([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in images])
+        return alone
+    shrunk = cv2.resize(_column(images), (width, len(images) * height), interpolation=cv2.INTER_AREA)
+    small: NDArray[np.uint8] = shrunk.reshape(len(images), height, width, *images.shape[3:])
+    return small
+
+
+def _column(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames (N, H, W, ...) as one picture (N H, W, ...)."""
+    count, height, *rest = images.shape
+    return np.ascontiguousarray(images).reshape(count * height, *rest)
 
 
 def _batches(count: int) -> Iterator[slice]:
