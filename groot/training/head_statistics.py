@@ -64,15 +64,25 @@ def _head(name: str, slot: int, cells: Sequence[Cell], config: HeadOptions) -> H
     first = cells[0]
     embodiment = embodiment_named(first.embodiment)
     latent = name == LATENT_HEAD
-    action = _merged(name, cells, f"action/{first.kind}")
-    felt = not latent and all("state" in cell.dataset.arrays(unit) for cell in cells for unit in cell.units)
+    action = _merged(name, [(cell, f"action/{cell.kind}") for cell in cells])
+    # Dreams that share a head with recordings have no state: theirs is the mean, and the others keep their own.
+    felt = (
+        [] if latent else [cell for cell in cells if all("state" in cell.dataset.arrays(unit) for unit in cell.units)]
+    )
     parts = (
         () if not felt else config.state_parts.get(embodiment.name, tuple(part.name for part, _ in embodiment.state))
     )
     state = None
     if parts:
         columns = state_columns(embodiment, parts)
-        state = _picked(Normaliser.of(_merged(name, cells, "state"), config.normalisation), columns)
+        state = _picked(Normaliser.of(_merged(name, [(cell, "state") for cell in felt]), config.normalisation), columns)
+    relative = config.relative and not latent and bool(relative_parts(embodiment))
+    if relative and len(felt) < len(cells):
+        blind = sorted({str(cell.dataset.root) for cell in cells if cell not in felt})
+        raise ConfigError(
+            f"head {name!r} has chunks relative to the state, and {', '.join(blind)} has no state: leave it out, or"
+            " train absolute chunks (model: {actions: absolute})"
+        )
     rates = {float(cell.dataset.index.layout(unit)["rate_hz"]) for cell in cells for unit in cell.units}
     return Head(
         name=name,
@@ -83,14 +93,15 @@ def _head(name: str, slot: int, cells: Sequence[Cell], config: HeadOptions) -> H
         action=Normaliser.of(action, config.normalisation),
         state=state,
         state_parts=parts,
-        relative=config.relative and not latent and bool(relative_parts(embodiment)),
+        relative=relative,
         rate_hz=max(rates),
     )
 
 
-def _merged(head: str, cells: Sequence[Cell], name: str) -> Statistics:
+def _merged(head: str, wanted: Sequence[tuple[Cell, str]]) -> Statistics:
+    """Statistics of some cells, each of the array that is `wanted` of it."""
     parts = []
-    for cell in cells:
+    for cell, name in wanted:
         statistics = merged_statistics(cell.dataset, cell.units).get(cell.embodiment, {}).get(name)
         if statistics is None:
             raise ConfigError(
@@ -98,10 +109,11 @@ def _merged(head: str, cells: Sequence[Cell], name: str) -> Statistics:
                 " normalised by: every number there is NaN or invalid, or the labels were committed without them"
             )
         parts.append(statistics)
-    widths = {str(cell.dataset.root): len(part.mean) for cell, part in zip(cells, parts, strict=True)}
+    widths = {str(cell.dataset.root): len(part.mean) for (cell, _), part in zip(wanted, parts, strict=True)}
     if len(set(widths.values())) > 1:
         raise ConfigError(
-            f"sources of head {head!r} differ in the width of {name}: {widths}; choose one, or labels of one model"
+            f"sources of head {head!r} differ in the width of {wanted[0][1]}: {widths}; choose one, or labels of one"
+            " model"
         )
     return merge(parts)
 
