@@ -68,7 +68,7 @@ def _read(path: Path, file: Any) -> HandPoses:
         )
     height, width = (int(each) for each in file.attrs["size_px"])
     return HandPoses(
-        joints=camera[:, None, None] @ _in_camera(positions),
+        joints=camera[:, None, None] @ with_axes_of_the_wrist(positions),
         camera=camera,
         intrinsic=np.asarray(file["intrinsic"], np.float64),
         size_px=(height, width),
@@ -78,7 +78,7 @@ def _read(path: Path, file: Any) -> HandPoses:
     )
 
 
-def _in_camera(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+def with_axes_of_the_wrist(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Poses (N, 2, 21, 4, 4) from positions (N, 2, 21, 3): every joint has the axes of its wrist."""
     forward = _unit(positions[:, :, MIDDLE] - positions[:, :, WRIST])
     across = positions[:, :, LITTLE] - positions[:, :, INDEX]
