@@ -31,6 +31,7 @@ from lapa.labelling.label_config import STARTER, model_folder
 from lapa.labelling.saved_model import load_lapa
 from lapa.network.losses import LapaLossConfig
 from lapa.network.model import LatentActionModel
+from storage.datasets.dataset import Dataset
 from storage.training_reader.training_data import TrainingData
 
 STEPS = 5000
@@ -53,6 +54,8 @@ LABEL_PARTS = {
     "gr1": ("left_arm", "left_hand", "right_arm", "right_hand"),
     EMBODIMENT: ("camera_position", "camera_rotation", "right_wrist_position", "left_wrist_position"),
 }
+UNLABELLED_TASK = "lift"
+"""Its motion is never shown: what latents are worth to a policy is measured on it (benchmarks/lapa/policy.py)."""
 CLIPS = ClipConfig(windows=FramePairConfig(by_embodiment={EMBODIMENT: PEOPLE_WINDOW_S}))
 MOVING_M = 0.02
 BARS: dict[str, dict[str, float]] = {
@@ -146,6 +149,12 @@ def _people(*, quick: bool, seed: int) -> TrainingData:
     return TrainingData(dataset=dataset, action="", held_out_share=0.4 if quick else 0.2, cameras=(CAMERA,))
 
 
+def _episodes_of(opened: Sequence[Dataset], task: str) -> tuple[str, ...]:
+    """Ids of the episodes of one task."""
+    [dataset] = [each for each in opened if each.root.name.startswith(f"{task}-")]
+    return tuple(sorted(episode.episode_id for episode in dataset.episodes()))
+
+
 def fit(steps: int = STEPS) -> None:
     """Train the starter weights on the simulated robots and put them into lapa/starter; a stopped fit goes on."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -153,7 +162,11 @@ def fit(steps: int = STEPS) -> None:
     opened = datasets(quick=False)
     config = LapaFitConfig.of_preset("starter", steps=steps)
     batches = BatchConfig(
-        weights=WEIGHTS, labelled_share=LABELLED_SHARE, label_batch=LABEL_BATCH, label_parts=LABEL_PARTS
+        weights=WEIGHTS,
+        labelled_share=LABELLED_SHARE,
+        label_batch=LABEL_BATCH,
+        label_parts=LABEL_PARTS,
+        unlabelled=_episodes_of(opened, UNLABELLED_TASK),
     )
     config = replace(config, batches=batches, clips=CLIPS, loss=LapaLossConfig(label=LABEL_WEIGHT))
     folder = cache_folder() / "lapa-starter"

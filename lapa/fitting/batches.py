@@ -27,7 +27,8 @@ class BatchConfig:
     """`weights` by source (see `Clip.source`; 1 by default): its share of the pairs in a batch, whatever its size.
 
     `labelled_share` of all pairs of a source with state may be seen with its true motion, `label_batch` of them in each
-    batch; `label_parts` limits the motion of an embodiment to some parts of its state.
+    batch; `label_parts` limits the motion of an embodiment to some parts of its state. The motion of the episodes
+    `unlabelled`, by id, is never seen, whatever state they have.
     """
 
     batch: int = 48
@@ -35,6 +36,7 @@ class BatchConfig:
     labelled_share: float = 0.0
     label_batch: int = 16
     label_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unlabelled: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -185,5 +187,7 @@ def _scaled_motions(clips: Sequence[LapaClip], rows: Rows, config: BatchConfig) 
 
 
 def _motion(clip: LapaClip, steps: NDArray[np.int64], config: BatchConfig) -> Motion | None:
+    if clip.episode.episode_id in config.unlabelled:
+        return None
     motion = motion_of(clip, steps, parts=config.label_parts.get(clip.episode.embodiment, ()))
     return motion if motion is not None and motion.values.shape[1] else None

@@ -21,9 +21,7 @@ HANDS = ("right_wrist_position", "left_wrist_position")
 Rows = NDArray[np.float32]
 
 
-def people_figures(
-    model: LatentActionModel, clips: ClipSplit
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+def people_figures(model: LatentActionModel, clips: ClipSplit) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Figures of takes held out, with the bars of `Gates`. Probes and shares are linear, fitted on the other takes."""
     health = measure(model, clips.held_out, pairs=PAIRS)
     figures = {f"people: {name}": value for name, value in _gated(health).items()}

@@ -105,6 +105,14 @@ def test_labels_say_how_the_state_changes_in_units_of_its_spread(tmp_path: Path)
     assert source.label_sizes == {"so_arm": 6}
 
 
+def test_the_motion_of_unlabelled_episodes_is_never_seen(tmp_path: Path) -> None:
+    clips = moving(range(6))
+    secret = tuple(episode.episode_id for episode in clips[:4])
+    source = PairBatches([reader(tmp_path, clips)], BatchConfig(labelled_share=1.0, unlabelled=secret))
+    seen = {source.clips[int(place)].episode.episode_id for place in source.labelled.rows[:, 0]}
+    assert seen == {episode.episode_id for episode in clips[4:]}
+
+
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     still = replace(moving_episode(0), cameras={"front": Frames.encode([np.zeros((*SIZE_PX, 3), np.uint8)] * 40)})
     with pytest.raises(InputError, match="hold no pair"):
