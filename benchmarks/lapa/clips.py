@@ -13,6 +13,7 @@ from benchmarks.measure import cache_folder
 from lapa.evaluation.probe_tables import Table, probe_tables
 from lapa.fitting.clips import ClipConfig, LapaClip
 from lapa.fitting.fit import LapaFit, LapaFitConfig, clips_of, fit
+from lapa.fitting.health import Health
 from lapa.fitting.targets import motion_of
 from lapa.network.model import LatentActionModel
 from storage.datasets.dataset import Dataset
@@ -55,6 +56,19 @@ def g1_clips() -> ClipSplit:
     ids = dataset.index.table["episode_id"].to_pylist()
     data = TrainingData(dataset=dataset, action="", held_out=frozenset(ids[place] for place in G1_HELD_OUT))
     return ClipSplit.of([data], G1_SIZE_PX, ClipConfig())
+
+
+def health_figures(health: Health) -> dict[str, float]:
+    """What gates judge, by the names of the tables."""
+    return {
+        "codes used": health.used_share,
+        "perplexity over codebook": health.perplexity_share,
+        "reconstruction over copying": health.reconstruction,
+        "error to the future over that to the present": health.toward_future,
+        "endpoint swap": health.swap,
+        "S-PCFC": health.static_cosine,
+        "held-out pairs": float(health.pairs),
+    }
 
 
 def g1_config(*, steps: int, labelled_share: float = 0.0) -> LapaFitConfig:

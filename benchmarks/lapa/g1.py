@@ -5,7 +5,7 @@ Quick: 400 steps, no labels. Whole: 800 steps, once without labels and once with
 
 from typing import Any
 
-from benchmarks.lapa.clips import ClipSplit, fit_once, g1_clips, g1_config, g1_probes, use_threads
+from benchmarks.lapa.clips import ClipSplit, fit_once, g1_clips, g1_config, g1_probes, health_figures, use_threads
 from benchmarks.measure import print_table, result, timed
 
 BARS: dict[str, dict[str, float]] = {
@@ -42,15 +42,7 @@ def _fit(split: ClipSplit, steps: int, *, labelled_share: float) -> dict[str, fl
     fit = fitted[0]
     table = g1_probes(fit.model.network, split, baselines=not labelled_share)
     health = fit.health
-    figures = {
-        "codes used": health.used_share,
-        "perplexity over codebook": health.perplexity_share,
-        "reconstruction over copying": health.reconstruction,
-        "error to the future over that to the present": health.toward_future,
-        "endpoint swap": health.swap,
-        "S-PCFC": health.static_cosine,
-        "held-out pairs": float(health.pairs),
-    }
+    figures = health_figures(health)
     for feature, scores in table.items():
         figures |= {f"{part.removeprefix('right_')} R2, {feature}": score for part, score in scores.items()}
     return {**figures, "CPU seconds": seconds.cpu_s, "wall seconds": seconds.wall_s}

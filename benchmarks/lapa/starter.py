@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.lapa.clips import ClipSplit, use_threads
+from benchmarks.lapa.clips import ClipSplit, health_figures, use_threads
 from benchmarks.lapa.people.clips import CAMERA, EMBODIMENT, people_dataset
 from benchmarks.lapa.people.figures import people_figures
 from benchmarks.lapa.simulated import SEED, CameraFrames, data_of, datasets
@@ -92,15 +92,7 @@ def measured(
     Probes are fitted view by view, since they speak of the camera's frame; a robot is judged by the mean of its views.
     """
     health = measure(model, clips.held_out, pairs=4096)
-    figures = {
-        "codes used": health.used_share,
-        "perplexity over codebook": health.perplexity_share,
-        "reconstruction over copying": health.reconstruction,
-        "error to the future over that to the present": health.toward_future,
-        "endpoint swap": health.swap,
-        "S-PCFC": health.static_cosine,
-        "held-out pairs": float(health.pairs),
-    }
+    figures = health_figures(health)
     bars = dict(BARS)
     for source, use in health.by_source.items():
         figures[f"{source}: codes used"] = use["used_share"]

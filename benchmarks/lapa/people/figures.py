@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.lapa.clips import ClipSplit
+from benchmarks.lapa.clips import ClipSplit, health_figures
 from lapa.evaluation.linear_probe import fit_probe
 from lapa.fitting.clips import LapaClip
-from lapa.fitting.health import Gates, Health, measure, spread_steps
+from lapa.fitting.health import Gates, measure, spread_steps
 from lapa.fitting.targets import motion_of
 from lapa.labelling.encode_clip import encode_clip
 from lapa.network.model import LatentActionModel
@@ -24,7 +24,7 @@ Rows = NDArray[np.float32]
 def people_figures(model: LatentActionModel, clips: ClipSplit) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Figures of takes held out, with the bars of `Gates`. Probes and shares are linear, fitted on the other takes."""
     health = measure(model, clips.held_out, pairs=PAIRS)
-    figures = {f"people: {name}": value for name, value in _gated(health).items()}
+    figures = {f"people: {name}": value for name, value in health_figures(health).items()}
     learn, judge = (_Rows.of(model, each) for each in (clips.training, clips.held_out))
     figures |= {
         "people: R2 of the head's motion by the latent": _explained(learn, judge, "latent", "head"),
@@ -43,18 +43,6 @@ def people_figures(model: LatentActionModel, clips: ClipSplit) -> tuple[dict[str
         "people: S-PCFC": {"at_most": gates.static_cosine},
     }
     return figures, bars
-
-
-def _gated(health: Health) -> dict[str, float]:
-    return {
-        "codes used": health.used_share,
-        "perplexity over codebook": health.perplexity_share,
-        "reconstruction over copying": health.reconstruction,
-        "error to the future over that to the present": health.toward_future,
-        "endpoint swap": health.swap,
-        "S-PCFC": health.static_cosine,
-        "held-out pairs": float(health.pairs),
-    }
 
 
 class _Rows:
