@@ -38,7 +38,7 @@ STEPS = 5000
 WEIGHTS = {"simulation/panda": 2.0, f"simulation/{EMBODIMENT}": 2.0}
 """The Panda is seen through two cameras, the others through one: each view gets as many pairs. People are the
 hardest, in a new room each time before a head that turns, and get two shares too."""
-PEOPLE, QUICK_PEOPLE = 400, 40
+PEOPLE, MEASURED_PEOPLE, QUICK_PEOPLE = 400, 80, 20
 PEOPLE_WINDOW_S = 1.0
 """As for recorded video of people (`FramePairConfig.slow_s`)."""
 LABELLED_SHARE = 0.025
@@ -76,7 +76,7 @@ def run(quick: bool) -> dict[str, Any]:
     model = load_lapa(model_folder(STARTER))
     clips = ClipSplit.of(data_of(opened, 0.4 if quick else 0.2), model.size_px, ClipConfig())
     figures, bars = measured(model.network, clips, CameraFrames(opened))
-    seen = ClipSplit.of([_people(quick=quick, seed=2)], model.size_px, CLIPS)
+    seen = ClipSplit.of([_people(QUICK_PEOPLE if quick else MEASURED_PEOPLE, seed=2, share=0.5)], model.size_px, CLIPS)
     about_people, their_bars = people_figures(model.network, seen)
     figures, bars = {**figures, **about_people}, {**bars, **their_bars}
     print(f"starter weights on held-out clips of {', '.join(dataset.name for dataset in opened)}, and of people")
@@ -134,11 +134,10 @@ def octants(model: LatentActionModel, held_out: Sequence[LapaClip], frames: Came
     return tuple(np.mean(shares, axis=0)) if shares else (float("nan"), float("nan"))
 
 
-def _people(*, quick: bool, seed: int) -> TrainingData:
-    """Simulated people, a fifth of the takes held out (two fifths of a few)."""
-    clips = QUICK_PEOPLE if quick else PEOPLE
+def _people(clips: int, *, seed: int, share: float) -> TrainingData:
+    """Takes of simulated people, a `share` of them held out."""
     dataset = people_dataset(cache_folder() / f"people-{clips}-{seed}", clips, seed=seed)
-    return TrainingData(dataset=dataset, action="", held_out_share=0.4 if quick else 0.2, cameras=(CAMERA,))
+    return TrainingData(dataset=dataset, action="", held_out_share=share, cameras=(CAMERA,))
 
 
 def _episodes_of(opened: Sequence[Dataset], task: str) -> tuple[str, ...]:
@@ -162,7 +161,7 @@ def fit(steps: int = STEPS) -> None:
     )
     config = replace(config, batches=batches, clips=CLIPS, loss=LapaLossConfig(label=LABEL_WEIGHT))
     folder = cache_folder() / "lapa-starter"
-    fitted = run_fit([*data_of(opened, 0.2), _people(quick=False, seed=SEED)], config, folder)
+    fitted = run_fit([*data_of(opened, 0.2), _people(PEOPLE, seed=SEED, share=0.2)], config, folder)
     print(fitted.health, fitted.failures or "every gate holds", sep="\n")
     model_folder(STARTER).mkdir(exist_ok=True)
     for name in ("model.safetensors", "card.json"):
