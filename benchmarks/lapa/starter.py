@@ -34,11 +34,14 @@ from lapa.network.model import LatentActionModel
 from storage.datasets.dataset import Dataset
 from storage.training_reader.training_data import TrainingData
 
-STEPS = 5000
+STEPS, MORE_STEPS = 5000, 1800
 WEIGHTS = {"simulation/panda": 2.0, f"simulation/{EMBODIMENT}": 2.0}
 """The Panda is seen through two cameras, the others through one: each view gets as many pairs. People are the
 hardest, in a new room each time before a head that turns, and get two shares too."""
-PEOPLE, MEASURED_PEOPLE, QUICK_PEOPLE = 400, 80, 20
+PEOPLE, MORE_PEOPLE, MEASURED_PEOPLE, QUICK_PEOPLE = 400, 240, 80, 20
+SHOWN_PEOPLE = 1.0
+"""The share of people's pairs whose motion is shown in the last stretch. With as few as of robots, latents of new rooms
+rebuild the future, and no linear map reads the motion of head or hands off them."""
 PEOPLE_WINDOW_S = 1.0
 """As for recorded video of people (`FramePairConfig.slow_s`)."""
 LABELLED_SHARE = 0.025
@@ -54,6 +57,7 @@ LABEL_PARTS = {
     "gr1": ("left_arm", "left_hand", "right_arm", "right_hand"),
     EMBODIMENT: ("camera_position", "camera_rotation", "right_wrist_position", "left_wrist_position"),
 }
+MORE_PEOPLE_SEED = 3
 UNLABELLED_TASK = "lift"
 """Its motion is never shown: what latents are worth to a policy is measured on it (benchmarks/lapa/policy.py)."""
 CLIPS = ClipConfig(windows=FramePairConfig(by_embodiment={EMBODIMENT: PEOPLE_WINDOW_S}))
@@ -146,12 +150,29 @@ def _episodes_of(opened: Sequence[Dataset], task: str) -> tuple[str, ...]:
     return tuple(sorted(episode.episode_id for episode in dataset.episodes()))
 
 
-def fit(steps: int = STEPS) -> None:
-    """Train the starter weights on the simulated robots and put them into lapa/starter; a stopped fit goes on."""
+def fit(steps: int = STEPS, more_steps: int = MORE_STEPS) -> None:
+    """Train the starter weights and put them into lapa/starter, in two stretches: few labels, then those of people. A
+    stopped fit goes on."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     use_threads(2)
     opened = datasets(quick=False)
-    config = LapaFitConfig.of_preset("starter", steps=steps)
+    robots, people = data_of(opened, 0.2), _people(PEOPLE, seed=SEED, share=0.2)
+    first, folder = _fit_config(opened, steps), cache_folder() / "lapa-starter"
+    run_fit([*robots, people], first, folder)
+    shown = replace(first.batches, labelled_shares={EMBODIMENT: SHOWN_PEOPLE}, label_batch=2 * LABEL_BATCH)
+    training = replace(first.training, steps=more_steps, learning_rate=5e-4)
+    second = replace(first, batches=shown, training=training, start_from=str(folder))
+    more = _people(MORE_PEOPLE, seed=MORE_PEOPLE_SEED, share=0.04)
+    folder = cache_folder() / "lapa-starter-people"
+    fitted = run_fit([*robots, people, more], second, folder)
+    print(fitted.health, fitted.failures or "every gate holds", sep="\n")
+    model_folder(STARTER).mkdir(exist_ok=True)
+    for name in ("model.safetensors", "card.json"):
+        shutil.copy(folder / name, model_folder(STARTER) / name)
+
+
+def _fit_config(opened: Sequence[Dataset], steps: int) -> LapaFitConfig:
+    """The first stretch."""
     batches = BatchConfig(
         weights=WEIGHTS,
         labelled_share=LABELLED_SHARE,
@@ -159,13 +180,8 @@ def fit(steps: int = STEPS) -> None:
         label_parts=LABEL_PARTS,
         unlabelled=_episodes_of(opened, UNLABELLED_TASK),
     )
-    config = replace(config, batches=batches, clips=CLIPS, loss=LapaLossConfig(label=LABEL_WEIGHT))
-    folder = cache_folder() / "lapa-starter"
-    fitted = run_fit([*data_of(opened, 0.2), _people(PEOPLE, seed=SEED, share=0.2)], config, folder)
-    print(fitted.health, fitted.failures or "every gate holds", sep="\n")
-    model_folder(STARTER).mkdir(exist_ok=True)
-    for name in ("model.safetensors", "card.json"):
-        shutil.copy(folder / name, model_folder(STARTER) / name)
+    config = LapaFitConfig.of_preset("starter", steps=steps)
+    return replace(config, batches=batches, clips=CLIPS, loss=LapaLossConfig(label=LABEL_WEIGHT))
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["fit"]:

@@ -27,7 +27,8 @@ class BatchConfig:
     """`weights` by source (see `Clip.source`; 1 by default): its share of the pairs in a batch, whatever its size.
 
     `labelled_share` of all pairs of a source with state may be seen with its true motion, `label_batch` of them in each
-    batch; `label_parts` limits the motion of an embodiment to some parts of its state. The motion of the episodes
+    batch; `label_parts` limits the motion of an embodiment to some parts of its state. `labelled_shares` sets the share
+    of some embodiments, and then every embodiment gives as many labelled pairs. The motion of the episodes
     `unlabelled`, by id, is never seen, whatever state they have.
     """
 
@@ -35,6 +36,7 @@ class BatchConfig:
     weights: Mapping[str, float] = field(default_factory=dict)
     labelled_share: float = 0.0
     label_batch: int = 16
+    labelled_shares: Mapping[str, float] = field(default_factory=dict)
     label_parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unlabelled: tuple[str, ...] = ()
     seed: int = 0
@@ -45,6 +47,8 @@ class BatchConfig:
                 "expected batch >= 2, label_batch >= 1, labelled_share in 0..1;"
                 f" got {self.batch}, {self.label_batch}, {self.labelled_share}"
             )
+        if any(not 0 <= share <= 1 for share in self.labelled_shares.values()):
+            raise ConfigError(f"labelled_shares lie in 0..1; got {dict(self.labelled_shares)}")
         if any(weight < 0 for weight in self.weights.values()):
             raise ConfigError(f"weights of sources are 0 or more; got {dict(self.weights)}")
 
@@ -72,7 +76,8 @@ class PairBatches:
         self._first_clip = np.cumsum([0, *(len(reader.clips) for reader in readers)])
         self.pools = self._pools()
         nothing = LabelledPairs.none()
-        self.labelled = LabelledPairs.drawn(self.clips, self._rows(), config) if config.labelled_share else nothing
+        labelled = config.labelled_share or any(config.labelled_shares.values())
+        self.labelled = LabelledPairs.drawn(self.clips, self._rows(), config) if labelled else nothing
 
     @property
     def label_sizes(self) -> dict[str, int]:
@@ -113,11 +118,20 @@ class PairBatches:
         )
         batch = self._read(rows)
         if len(self.labelled.rows):
-            picked = random.integers(len(self.labelled.rows), size=self.config.label_batch)
+            picked = self._labelled_places(random)
             seen = self._read(self.labelled.rows[picked])
             batch |= {"label_now": seen["now"], "label_later": seen["later"]}
             batch |= {f"motion/{name}": motions[picked] for name, motions in self.labelled.motions.items()}
         return batch
+
+    def _labelled_places(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """Which labelled pairs a batch sees: any of them, or as many of each embodiment."""
+        size = self.config.label_batch
+        if not self.config.labelled_shares:
+            return random.integers(len(self.labelled.rows), size=size)
+        groups = [np.flatnonzero(np.isfinite(each).all(axis=1)) for each in self.labelled.motions.values()]
+        chosen = random.integers(len(groups), size=size)
+        return np.array([groups[group][random.integers(len(groups[group]))] for group in chosen])
 
     def _read(self, rows: Rows) -> Batch:
         """The pairs of `rows`, in their order, whichever reader they come from."""
@@ -163,9 +177,25 @@ class LabelledPairs:
             raise InputError("labelled_share is set and no episode has a state that shows its motion")
         rows = rows[np.isin(rows[:, 0], known)]
         random = np.random.default_rng(int(content_id(config.seed, "labelled")[:15], 16))
-        count = max(1, round(config.labelled_share * len(rows)))
-        chosen = rows[random.choice(len(rows), count, replace=False)]
+        if not config.labelled_shares:
+            count = max(1, round(config.labelled_share * len(rows)))
+            chosen = rows[random.choice(len(rows), count, replace=False)]
+        else:
+            bodies = np.array([clip.episode.embodiment for clip in clips])[rows[:, 0]]
+            chosen = np.concatenate(
+                [
+                    _few(rows[bodies == name], config.labelled_shares.get(name, config.labelled_share), random)
+                    for name in np.unique(bodies)
+                ]
+            )
         return cls(chosen, _scaled_motions(clips, chosen, config))
+
+
+def _few(rows: Rows, share: float, random: np.random.Generator) -> Rows:
+    """A `share` of the rows, at least one where it is not 0."""
+    count = max(1, round(share * len(rows))) if share else 0
+    few: Rows = rows[random.choice(len(rows), count, replace=False)]
+    return few
 
 
 def _scaled_motions(clips: Sequence[LapaClip], rows: Rows, config: BatchConfig) -> dict[str, NDArray[np.float32]]:

@@ -14,6 +14,7 @@ from lapa.fitting.batches import BatchConfig, PairBatches
 from lapa.fitting.windows import PairReader, pair_reader
 from lapa.network.augment import AugmentConfig, augment_pair
 from lapa.testing import CONFIG, SIZE_PX, dataset_of, moving_clips, moving_episode
+from storage.embodiment import PANDA
 from storage.episode import Episode
 from storage.errors import ConfigError, InputError
 from storage.frames import Frames
@@ -31,6 +32,13 @@ def reader(root: Path, episodes: Sequence[Episode]) -> PairReader:
 
 def moving(seeds: range) -> list[Episode]:
     return [moving_episode(seed) for seed in seeds]
+
+
+def as_panda(episode: Episode) -> Episode:
+    state = np.zeros((episode.length, PANDA.state.size), np.float32)
+    place = PANDA.state.slices()["end_effector_position"].start
+    state[:, place : place + 2] = episode.arrays["state"][:, :2]
+    return replace(episode, embodiment="panda", arrays={"state": state})
 
 
 def test_pairs_are_the_frames_of_their_two_moments(tmp_path: Path) -> None:
@@ -111,6 +119,21 @@ def test_the_motion_of_unlabelled_episodes_is_never_seen(tmp_path: Path) -> None
     source = PairBatches([reader(tmp_path, clips)], BatchConfig(labelled_share=1.0, unlabelled=secret))
     seen = {source.clips[int(place)].episode.episode_id for place in source.labelled.rows[:, 0]}
     assert seen == {episode.episode_id for episode in clips[4:]}
+
+
+def test_an_embodiment_may_show_more_of_its_motion_and_each_gives_as_many_pairs(tmp_path: Path) -> None:
+    arms = moving(range(4))
+    others = [as_panda(episode) for episode in moving(range(10, 14))]
+    parts = {"panda": ("end_effector_position",)}
+    config = BatchConfig(labelled_share=0.1, labelled_shares={"panda": 1.0}, label_batch=400, label_parts=parts)
+    source = PairBatches([reader(tmp_path / "a", arms), reader(tmp_path / "b", others)], config)
+    known = {name: np.isfinite(each).all(axis=1) for name, each in source.labelled.motions.items()}
+    pairs = {name: sum(len(clip.pairs) for clip in source.clips if clip.episode.embodiment == name) for name in known}
+    assert known["panda"].sum() == pairs["panda"]
+    assert known["so_arm"].sum() == round(0.1 * pairs["so_arm"])
+    drawn = batches(1, source)[0]
+    share = np.isfinite(drawn["motion/panda"]).all(axis=1).mean()
+    assert 0.4 < share < 0.6
 
 
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
