@@ -158,7 +158,8 @@ def fit(steps: int = STEPS, more_steps: int = MORE_STEPS) -> None:
     opened = datasets(quick=False)
     robots, people = data_of(opened, 0.2), _people(PEOPLE, seed=SEED, share=0.2)
     first, folder = _fit_config(opened, steps), cache_folder() / "lapa-starter"
-    run_fit([*robots, people], first, folder)
+    if not (folder / "card.json").exists():
+        run_fit([*robots, people], first, folder)
     shown = replace(first.batches, labelled_shares={EMBODIMENT: SHOWN_PEOPLE}, label_batch=2 * LABEL_BATCH)
     training = replace(first.training, steps=more_steps, learning_rate=5e-4)
     second = replace(first, batches=shown, training=training, start_from=str(folder))
