@@ -80,8 +80,7 @@ def run(quick: bool) -> dict[str, Any]:
     model = load_lapa(model_folder(STARTER))
     clips = ClipSplit.of(data_of(opened, 0.4 if quick else 0.2), model.size_px, ClipConfig())
     figures, bars = measured(model.network, clips, CameraFrames(opened))
-    seen = ClipSplit.of([_people(QUICK_PEOPLE if quick else MEASURED_PEOPLE, seed=2, share=0.5)], model.size_px, CLIPS)
-    about_people, their_bars = people_figures(model.network, seen)
+    about_people, their_bars = people_figures(model.network, *_takes(model.size_px, quick=quick))
     figures, bars = {**figures, **about_people}, {**bars, **their_bars}
     print(f"starter weights on held-out clips of {', '.join(dataset.name for dataset in opened)}, and of people")
     print_table(figures, bars)
@@ -142,6 +141,14 @@ def _people(clips: int, *, seed: int, share: float) -> TrainingData:
     """Takes of simulated people, a `share` of them held out."""
     dataset = people_dataset(cache_folder() / f"people-{clips}-{seed}", clips, seed=seed)
     return TrainingData(dataset=dataset, action="", held_out_share=share, cameras=(CAMERA,))
+
+
+def _takes(size_px: tuple[int, int], *, quick: bool) -> tuple[list[LapaClip], list[LapaClip]]:
+    """Takes that the starter was fitted to, for linear probes, and takes of another seed, to measure on."""
+    taught, judged = (QUICK_PEOPLE, QUICK_PEOPLE) if quick else (PEOPLE, MEASURED_PEOPLE)
+    known = ClipSplit.of([_people(taught, seed=SEED, share=0.2)], size_px, CLIPS)
+    new = ClipSplit.of([_people(judged, seed=2, share=0.5)], size_px, CLIPS)
+    return known.training, [*new.training, *new.held_out]
 
 
 def _episodes_of(opened: Sequence[Dataset], task: str) -> tuple[str, ...]:

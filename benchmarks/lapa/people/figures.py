@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.lapa.clips import ClipSplit, health_figures
+from benchmarks.lapa.clips import health_figures
 from lapa.evaluation.linear_probe import fit_probe
 from lapa.fitting.clips import LapaClip
 from lapa.fitting.health import Gates, measure, spread_steps
@@ -16,22 +16,30 @@ from lapa.network.model import LatentActionModel
 from storage.labelling.scores import r_squared
 
 PAIRS = 4096
-HEAD = ("camera_position", "camera_rotation")
-HANDS = ("right_wrist_position", "left_wrist_position")
+MOTIONS = {
+    "turning": ("camera_rotation",),
+    "way": ("camera_position",),
+    "hands": ("right_wrist_position", "left_wrist_position"),
+}
 Rows = NDArray[np.float32]
 
 
-def people_figures(model: LatentActionModel, clips: ClipSplit) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Figures of takes held out, with the bars of `Gates`. Probes and shares are linear, fitted on the other takes."""
-    health = measure(model, clips.held_out, pairs=PAIRS)
+def people_figures(
+    model: LatentActionModel, known: Sequence[LapaClip], new: Sequence[LapaClip]
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Figures of `new` takes, with the bars of `Gates`. Probes and shares are linear, fitted on `known` takes."""
+    health = measure(model, new, pairs=PAIRS)
     figures = {f"people: {name}": value for name, value in health_figures(health).items()}
-    learn, judge = (_Rows.of(model, each) for each in (clips.training, clips.held_out))
+    learn, judge = (_Rows.of(model, each) for each in (known, new))
     figures |= {
-        "people: R2 of the head's motion by the latent": _explained(learn, judge, "latent", "head"),
+        "people: R2 of the head's turning by the latent": _explained(learn, judge, "latent", "turning"),
+        "people: R2 of the head's way by the latent": _explained(learn, judge, "latent", "way"),
         "people: R2 of the hands' motion in the camera by the latent": _explained(learn, judge, "latent", "hands"),
-        "people: share of the latent's variance that the head's motion explains": _share(learn, judge, ("head",)),
+        "people: share of the latent's variance that the head's motion explains": _share(
+            learn, judge, ("turning", "way")
+        ),
         "people: share that the hands' motion in the camera explains": _share(learn, judge, ("hands",)),
-        "people: share that both explain": _share(learn, judge, ("head", "hands")),
+        "people: share that both explain": _share(learn, judge, ("turning", "way", "hands")),
     }
     gates = Gates()
     bars: dict[str, dict[str, float]] = {
@@ -53,15 +61,14 @@ class _Rows:
 
     @classmethod
     def of(cls, model: LatentActionModel, clips: Sequence[LapaClip]) -> "_Rows":
-        parts: dict[str, list[Rows]] = {"latent": [], "head": [], "hands": []}
+        parts: dict[str, list[Rows]] = {"latent": [], **{name: [] for name in MOTIONS}}
         takes = []
         for number, (clip, steps) in enumerate(zip(clips, spread_steps(clips, PAIRS), strict=True)):
-            head, hands = (motion_of(clip, steps, parts=names) for names in (HEAD, HANDS))
-            assert head is not None
-            assert hands is not None
             parts["latent"].append(encode_clip(model, clip, steps).latent)
-            parts["head"].append(head.values)
-            parts["hands"].append(hands.values)
+            for name, of in MOTIONS.items():
+                motion = motion_of(clip, steps, parts=of)
+                assert motion is not None
+                parts[name].append(motion.values)
             takes.append(np.full(len(steps), number))
         return cls({name: np.concatenate(each) for name, each in parts.items()}, np.concatenate(takes))
 
