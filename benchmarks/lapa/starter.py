@@ -31,6 +31,7 @@ from lapa.labelling.label_config import STARTER, model_folder
 from lapa.labelling.saved_model import load_lapa
 from lapa.network.losses import LapaLossConfig
 from lapa.network.model import LatentActionModel
+from storage.atomic_files import json_bytes, read_json, write_whole
 from storage.datasets.dataset import Dataset
 from storage.training_reader.training_data import TrainingData
 
@@ -175,8 +176,10 @@ def fit(steps: int = STEPS, more_steps: int = MORE_STEPS) -> None:
     fitted = run_fit([*robots, people, more], second, folder)
     print(fitted.health, fitted.failures or "every gate holds", sep="\n")
     model_folder(STARTER).mkdir(exist_ok=True)
-    for name in ("model.safetensors", "card.json"):
-        shutil.copy(folder / name, model_folder(STARTER) / name)
+    shutil.copy(folder / "model.safetensors", model_folder(STARTER) / "model.safetensors")
+    card = read_json(folder / "card.json")
+    card["data"]["command"] = "python -m benchmarks.lapa.starter fit"
+    write_whole(model_folder(STARTER) / "card.json", json_bytes(card))
 
 
 def _fit_config(opened: Sequence[Dataset], steps: int) -> LapaFitConfig:

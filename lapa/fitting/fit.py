@@ -122,7 +122,7 @@ def fit(data: Sequence[TrainingData], config: LapaFitConfig, output: Path, *, fo
     failures = health.failures(config.gates) + ((result.stopped,) if result.stopped else ())
     for failure in failures:
         log.warning("gate failed: %s", failure)
-    card = _card(data, config, result, health, failures, [*batches.clips, *held_out])
+    card = _card(data, config, result, health, failures, [*batches.clips, *held_out], started=started)
     return LapaFit(
         model=save_lapa(output, network, config.clips, card), health=health, failures=failures, result=result
     )
@@ -162,7 +162,11 @@ def _card(
     health: Health,
     failures: Sequence[str],
     clips: Sequence[LapaClip],
+    *,
+    started: str,
 ) -> ModelCard:
+    """`started` is the content hash of the weights that the fit began with: a folder would say nothing elsewhere."""
+    how = {**asdict(config), "model": None, "start_from": started}
     return ModelCard(
         kind=KIND,
         preset=config.preset,
@@ -173,7 +177,7 @@ def _card(
             "training_episodes": sum(len(each.episodes()[0]) for each in data),
             "masked_steps": masked_shares(clips),
         },
-        training={**asdict(config), "model": None, "steps_done": result.steps, "wall_s": round(result.wall_s, 1)},
+        training={**how, "steps_done": result.steps, "wall_s": round(result.wall_s, 1)},
         metrics={"health": health.to_json(), "gates": asdict(config.gates), "failures": list(failures)},
     )
 
