@@ -51,6 +51,8 @@ SAMPLING = Sampling(steps=16, guidance=1.0)
 SHIFT, CAPTION_DROPOUT = 3.0, 0.1
 SHARPENING_STEPS = (800, 2000)
 """Rounds in which the decoder is trained on alone, each with a schedule of its own."""
+LONGER = ((9000, 1e-3), (4000, 6e-4))
+"""Steps and learning rate of the rounds on all clips, each with a schedule of its own."""
 PHRASINGS: Mapping[str, Sequence[str]] = {
     "lift the red cube": ("lift the red cube", "pick up the red cube", "raise the red cube"),
     "stack the red cube on the green cube": (
@@ -285,12 +287,14 @@ def fit_instructions(
     fit(model, config, loss=starter_loss, batches=batches, folder=work / "instructions", identity=len(latents))
 
 
-def fit_longer(model: Starter, latents: Tensor, prompts: Sequence[Sequence[int]], work: Path, *, steps: int) -> None:
-    """Go on with more clips: after the first two stretches the loss still falls."""
-    torch.manual_seed(3)
-    config = fit_config(steps=steps, learning_rate=1e-3, average_decay=0.998)
-    batches = Latents(latents=latents, prompts=prompts, batch_size=16, seed=2)
-    fit(model, config, loss=starter_loss, batches=batches, folder=work / "longer", identity=len(latents))
+def fit_longer(model: Starter, latents: Tensor, prompts: Sequence[Sequence[int]], work: Path) -> None:
+    """Go on with more clips, in rounds: after the first two stretches the loss still falls."""
+    for number, (steps, learning_rate) in enumerate(LONGER):
+        torch.manual_seed(3 + number)
+        config = fit_config(steps=steps, learning_rate=learning_rate, average_decay=0.998)
+        batches = Latents(latents=latents, prompts=prompts, batch_size=16, seed=2 + number)
+        folder = work / ("longer" if not number else f"longer-{number}")
+        fit(model, config, loss=starter_loss, batches=batches, folder=folder, identity=len(latents))
 
 
 def pipeline_of(model: Starter, tokenizer: Any, vae: Any) -> Any:
@@ -376,7 +380,7 @@ def save_starter(pipe: Any, output: Path, *, clips: int, options: argparse.Names
             "decoder_steps": SHARPENING_STEPS,
             "steps": options.steps,
             "instruction_steps": options.instruction_steps,
-            "longer_steps": options.longer_steps,
+            "longer": [list(each) for each in LONGER],
         },
         "command": "python -m benchmarks.neural.starter --output generators/neural/starter",
         "commit": code_commit(),
@@ -392,7 +396,6 @@ def main() -> None:
     parser.add_argument("--vae-steps", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--instruction-steps", type=int, default=1200)
-    parser.add_argument("--longer-steps", type=int, default=9000)
     parser.add_argument("--decoder-only", action="store_true", help="beside another that fits the transformer")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -409,7 +412,7 @@ def main() -> None:
     fit_instructions(model, tokenizer, latents, prompts, options.work, steps=options.instruction_steps)
     more, more_prompts = cached_latents(vae, rendered(data, MORE_TASKS, seed=MORE_SEED), options.work / "latents")
     latents, prompts = torch.cat([latents, evened(more, mean, std)]), [*prompts, *more_prompts]
-    fit_longer(model, latents, prompts, options.work, steps=options.longer_steps)
+    fit_longer(model, latents, prompts, options.work)
     statistics = say_spread(vae, mean, std)
     vae = sharpened_vae(options.work, rendered(data))
     vae.register_to_config(**statistics)
