@@ -181,11 +181,11 @@ class LabelledPairs:
             count = max(1, round(config.labelled_share * len(rows)))
             chosen = rows[random.choice(len(rows), count, replace=False)]
         else:
-            bodies = np.array([clip.episode.embodiment for clip in clips])[rows[:, 0]]
+            named = np.array([clip.episode.embodiment for clip in clips])[rows[:, 0]]
             chosen = np.concatenate(
                 [
-                    _few(rows[bodies == name], config.labelled_shares.get(name, config.labelled_share), random)
-                    for name in np.unique(bodies)
+                    _few(rows[named == name], config.labelled_shares.get(name, config.labelled_share), random)
+                    for name in np.unique(named)
                 ]
             )
         return cls(chosen, _scaled_motions(clips, chosen, config))

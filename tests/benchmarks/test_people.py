@@ -1,11 +1,11 @@
 """Simulated people: what moves, what stays, and that a take follows from its seed."""
 
-import mujoco
 import numpy as np
 import pytest
 
 from benchmarks.lapa.people.motion import Person, minimum_jerk, person
 from benchmarks.lapa.people.scene import SIDES, scene_xml, texture
+from generators.simulation import check_graphics
 
 STEPS, OBJECTS = 80, 5
 
@@ -54,6 +54,9 @@ def test_a_take_follows_from_its_seed() -> None:
 
 
 def test_the_scene_is_one_that_mujoco_builds() -> None:
+    check_graphics()  # the package tells MuJoCo how to draw before it is imported
+    import mujoco
+
     xml, textures = scene_xml(np.random.default_rng(0), OBJECTS)
     model = mujoco.MjModel.from_xml_string(xml, assets=textures)
     names = {model.body(place).name for place in range(model.nbody)}

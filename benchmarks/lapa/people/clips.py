@@ -5,7 +5,6 @@
 The layer is `simulation`: no person was recorded.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.lapa.people.motion import Person, person
 from benchmarks.lapa.people.scene import BONES, FINGERS, SIDES, scene_xml
+from generators.simulation import check_graphics
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
 from storage.formats.hand_poses.action import hand_state
@@ -53,6 +53,7 @@ def episodes(clips: int, *, seed: int) -> Iterator[Episode]:
 
 
 def _episode(random: np.random.Generator, objects: int, episode_id: str, named: str) -> Episode:
+    check_graphics()  # its package tells MuJoCo how to draw, which must come before the import of MuJoCo
     import mujoco
 
     xml, textures = scene_xml(random, objects)
@@ -130,5 +131,4 @@ def _poses(take: Person, joints: NDArray[np.float64]) -> HandPoses:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("MUJOCO_GL", "egl")
     people_dataset(Path(sys.argv[1]), int(sys.argv[2]), seed=int(sys.argv[3]))
