@@ -22,7 +22,9 @@ def as_pixels(images: Tensor, size_px: tuple[int, int]) -> Tensor:
     size differs."""
     if images.ndim != 4 or images.shape[-1] != 3 or not (images.dtype == torch.uint8 or images.is_floating_point()):
         raise SchemaError(f"images must be uint8 or float (N, H, W, 3); got {images.dtype} {tuple(images.shape)}")
-    pixels = images.permute(0, 3, 1, 2).float() / (255 if images.dtype == torch.uint8 else 1)
+    pixels = images.permute(0, 3, 1, 2).float()
+    if images.dtype == torch.uint8:
+        pixels = pixels.div_(255)  # in place: what was uint8 is a new tensor by now
     if tuple(pixels.shape[-2:]) != tuple(size_px):
         pixels = F.interpolate(pixels, size=size_px, mode="bilinear", antialias=True, align_corners=False)
     return pixels

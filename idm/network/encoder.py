@@ -106,8 +106,9 @@ class FrameEncoder(nn.Module):
         return nn.Sequential(first, *(ResidualBlock(outputs, outputs) for _ in range(blocks - 1)))
 
     def forward(self, images: Tensor) -> Features:
-        pixels = as_pixels(images, self.config.image_px) if images.dtype == torch.uint8 else images
-        stem = F.relu(self.stem_norm(self.stem(pixels - 0.5)), inplace=True)
+        new = images.dtype == torch.uint8
+        centred = as_pixels(images, self.config.image_px).sub_(0.5) if new else images - 0.5
+        stem = F.relu(self.stem_norm(self.stem(centred)), inplace=True)
         fine = self.fine(stem)
         middle = self.middle(fine)
         return fine, middle, self.coarse(middle)
