@@ -47,7 +47,9 @@ MORE_TASKS: Mapping[str, tuple[str, int]] = {
 """What the last stretch of training sees too, of seed `MORE_SEED`."""
 MORE_SEED = 14
 TEXT_TOKENS, TEXT_WIDTH = 16, 64
-SAMPLING = Sampling(steps=16, guidance=1.0)
+SAMPLING = Sampling(steps=5, guidance=1.0)
+"""On 48 scenes that neither training nor a benchmark sees, 5 steps end nearer to the truth than 16, and labels of them
+succeed as often."""
 SHIFT, CAPTION_DROPOUT = 3.0, 0.1
 SHARPENING_STEPS = (800, 2000)
 """Rounds in which the decoder is trained on alone, each with a schedule of its own."""
