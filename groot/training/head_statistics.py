@@ -65,7 +65,7 @@ def _head(name: str, slot: int, cells: Sequence[Cell], config: HeadOptions) -> H
     embodiment = embodiment_named(first.embodiment)
     latent = name == LATENT_HEAD
     action = _merged(name, [(cell, f"action/{cell.kind}") for cell in cells])
-    # Dreams that share a head with recordings have no state: theirs is the mean, and the others keep their own.
+    # Dreams that share a head with recordings have no state: theirs is 0 once normalised; others keep their own.
     felt = (
         [] if latent else [cell for cell in cells if all("state" in cell.dataset.arrays(unit) for unit in cell.units)]
     )

@@ -6,7 +6,7 @@ is written into the picture (painted).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -124,8 +124,3 @@ def _passed(episodes: Sequence[Episode], judge: JudgeByModel) -> list[bool | Non
 def _counted(passed: Sequence[bool | None]) -> Refused:
     decided = [each for each in passed if each is not None]
     return Refused(clips=len(decided), refused=decided.count(False), unsure=len(passed) - len(decided))
-
-
-def as_json(table: Mapping[str, Refused]) -> dict[str, dict[str, int]]:
-    """For a file of figures."""
-    return {kind: {"clips": row.clips, "refused": row.refused, "unsure": row.unsure} for kind, row in table.items()}

@@ -5,6 +5,7 @@ Batch number n of a run is a function of (seed, n, process) alone, so a resumed 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ class PairBatches:
         size = self.config.label_batch
         if not self.config.labelled_shares:
             return random.integers(len(self.labelled.rows), size=size)
-        groups = [np.flatnonzero(np.isfinite(each).all(axis=1)) for each in self.labelled.motions.values()]
+        groups = self.labelled.groups
         chosen = random.integers(len(groups), size=size)
         return np.array([groups[group][random.integers(len(groups[group]))] for group in chosen])
 
@@ -164,6 +165,11 @@ class LabelledPairs:
 
     rows: Rows
     motions: Mapping[str, NDArray[np.float32]]
+
+    @cached_property
+    def groups(self) -> list[NDArray[np.int64]]:
+        """By embodiment, which of the pairs show its motion."""
+        return [np.flatnonzero(np.isfinite(each).all(axis=1)) for each in self.motions.values()]
 
     @classmethod
     def none(cls) -> "LabelledPairs":

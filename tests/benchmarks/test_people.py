@@ -1,8 +1,11 @@
 """Simulated people: what moves, what stays, and that a take follows from its seed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from benchmarks.lapa.people import clips
 from benchmarks.lapa.people.motion import Person, minimum_jerk, person
 from benchmarks.lapa.people.scene import SIDES, scene_xml, texture
 from generators.simulation import check_graphics
@@ -61,6 +64,14 @@ def test_the_scene_is_one_that_mujoco_builds() -> None:
     model = mujoco.MjModel.from_xml_string(xml, assets=textures)
     names = {model.body(place).name for place in range(model.nbody)}
     assert {"head", *SIDES, *(f"object{number}" for number in range(OBJECTS)), "right_little3", "left_thumb0"} <= names
+
+
+def test_a_data_set_holds_as_many_takes_as_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips, "IN_UNIT", 2)
+    monkeypatch.setattr(clips, "STEPS", 4)
+    made = clips.people_dataset(tmp_path / "people", 5, seed=0)
+    takes = sorted(str(episode.provenance["source"]["take"]) for episode in made.episodes())
+    assert takes == [f"0/{number}" for number in range(5)]
 
 
 def test_reaching_starts_and_ends_at_rest() -> None:

@@ -1,10 +1,10 @@
 """`pyramid evaluate judge --bias MODEL`: whether a model refuses clips that are made wrong on purpose."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from judges.vision_language.bias import QUESTION, as_json, biases
+from judges.vision_language.bias import QUESTION, biases
 from judges.vision_language.config import ModelConfig
 from judges.vision_language.judge import JudgeByModel
 from pipelines.config import config_from
@@ -30,7 +30,12 @@ def measure_bias(dataset: Path, *, model: str, settings: dict[str, Any], clips: 
         table = biases(chosen, judge, cameras=config.cameras)
     finally:
         judge.close()
-    write_whole(output, json_bytes({"model": model, "dataset": opened.name, "kinds": as_json(table)}))
+    write_whole(
+        output,
+        json_bytes(
+            {"model": model, "dataset": opened.name, "kinds": {kind: asdict(row) for kind, row in table.items()}}
+        ),
+    )
     if len(table) == 1:
         raise InputError(
             f"{model} accepts none of {len(chosen)} clips of {dataset}, so nothing can be made wrong: name a"

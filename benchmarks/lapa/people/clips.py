@@ -7,6 +7,7 @@ The layer is `simulation`: no person was recorded.
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def people_dataset(folder: Path, clips: int, *, seed: int) -> Dataset:
         Dataset.create(partial, name=folder.name)
         made = episodes(clips, seed=seed)
         for _ in range(0, clips, IN_UNIT):
-            write_unit(partial, [episode for episode, _ in zip(made, range(IN_UNIT), strict=False)], job="people")
+            write_unit(partial, islice(made, IN_UNIT), job="people")
         partial.rename(folder)
     return Dataset.open(folder)
 
