@@ -95,10 +95,8 @@ class SharedBatches:
         return int(slot), _with_texts(self._layouts[worker], iter(texts))
 
     def _send(self, worker: int, slot: int) -> None:
-        try:
+        with suppress(OSError):  # a worker that has ended: what it said last is read when its batch is taken
             self._pipes[worker].send(slot)
-        except OSError:
-            raise self._died(worker) from None
 
     def _died(self, worker: int) -> WorkFailedError:
         self._processes[worker].join(timeout=5)
