@@ -38,9 +38,10 @@ class Played:
 
 
 class Player(Protocol):
-    """Plays actions (T, D) from the state that an episode begins in; None where that state is not known."""
+    """Plays actions (T, D) from the state that an episode begins in; `valid` (T,) says which steps have a label. None
+    where that state is not known."""
 
-    def __call__(self, episode: Episode, actions: Array) -> Played | None: ...
+    def __call__(self, episode: Episode, actions: Array, valid: NDArray[np.bool_]) -> Played | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,9 @@ class ExecutionConfig:
     """`action` is the kind of action that is judged. Steps whose value leaves [low, high] of `limits` (embodiment ->
     [low, high], one number a dimension), whose change per second exceeds `fastest` times that range, or whose second
     difference exceeds `jerkiest` of it, are beyond limits; at most `most_beyond` of a clip's steps may be, and the mean
-    confidence of its labels must reach `least_confidence`. `least_valid` of the steps must have a label at all."""
+    confidence of its labels must reach `least_confidence`. `least_valid` of the steps must have a label at
+    all. `parents` are data sets that hold the simulated episodes whose first frames the clips began with, where that is
+    not the clips' own."""
 
     action: str = "predicted"
     limits: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class ExecutionConfig:
     most_beyond: float = 0.1
     least_confidence: float = 0.3
     least_valid: float = 0.5
+    parents: tuple[str, ...] = ()
     dataset: str = field(default="@dataset", metadata={"identity": False})
 
     def __post_init__(self) -> None:
@@ -82,7 +86,8 @@ class JudgeExecution:
             detail = {"wanted": f"action/{self.config.action}", "mend": "`pyramid label idm` makes predicted actions"}
             return Dropped(episode_id=episode.episode_id, reason="no actions", detail=detail)
         verdicts = [self.executable(episode, actions)]
-        played = self._player(episode, actions) if self._player else None
+        valid = episode.arrays.get(f"label/valid/{self.config.action}", np.ones(len(actions), bool))
+        played = self._player(episode, actions, valid) if self._player else None
         if played is not None:
             verdicts.append(_of_play(played))
         return Kept(episode.adding(verdicts=tuple(verdict.to_json() for verdict in verdicts)))

@@ -74,6 +74,16 @@ def chunk_of(*, steps: int, horizon_s: float | None, rate_hz: float, layout: Lay
     )
 
 
+def resampled(
+    rows_ND: NDArray[np.float32], *, rate_hz: float, wanted_hz: float, layout: Layout | None
+) -> NDArray[np.float32]:
+    """All rows (N, D) recorded at `rate_hz`, as the rows (M, D) at `wanted_hz` that fit into the same time."""
+    count = math.floor(len(rows_ND) * wanted_hz / rate_hz + _EPSILON)
+    chunk = chunk_of(steps=count, horizon_s=count / wanted_hz, rate_hz=rate_hz, layout=layout, size=rows_ND.shape[1])
+    beyond = np.repeat(rows_ND[-1:], max(chunk.reach - len(rows_ND), 0), axis=0)
+    return chunk.apply(np.concatenate([rows_ND, beyond])[: chunk.reach])
+
+
 def _ways(layout: Layout | None, size: int) -> list[str]:
     if layout is None or layout.size != size:
         return ["hold"] * size

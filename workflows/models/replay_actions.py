@@ -9,8 +9,24 @@ from generators.simulation.demonstrations.replay import begin, recording_of
 from generators.simulation.stepping.scene import Scene, Scenes
 from generators.simulation.task.registry import find_task
 from idm.evaluation.replay_result import ReplayResult
+from storage.embodiment import Layout
 from storage.episode import Episode
 from storage.errors import BrokenSimulationError
+from storage.training_reader.resampling import resampled
+
+
+def playable(
+    labels: NDArray[Any], valid: NDArray[np.bool_], layout: Layout, *, rate_hz: float, control_hz: float
+) -> NDArray[np.float32]:
+    """Labels (T, D) of a clip at `rate_hz` as actions at the robot's rate, over the same time: deltas in equal parts,
+    the rest held. Where `valid` (T,) says that there is no label, deltas are 0 and the rest stays as it was."""
+    actions = np.array(labels, np.float32)
+    last = np.maximum.accumulate(np.where(valid, np.arange(len(valid)), -1))
+    last = np.where(last >= 0, last, int(valid.argmax()))
+    for part, span in layout:
+        moves = part.quantity.endswith("_delta")
+        actions[:, span] = np.where(valid[:, None], actions[:, span], 0) if moves else actions[last, span]
+    return resampled(actions, rate_hz=rate_hz, wanted_hz=control_hz, layout=layout)
 
 
 def was_simulated(episode: Episode) -> bool:
@@ -40,16 +56,30 @@ class Replayer:
         """Success and the path of the hands. Actions that break the simulation fail, with the path up to there."""
         scene = self.scene(episode)
         begin(scene, recording_of(scene, episode))
-        path = [_hands(scene)]
+        path, touched = [_hands(scene)], False
+        robot = _robot_geoms(scene)
         try:
             for action in actions:
                 scene.step(scene.actuation.recorded(np.asarray(action, np.float32)))
                 path.append(_hands(scene))
+                touched = touched or _touches(scene, robot)
         except BrokenSimulationError:
-            return ReplayResult(succeeded=False, path=np.stack(path))
-        return ReplayResult(succeeded=scene.succeeded(), path=np.stack(path))
+            return ReplayResult(succeeded=False, path=np.stack(path), touched=touched)
+        return ReplayResult(succeeded=scene.succeeded(), path=np.stack(path), touched=touched)
 
 
 def _hands(scene: Scene) -> NDArray[np.float64]:
     """Positions of all end effectors, one after another."""
     return np.concatenate([pose[:3, 3] for pose in scene.actuation.poses().values()])
+
+
+def _robot_geoms(scene: Scene) -> NDArray[np.bool_]:
+    """(geoms,) true for those of robots and grippers."""
+    names = [scene.model.body(int(body)).name for body in scene.model.geom_bodyid]
+    return np.array([name.startswith(("robot", "gripper", "mobilebase")) for name in names])
+
+
+def _touches(scene: Scene, robot: NDArray[np.bool_]) -> bool:
+    """Whether a geom of the robot meets one that is none."""
+    pairs = scene.data.contact.geom
+    return bool((robot[pairs[:, 0]] != robot[pairs[:, 1]]).any())

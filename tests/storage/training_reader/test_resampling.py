@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.embodiment import Layout, Part
-from storage.training_reader.resampling import chunk_of
+from storage.training_reader.resampling import chunk_of, resampled
 
 LAYOUT = Layout(
     parts=(
@@ -80,3 +80,25 @@ def test_no_step_stands_on_rows_beyond_its_reach(rate_hz: float, steps: int, hor
     assert len(chunk.needs) == steps
     assert chunk.needs.max() <= chunk.reach
     assert (chunk.begins < chunk.needs).all()
+
+
+@given(
+    steps=st.integers(1, 40),
+    times=st.integers(1, 5),
+    rate_hz=st.sampled_from([3.0, 5.0, 29.97]),
+    seed=st.integers(0, 1000),
+)
+def test_whole_recordings_at_a_multiple_of_their_rate_come_back(
+    steps: int, times: int, rate_hz: float, seed: int
+) -> None:
+    recorded = rows(steps, seed)
+    fast = resampled(recorded, rate_hz=rate_hz, wanted_hz=times * rate_hz, layout=LAYOUT)
+    assert len(fast) == steps * times
+    np.testing.assert_allclose(fast[:, MOVE].reshape(steps, times, 3).sum(axis=1), recorded[:, MOVE], atol=1e-5)
+    np.testing.assert_array_equal(fast[:, GRIP].reshape(steps, times), np.repeat(recorded[:, GRIP], times, axis=1))
+    slow = resampled(fast, rate_hz=times * rate_hz, wanted_hz=rate_hz, layout=LAYOUT)
+    np.testing.assert_allclose(slow, recorded, atol=1e-5)
+
+
+def test_a_rest_of_a_step_makes_no_step() -> None:
+    assert len(resampled(rows(7), rate_hz=20.0, wanted_hz=10.0, layout=LAYOUT)) == 3
