@@ -114,8 +114,9 @@ def _labelling(config: LapaConfig, episode: Episode, quick: bool) -> dict[str, f
 def _one_pass(model: LatentActionModel, images: np.ndarray[Any, np.dtype[np.uint8]], *, pairs: bool = True) -> None:
     """The encoder once over every frame, in batches as labelling takes them; without `pairs` what it does with single
     frames."""
-    for begin in range(0, len(images), 64):
-        frames = model.look(torch.from_numpy(images[begin : begin + 64]))
+    batch = LapaLabelConfig().batch
+    for begin in range(0, len(images), batch):
+        frames = model.look(torch.from_numpy(images[begin : begin + batch]))
         alone = model.encoder.of_frame(frames)
         if pairs:
             model.encoder.of_pair(alone, alone)

@@ -58,7 +58,7 @@ def encode_video(
     later: Steps,
     *,
     reading: Reading | None = None,
-    batch: int = 64,
+    batch: int = 32,
     samples: int = 0,
     checks: FrameCheckConfig | None = None,
 ) -> VideoReading:
@@ -99,7 +99,7 @@ def encode_video(
 
 @torch.no_grad()
 def encode_clip(
-    model: LatentActionModel, clip: LapaClip, steps: Sequence[int] | Steps | None = None, *, batch: int = 64
+    model: LatentActionModel, clip: LapaClip, steps: Sequence[int] | Steps | None = None, *, batch: int = 32
 ) -> Latents:
     """Latents of the pairs that start at `steps` (all good pairs by default). The model should be in eval mode."""
     chosen = clip.pairs if steps is None else np.asarray(steps, np.int64)

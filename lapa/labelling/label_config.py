@@ -19,7 +19,8 @@ class LapaLabelConfig:
     provenance of every label, and such video is flagged as unfamiliar. `cameras` (in order of preference) and
     `windows_s` (embodiment -> seconds) replace what the model was trained with. `camera_motion` says what becomes of
     pairs in which the camera moves and hardly anything else does. Of each clip `samples` pairs are rebuilt to see
-    whether the model understands it. `block` frames are decoded at a time, by `threads`; `batch` pairs are encoded.
+    whether the model understands it. `block` frames are decoded at a time, by `threads`; `batch` pairs are encoded
+    (32: what they need stays in a core's cache).
     """
 
     model: str = field(default=STARTER, metadata={"identity": False})
@@ -28,7 +29,7 @@ class LapaLabelConfig:
     windows_s: Mapping[str, float] = field(default_factory=dict)
     camera_motion: Literal["flag", "unlabel"] = "unlabel"
     samples: int = 12
-    batch: int = field(default=64, metadata={"identity": False})
+    batch: int = field(default=32, metadata={"identity": False})
     device: str = field(default="auto", metadata={"identity": False})
     block: int = field(default=128, metadata={"identity": False})
     threads: int = field(default=2, metadata={"identity": False})
