@@ -39,13 +39,16 @@ TASKS: Mapping[str, tuple[str, int]] = {
     "stack_green_on_red-D0": ("D0", 160),
 }
 """Data set -> placement and episodes."""
-MORE_TASKS: Mapping[str, tuple[str, int]] = {
-    "stack_green_on_red-D0": ("D0", 300),
-    "stack-D0": ("D0", 300),
-    "lift-D0": ("D0", 200),
+MORE_TASKS: Mapping[int, Mapping[str, tuple[str, int]]] = {
+    14: {"stack_green_on_red-D0": ("D0", 300), "stack-D0": ("D0", 300), "lift-D0": ("D0", 200)},
+    16: {
+        "stack_green_on_red-D0": ("D0", 800),
+        "stack-D0": ("D0", 400),
+        "lift-D0": ("D0", 200),
+        "lift-D1": ("D1", 300),
+    },
 }
-"""What the last stretch of training sees too, of seed `MORE_SEED`."""
-MORE_SEED = 14
+"""What the later rounds of training see too, by seed."""
 TEXT_TOKENS, TEXT_WIDTH = 16, 64
 SAMPLING = Sampling(steps=5, guidance=1.0)
 """On 48 scenes that neither training nor a benchmark sees, 5 steps end nearer to the truth than 16, and labels of them
@@ -53,8 +56,8 @@ succeed as often."""
 SHIFT, CAPTION_DROPOUT = 3.0, 0.1
 SHARPENING_STEPS = (800, 2000)
 """Rounds in which the decoder is trained on alone, each with a schedule of its own."""
-LONGER = ((9000, 1e-3), (4000, 6e-4))
-"""Steps and learning rate of the rounds on all clips, each with a schedule of its own."""
+LONGER = ((9000, 1e-3, (14,)), (4000, 6e-4, (14,)), (8000, 8e-4, (14, 16)))
+"""Steps, learning rate and seeds of `MORE_TASKS` of the later rounds, each with a schedule of its own."""
 PHRASINGS: Mapping[str, Sequence[str]] = {
     "lift the red cube": ("lift the red cube", "pick up the red cube", "raise the red cube"),
     "stack the red cube on the green cube": (
@@ -289,10 +292,15 @@ def fit_instructions(
     fit(model, config, loss=starter_loss, batches=batches, folder=work / "instructions", identity=len(latents))
 
 
-def fit_longer(model: Starter, latents: Tensor, prompts: Sequence[Sequence[int]], work: Path) -> None:
+Clips = tuple[Tensor, list[list[int]]]
+"""Latents of clips, and the numbers of each one's phrasings."""
+
+
+def fit_longer(model: Starter, clips: Mapping[tuple[int, ...], Clips], work: Path) -> None:
     """Go on with more clips, in rounds: after the first two stretches the loss still falls."""
-    for number, (steps, learning_rate) in enumerate(LONGER):
+    for number, (steps, learning_rate, seeds) in enumerate(LONGER):
         torch.manual_seed(3 + number)
+        latents, prompts = clips[seeds]
         config = fit_config(steps=steps, learning_rate=learning_rate, average_decay=0.998)
         batches = Latents(latents=latents, prompts=prompts, batch_size=16, seed=2 + number)
         folder = work / ("longer" if not number else f"longer-{number}")
@@ -376,7 +384,7 @@ def save_starter(pipe: Any, output: Path, *, clips: int, options: argparse.Names
         "sampling": asdict(SAMPLING),
         "prompts": all_prompts()[1:],
         "camera": CAMERA,
-        "data": {"tasks": {str(TRAINING_SEED): dict(TASKS), str(MORE_SEED): dict(MORE_TASKS)}, "clips": clips},
+        "data": {"tasks": {TRAINING_SEED: dict(TASKS), **MORE_TASKS}, "clips": clips},
         "training": {
             "vae_steps": options.vae_steps,
             "decoder_steps": SHARPENING_STEPS,
@@ -412,9 +420,12 @@ def main() -> None:
     latents = evened(latents, mean, std)
     model, tokenizer = fit_starter(latents, prompts, options.work, steps=options.steps)
     fit_instructions(model, tokenizer, latents, prompts, options.work, steps=options.instruction_steps)
-    more, more_prompts = cached_latents(vae, rendered(data, MORE_TASKS, seed=MORE_SEED), options.work / "latents")
-    latents, prompts = torch.cat([latents, evened(more, mean, std)]), [*prompts, *more_prompts]
-    fit_longer(model, latents, prompts, options.work)
+    clips: dict[tuple[int, ...], Clips] = {(): (latents, prompts)}
+    for seed, tasks in MORE_TASKS.items():
+        more, more_prompts = cached_latents(vae, rendered(data, tasks, seed=seed), options.work / "latents")
+        latents, prompts = torch.cat([latents, evened(more, mean, std)]), [*prompts, *more_prompts]
+        clips[*list(clips)[-1], seed] = (latents, prompts)
+    fit_longer(model, clips, options.work)
     statistics = say_spread(vae, mean, std)
     vae = sharpened_vae(options.work, rendered(data))
     vae.register_to_config(**statistics)
