@@ -16,6 +16,8 @@ import yaml
 
 log = logging.getLogger(__name__)
 PLACEMENT, SIZE_PX = "D1", 128
+PLAYED_OVER = 6
+"""How many times as many dreams are made where only those count that work when they are played."""
 ACTIONLESS = 200
 """Episodes of the action-less layer: simulated ones of which training sees pictures and latents alone."""
 
@@ -50,11 +52,25 @@ class Layers:
         `good`. The frames come from scenes whose trajectories training never sees."""
         folder = self.root / "dreams"
         frames = self._multiplied("first-frames", self.dreams, seed=3)
-        words = ("--camera", "agentview", "--count", str(self.dreams), "--output", str(folder))
-        pyramid("dream", str(frames), *words)
-        pyramid("label", "idm", str(folder))
+        _dream(frames, folder, self.dreams)
         pyramid("label", "lapa", str(folder))
         pyramid("filter", str(folder))
+        return folder
+
+    def played(self) -> Path:
+        """More dreams of more scenes, and the selection `works`: those whose predicted actions solve the task when they
+        are played in the simulator from the true state of their first frame."""
+        folder = self.root / "dreams-played"
+        count = PLAYED_OVER * self.dreams
+        frames = self._multiplied("first-frames-played", count, seed=7)
+        _dream(frames, folder, count)
+        steps = [
+            {"judge": {"kind": "execution", "settings": {"parents": [str(frames)]}}},
+            {"select": {"name": "works", "judges": ["execution"]}},
+        ]
+        recipe = folder.with_suffix(".yaml")
+        recipe.write_text(yaml.safe_dump({"name": "play", "output": str(folder), "steps": steps}))
+        pyramid("run", str(recipe))
         return folder
 
     def true_video(self) -> Path:
@@ -93,6 +109,12 @@ class Layers:
             self.root.mkdir(parents=True, exist_ok=True)
             words = ("--episodes", str(self.demonstrations), "--placement", PLACEMENT, "--output", str(self.sources))
             pyramid("sim", "collect", self.task, *words)
+
+
+def _dream(frames: Path, folder: Path, count: int) -> None:
+    """Clips of first frames, with predicted actions."""
+    pyramid("dream", str(frames), "--camera", "agentview", "--count", str(count), "--output", str(folder))
+    pyramid("label", "idm", str(folder))
 
 
 def _film(sources: Path, task_name: str, folder: Path) -> None:

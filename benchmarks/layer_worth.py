@@ -75,6 +75,13 @@ ROWS: Mapping[str, Row] = {
         shows="neural trajectories whose predicted actions train the head of recorded ones",
         sources=_dreamed(selection="good", same_head=True),
     ),
+    "dreams-played": Row(
+        shows="the same of those dreams whose predicted actions solve the task when they are played",
+        sources=lambda layers: [
+            *_real(layers),
+            {**_predicted(layers.played()), "selection": "works", "same_head": True},
+        ],
+    ),
     "true-video-same-head": Row(
         shows="the ceiling of that",
         sources=lambda layers: [*_real(layers), {**_predicted(layers.true_video()), "same_head": True}],
