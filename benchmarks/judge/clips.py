@@ -22,6 +22,7 @@ from generators.simulation.environments.tabletop_catalog import THINGS
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
 from generators.simulation.stepping.render import Pictures, Renderer
+from generators.simulation.stepping.scene import Scene
 from storage.episode import Episode
 from storage.ids import Randomness, content_id
 from storage.outcomes import Kept
@@ -92,7 +93,7 @@ class _Artist:
 
     _made: ClassVar[dict[int, Renderer]] = {}
 
-    def __init__(self, scenario: Scenario, scene: Any) -> None:
+    def __init__(self, scenario: Scenario, scene: Scene) -> None:
         self.scenario, self.scene, self.model = scenario, scene, scene.model
         pictures = Pictures(cameras=(scenario.camera,), width_px=SIZE_PX, height_px=SIZE_PX)
         if id(self.model) not in self._made:
@@ -109,7 +110,7 @@ class _Artist:
         states = episode.arrays["simulation/state"]
         moments = np.linspace(0, len(states) - 1, MOMENTS).round().astype(int)
         true = states[moments].copy()
-        look, before = self.scene.task.look, self.scene.model_state.changes()
+        look, before = self.scene.task.visual_randomization, self.scene.model_state.changes()
         if look:
             look(self.model, rng)
         frames, masks = self._pictures(true)
@@ -194,16 +195,20 @@ def _warped(frames: Array, arm: Array, rng: np.random.Generator) -> tuple[NDArra
         if not len(ys):
             continue
         at = int(rng.integers(len(ys)))
-        grid_y, grid_x = np.mgrid[: frames.shape[1], : frames.shape[2]].astype(np.float32)
-        reach = np.exp(-((grid_y - ys[at]) ** 2 + (grid_x - xs[at]) ** 2) / (2 * rng.uniform(12, 22) ** 2))
-        phase, amount = rng.uniform(0, 2 * np.pi), rng.uniform(6, 12)
-        dx = (amount * reach * np.sin(grid_y / rng.uniform(3, 6) + phase)).astype(np.float32)
-        dy = (amount * reach * np.cos(grid_x / rng.uniform(3, 6) + phase)).astype(np.float32)
         order[moment] = len(bent)
-        bent.append(
-            cv2.remap(frames[moment], grid_x + dx, grid_y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        )
+        bent.append(bend(frames[moment], (int(xs[at]), int(ys[at])), rng))
     return np.array(bent, np.uint8).reshape(-1, *frames.shape[1:]), order
+
+
+def bend(frame: Array, at: tuple[int, int], rng: np.random.Generator) -> Array:
+    """`frame` (H, W, 3) with what is around the pixel `at` (x, y) pulled out of shape."""
+    grid_y, grid_x = np.mgrid[: frame.shape[0], : frame.shape[1]].astype(np.float32)
+    reach = np.exp(-((grid_y - at[1]) ** 2 + (grid_x - at[0]) ** 2) / (2 * rng.uniform(12, 22) ** 2))
+    phase, amount = rng.uniform(0, 2 * np.pi), rng.uniform(6, 12)
+    dx = (amount * reach * np.sin(grid_y / rng.uniform(3, 6) + phase)).astype(np.float32)
+    dy = (amount * reach * np.cos(grid_x / rng.uniform(3, 6) + phase)).astype(np.float32)
+    moved: Array = cv2.remap(frame, grid_x + dx, grid_y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return moved
 
 
 def _box(mask: Array) -> tuple[float, ...]:

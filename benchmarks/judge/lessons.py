@@ -94,6 +94,8 @@ def show(drawn: Drawn, shows: str, rng: np.random.Generator) -> Shown | None:
         frames = taken[:at] + (taken[at - 1],) * (FRAMES - at)
     else:
         frames = sampled(drawn.clips[shows], rng) if shows in drawn.clips else None
+        if frames is not None and shows == "warped" and max(frames) < MOMENTS:
+            frames = None  # the bent moments lie between those that are looked at
     return None if frames is None else Shown(drawn=drawn, shows=shows, frames=frames)
 
 

@@ -1,5 +1,6 @@
 """How the starter judge was fitted: the detector's vision tower kept, projector and language model from scratch; then
-all of it together, which brings captions and what vanishes (bent arms stay unseen).
+all of it together, which brings captions and what vanishes (bent arms stay unseen;
+`benchmarks.judge.last_fit` brings them, at a price).
 
     python -m benchmarks.judge.starter CLIPS DETECTOR FIRST --batch-size 6 --steps 14000
     python -m benchmarks.judge.starter CLIPS DETECTOR OUTPUT --batch-size 4 --steps 2500 --start-from FIRST
