@@ -152,7 +152,9 @@ def named(what: str, said: Sequence[Verdict | None], truth: Sequence[bool]) -> d
     """Figures of agreement, the AUROC with the ends of its interval."""
     found = agreement(
         [
-            Case(score=verdict and verdict.score, passed=verdict and verdict.passed, right=right)
+            Case(score=verdict.score, passed=verdict.passed, right=right)
+            if verdict
+            else Case(score=None, passed=None, right=right)
             for verdict, right in zip(said, truth, strict=True)
         ]
     )
