@@ -75,7 +75,7 @@ def _hands(scene: Scene) -> NDArray[np.float64]:
 
 def _robot_geoms(scene: Scene) -> NDArray[np.bool_]:
     """(geoms,) true for those of robots and grippers."""
-    names = [scene.model.body(int(body)).name for body in scene.model.geom_bodyid]
+    names = [scene.model.body(int(number)).name for number in scene.model.geom_bodyid]
     return np.array([name.startswith(("robot", "gripper", "mobilebase")) for name in names])
 
 
