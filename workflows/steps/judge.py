@@ -10,7 +10,7 @@ from pipelines.run_job import JobResult
 from storage.datasets.dataset import Dataset
 from storage.datasets.unit_paths import sinks_of
 from storage.errors import ConfigError
-from workflows.recipes.run_context import RunContext
+from workflows.recipes.run_context import RunContext, from_anywhere
 from workflows.steps.step_kind import JobStep
 
 JUDGES: Mapping[str, str] = {
@@ -56,9 +56,12 @@ def judge_job(context: RunContext, step: JudgeStep) -> Job:
     units = [unit for unit in dataset.units() if _wanted(dataset, unit, step)]
     if not units:
         raise ConfigError(f"{context.root} has no episodes with video to judge; import or generate some first")
+    settings = dict(step.settings)
+    if "parents" in settings:
+        settings["parents"] = [from_anywhere(each) for each in settings["parents"]]
     return Job(
         name=f"judge-{step.sidecar}",
-        stages=(("read_unit", {"labels": labels}), (JUDGES[step.kind], dict(step.settings))),
+        stages=(("read_unit", {"labels": labels}), (JUDGES[step.kind], settings)),
         units=label_units(dataset, units),
         sink=f"labels/{step.sidecar}",
         seed=context.seed,
