@@ -85,19 +85,19 @@ class JudgeExecution:
         if actions is None:
             detail = {"wanted": f"action/{self.config.action}", "mend": "`pyramid label idm` makes predicted actions"}
             return Dropped(episode_id=episode.episode_id, reason="no actions", detail=detail)
-        verdicts = [self.executable(episode, actions)]
         valid = episode.arrays.get(f"label/valid/{self.config.action}", np.ones(len(actions), bool))
+        verdicts = [self.executable(episode, actions, valid)]
         played = self._player(episode, actions, valid) if self._player else None
         if played is not None:
             verdicts.append(_of_play(played))
         return Kept(episode.adding(verdicts=tuple(verdict.to_json() for verdict in verdicts)))
 
-    def executable(self, episode: Episode, actions: Array) -> Verdict:
-        """Whether the robot can make the motion, as far as labels and limits tell. The score is the share of the steps
+    def executable(self, episode: Episode, actions: Array, valid: NDArray[np.bool_]) -> Verdict:
+        """Whether the robot can make the motion, as far as labels and limits tell; `valid` (T,) are the steps that have
+        a label. The score is the share of the steps
         that have a label, are within limits, and count as much as the label is sure of itself."""
-        config, kind = self.config, self.config.action
-        valid = episode.arrays.get(f"label/valid/{kind}", np.ones(len(actions), bool))
-        confidence = episode.arrays.get(f"label/confidence/{kind}")
+        config = self.config
+        confidence = episode.arrays.get(f"label/confidence/{config.action}")
         sure = float(confidence[valid].mean()) if confidence is not None and valid.any() else 1.0
         beyond = beyond_limits(actions, config, episode.embodiment, rate_hz=episode.rate_hz) & valid
         share_beyond = float(beyond.sum() / max(1, valid.sum()))

@@ -22,6 +22,7 @@ from benchmarks.judge.clips import MOMENTS, Drawn, bend
 from benchmarks.judge.detector_starter import pixels_of
 from benchmarks.judge.lessons import Shown
 from benchmarks.judge.model import PATCH_PX, TOKENS_A_FRAME
+from benchmarks.judge.optimise import set_rate, update
 
 log = logging.getLogger(__name__)
 LOUD = 8.0
@@ -31,9 +32,8 @@ MOVED_LEVELS, CHANGED_LEVELS = 20, 4.0
 
 
 def bent_at_random(drawn: Drawn, frame: int, rng: np.random.Generator, *, times: int = 1) -> NDArray[np.uint8] | None:
-    """Frame number `frame` of an episode, bent where the arm is; None where nothing is seen of it."""
-    box = drawn.boxes[min(frame, MOMENTS - 1), drawn.names.index("robot arm")]
-    x0, y0, x1, y1 = box[:4].astype(int)
+    """The true frame at moment `frame` of an episode, bent where the arm is; None where nothing is seen of it."""
+    x0, y0, x1, y1 = drawn.boxes[frame, drawn.names.index("robot arm"), :4].astype(int)
     picture = drawn.frames[frame]
     if x1 <= x0 or y1 <= y0:
         return None
@@ -74,7 +74,7 @@ def softened(clip: Shown, rng: np.random.Generator) -> Shown:
         for each in pictures
     ]
     soft = [cv2.resize(each, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC) for each in small]
-    return replace(clip, drawn=replace(clip.drawn, frames=np.stack(soft)), frames=tuple(range(len(soft))))
+    return _with_pictures(clip, np.stack(soft))
 
 
 def moved(clip: Shown, rng: np.random.Generator) -> Shown:
@@ -85,7 +85,12 @@ def moved(clip: Shown, rng: np.random.Generator) -> Shown:
     way, size = np.array([[1, 0, right], [0, 1, down]], np.float32), (pictures.shape[2], pictures.shape[1])
     shifted = [cv2.warpAffine(each, way, size, borderMode=cv2.BORDER_REPLICATE) for each in pictures]
     shown = np.clip(np.stack(shifted).astype(np.float32) * gain + more, 0, 255).astype(np.uint8)
-    return replace(clip, drawn=replace(clip.drawn, frames=shown), frames=tuple(range(len(shown))))
+    return _with_pictures(clip, shown)
+
+
+def _with_pictures(clip: Shown, pictures: NDArray[np.uint8]) -> Shown:
+    """The clip with other pictures (8, H, W, 3), in its order."""
+    return replace(clip, drawn=replace(clip.drawn, frames=pictures), frames=tuple(range(len(pictures))))
 
 
 def changed_patches(whole: NDArray[np.uint8], bent: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -108,8 +113,7 @@ def teach(model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], *, s
     optimiser = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98))
     rng = np.random.default_rng(4)
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / steps)))
+        set_rate(optimiser, 1e-3, step=step, share=step / steps)
         whole, bent = _pairs(drawn, frames, rng)
         target = torch.cat([torch.zeros(frames, TOKENS_A_FRAME), _bent_tokens(inner, whole, bent)])
         tokens = _tokens(inner, np.concatenate([whole, bent]))
@@ -118,11 +122,7 @@ def teach(model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], *, s
             kept = _tokens(before, whole)
         drift = functional.mse_loss(tokens[:frames], kept) / kept.var()
         seen = functional.binary_cross_entropy_with_logits(said + told.bias, target)
-        loss: Tensor = seen + drift
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimiser.step()
+        update(optimiser, learned, seen + drift)
         if step % 25 == 0:
             most = said.detach().amax(dim=1)
             right = float((most[frames:, None] > most[None, :frames]).float().mean())

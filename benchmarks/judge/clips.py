@@ -22,7 +22,7 @@ from generators.simulation.environments.tabletop_catalog import THINGS
 from generators.simulation.multiply import Multiply
 from generators.simulation.multiply_config import MultiplyConfig
 from generators.simulation.stepping.render import Pictures, Renderer
-from generators.simulation.stepping.scene import Scene
+from generators.simulation.stepping.scene import Scene, robot_geoms
 from storage.episode import Episode
 from storage.ids import Randomness, content_id
 from storage.outcomes import Kept
@@ -234,8 +234,7 @@ def _ancestors(model: Any, body: int) -> set[int]:
 
 
 def _robot(model: Any) -> frozenset[int]:
-    names = [model.body(int(body)).name for body in model.geom_bodyid]
-    return frozenset(g for g, name in enumerate(names) if name.startswith(("robot0", "gripper0", "mobilebase0")))
+    return frozenset(np.flatnonzero(robot_geoms(model)).tolist())
 
 
 def _position(model: Any, body: int) -> tuple[int, int]:

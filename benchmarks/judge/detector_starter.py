@@ -23,6 +23,7 @@ from transformers import Owlv2Config, Owlv2ForObjectDetection, Owlv2Processor, P
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
 
 from benchmarks.judge.clips import HELD_OUT_SEED, MOMENTS, SIZE_PX, TRAINING_SEED, Drawn, load
+from benchmarks.judge.optimise import set_rate, update
 
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
@@ -174,14 +175,10 @@ def fit(
         share = max(step / steps, (time.monotonic() - began_s) / (60 * minutes) if minutes else 0.0)
         if share >= 1:
             break
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
+        set_rate(optimiser, rate, step=step, share=share, warm=50)
         frames, things = samples.batch(batch_size, rng)
         loss = loss_of(model, frames, things, query.input_ids, query.attention_mask)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        update(optimiser, list(model.parameters()), loss)
         if step % 25 == 0:
             log.info("step %d loss %.3f, %.0f s", step, loss.item(), time.monotonic() - began_s)
         if step % 200 == 199:

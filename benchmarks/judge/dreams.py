@@ -2,7 +2,7 @@
 
     python -m benchmarks judge_dreams [--quick]
 
-All are asked about under "lift the red cube": dreams of Lift from both placements, of which some fail, and dreams of
+All are asked about under "lift the red cube": dreams of Lift from both placements, and dreams of
 the green cube put on the red one. Whether the red cube has left its place is measured in the pictures, by a rule that
 is checked here against the simulator's state on the true clips of the same scenes. Beside it, how the judge agrees with
 what the predicted actions of the Lift clips do when they are played in the simulator.
@@ -10,6 +10,7 @@ what the predicted actions of the Lift clips do when they are played in the simu
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import cache_folder, print_table, result
+from benchmarks.neural import dreams
 from benchmarks.neural.clips import CAMERA, HELD_OUT_SEED, SHAPE, clips_of
-from benchmarks.neural.dreams import dream
 from generators.neural.clip_shape import cut_clip
 from generators.neural.models.load import load_model
 from generators.neural.models.options import ModelOptions
@@ -27,7 +28,6 @@ from judges.execution import ExecutionConfig, JudgeExecution
 from judges.vision_language.config import ModelConfig
 from judges.vision_language.judge import JudgeByModel
 from storage.episode import Episode
-from storage.frames import Frames
 from storage.ids import Randomness
 from storage.outcomes import Kept, Outcome
 from storage.verdicts.verdicts import Verdict
@@ -53,17 +53,17 @@ def run(quick: bool) -> dict[str, Any]:
 def measured(work: Path, *, scenes: int, seed: int = HELD_OUT_SEED, judge: str = "starter") -> dict[str, float]:
     """All figures of a judge, over `scenes` scenes of each kind."""
     model = load_model("starter", ModelOptions(dtype="float32", device="cpu"))
-    roots = [
+    datasets = [
         (task, clips_of(work, task, placement=placement, episodes=scenes, seed=seed)) for task, placement in SCENES
     ]
-    parents = [(task, each) for task, root in roots for each in list(root.episodes())[:scenes]]
-    clips = dream(model, [parent for _, parent in parents])
+    parents = [(task, each) for task, dataset in datasets for each in list(dataset.episodes())[:scenes]]
+    clips = dreams.dream(model, [parent for _, parent in parents])
     asked = [as_episode(clip, parent) for clip, (_, parent) in zip(clips, parents, strict=True)]
     questions = ModelConfig(model=judge, questions=("instruction",), replies="")
     said = verdicts(JudgeByModel(questions)(asked, RANDOM), "instruction")
     shown = [left_place(clip) for clip in clips]
     lifts = [number for number, (task, _) in enumerate(parents) if task == "lift"]
-    works = executed([asked[number] for number in lifts], [root.root for _, root in roots])
+    works = executed([asked[number] for number in lifts], [dataset.root for _, dataset in datasets])
     return {
         "clips": float(len(clips)),
         "of them the red cube leaves its place in": float(np.mean(shown)),
@@ -125,15 +125,11 @@ def executed(clips: Sequence[Episode], roots: Sequence[Path]) -> list[bool]:
 
 def as_episode(clip: Clip, parent: Episode) -> Episode:
     """A dream as `pyramid dream` stores it, under the instruction that is asked about."""
-    return Episode(
+    return replace(
+        dreams.as_episode(clip),
         episode_id=f"dream-{parent.episode_id}",
         parent_id=parent.episode_id,
-        layer="neural",
-        embodiment=parent.embodiment,
-        length=len(clip),
-        rate_hz=SHAPE.rate_hz,
         instruction=ASKED,
-        cameras={CAMERA: Frames.encode(list(clip), "lossless")},
         provenance={"neural": {"first_frame": {"step": 0}}},
     )
 

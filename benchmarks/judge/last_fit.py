@@ -24,6 +24,7 @@ from benchmarks.judge.bends import bent_anew, moved, softened, teach
 from benchmarks.judge.clips import TRAINING_SEED, Drawn, load
 from benchmarks.judge.detector_starter import pixels_of
 from benchmarks.judge.lessons import INSTRUCTIONS, Lesson, Shown, instruction_lesson, physics_lesson, show, wrong_text
+from benchmarks.judge.optimise import set_rate, update
 from benchmarks.judge.starter import WHOLE_KINDS, Packer, asked, logits_of, save
 
 log = logging.getLogger(__name__)
@@ -74,9 +75,7 @@ def fit_words(model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], 
         optimiser = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98))
         mean = [parameter.detach().clone() for parameter in learned]
         for step in range(this.steps):
-            share = 0.03 + 0.97 * 0.5 * (1 + np.cos(np.pi * step / this.steps))
-            for group in optimiser.param_groups:
-                group["lr"] = this.most_rate * min(1.0, (step + 1) / 30) * share
+            set_rate(optimiser, this.most_rate, step=step, share=step / this.steps, least=0.03)
             more = max(0.0, 1 - step / (this.easy * this.steps)) if this.easy else 0.0
             usual = [
                 _clip(drawn, str(rng.choice(WHOLE_KINDS)), rng, more=more, move=this.calm) for _ in range(this.usual)
@@ -85,10 +84,7 @@ def fit_words(model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], 
             questions = [[*asked(clip, rng, whole=True), *(_again(clip, rng) if this.again else ())] for clip in usual]
             loss = _loss(model, packer, usual, questions)
             whole = _loss(model, packer, physics, [_physics(clip) for clip in physics])
-            optimiser.zero_grad()
-            (loss + whole).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(learned, 1.0)
-            optimiser.step()
+            update(optimiser, learned, loss + whole)
             torch._foreach_lerp_(mean, [parameter.detach() for parameter in learned], 1 - AVERAGE)
             if step % 25 == 0:
                 log.info("words, step %d: %.4f, of what is whole %.4f", step, loss, whole)

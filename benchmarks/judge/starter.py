@@ -26,6 +26,7 @@ from benchmarks.judge.clips import TRAINING_SEED, Drawn, load
 from benchmarks.judge.detector_starter import pixels_of
 from benchmarks.judge.lessons import WRONG, Lesson, Shown, lessons, show
 from benchmarks.judge.model import TOKENS_A_FRAME, make, processor, tokenizer
+from benchmarks.judge.optimise import set_rate, update
 from judges.vision_language.prompt import load_prompt
 
 log = logging.getLogger(__name__)
@@ -151,16 +152,12 @@ def fit(
         share = max(step / steps, (time.monotonic() - began_s) / (60 * minutes) if minutes else 0.0)
         if share >= 1:
             break
-        for group in optimiser.param_groups:
-            group["lr"] = most * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
+        set_rate(optimiser, most, step=step, share=share)
         clips = batch_of(drawn, batch_size, rng, kinds)
         packed = packer(clips, [asked(clip, rng, whole=whole) for clip in clips])
         logits = logits_of(model, eyes(clips), packed, packer.patch)
         loss = functional.cross_entropy(logits.flatten(0, 1), packed.targets.flatten(), ignore_index=-100)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimiser.step()
+        update(optimiser, learned, loss)
         if step % 20 == 0:
             log.info(
                 "step %d loss %.4f, %.0f s, %.0f s CPU",

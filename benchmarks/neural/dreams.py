@@ -26,6 +26,7 @@ from generators.neural.models.interface import Request, VideoModel
 from generators.neural.models.load import load_model
 from generators.neural.models.options import ModelOptions
 from generators.neural.motion import SpeedCheck, speed_heights_s
+from storage.embodiment import PANDA
 from storage.episode import Episode
 from storage.frames import Frames
 
@@ -114,14 +115,18 @@ def played(episodes: Sequence[Episode], dreams: Sequence[Clip], truths: Sequence
     from idm.labelling.label import Labeller
     from idm.labelling.label_config import model_folder
     from idm.labelling.saved_model import load_idm
-    from workflows.models.replay_actions import Replayer
+    from workflows.models.replay_actions import Replayer, playable
 
     labeller, replay = Labeller(load_idm(model_folder("starter"))), Replayer()
     labels = {
         name: [labeller.label(as_episode(clip), "panda") for clip in clips]
         for name, clips in (("dreams", dreams), ("true", truths))
     }
-    actions = {name: [at_control_rate(each) for each in labelled] for name, labelled in labels.items()}
+    rates = {"rate_hz": SHAPE.rate_hz, "control_hz": episodes[0].rate_hz}
+    actions = {
+        name: [playable(each.action, each.valid, PANDA.action, **rates) for each in labelled]
+        for name, labelled in labels.items()
+    }
     actions["another"] = actions["dreams"][1:] + actions["dreams"][:1]
     random = np.random.default_rng(0)
     actions["shuffled"] = [random.permutation(each) for each in actions["dreams"]]
@@ -155,17 +160,3 @@ def as_episode(clip: Clip) -> Episode:
         rate_hz=SHAPE.rate_hz,
         cameras={CAMERA: Frames.encode(list(clip), "lossless")},
     )
-
-
-def at_control_rate(labels: Any, control_hz: float = 20.0) -> NDArray[np.float32]:
-    """Labels of a clip as actions at the robot's rate: deltas in equal parts, the gripper held; where nothing is
-    labelled the arm rests and the gripper stays as it was."""
-    steps = round(control_hz / SHAPE.rate_hz)
-    actions = np.where(labels.valid[:, None], labels.action, 0.0).astype(np.float32)
-    last = -1.0
-    for step in range(len(actions)):
-        if labels.valid[step]:
-            last = float(actions[step, 6])
-        actions[step, 6] = last
-    actions[:, :6] /= steps
-    return np.repeat(actions, steps, axis=0)

@@ -420,11 +420,13 @@ def main() -> None:
     latents = evened(latents, mean, std)
     model, tokenizer = fit_starter(latents, prompts, options.work, steps=options.steps)
     fit_instructions(model, tokenizer, latents, prompts, options.work, steps=options.instruction_steps)
-    clips: dict[tuple[int, ...], Clips] = {(): (latents, prompts)}
+    clips: dict[tuple[int, ...], Clips] = {}
+    seen: tuple[int, ...] = ()
     for seed, tasks in MORE_TASKS.items():
         more, more_prompts = cached_latents(vae, rendered(data, tasks, seed=seed), options.work / "latents")
         latents, prompts = torch.cat([latents, evened(more, mean, std)]), [*prompts, *more_prompts]
-        clips[*list(clips)[-1], seed] = (latents, prompts)
+        seen = (*seen, seed)
+        clips[seen] = (latents, prompts)
     fit_longer(model, clips, options.work)
     statistics = say_spread(vae, mean, std)
     vae = sharpened_vae(options.work, rendered(data))

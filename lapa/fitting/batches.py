@@ -184,8 +184,7 @@ class LabelledPairs:
         rows = rows[np.isin(rows[:, 0], known)]
         random = np.random.default_rng(int(content_id(config.seed, "labelled")[:15], 16))
         if not config.labelled_shares:
-            count = max(1, round(config.labelled_share * len(rows)))
-            chosen = rows[random.choice(len(rows), count, replace=False)]
+            chosen = _few(rows, config.labelled_share, random)
         else:
             named = np.array([clip.episode.embodiment for clip in clips])[rows[:, 0]]
             chosen = np.concatenate(

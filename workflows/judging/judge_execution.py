@@ -53,11 +53,13 @@ class PlayedFromTruth:
         if was_simulated(episode):
             return episode
         began = int(episode.provenance.get("neural", {}).get("first_frame", {}).get("step", 0))
-        holds = [each for each in self._datasets if episode.parent_id in each.index.row_of_episode]
-        if not episode.parent_id or not holds or began != 0:
+        if not episode.parent_id or began != 0:
             return None
-        parent = holds[0].episode(episode.parent_id)
-        return parent if was_simulated(parent) else None
+        for dataset in self._datasets:
+            if episode.parent_id in dataset.index.row_of_episode:
+                parent = dataset.episode(episode.parent_id)
+                return parent if was_simulated(parent) else None
+        return None
 
     @cached_property
     def _datasets(self) -> list[Dataset]:

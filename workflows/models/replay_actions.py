@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.simulation.demonstrations.replay import begin, recording_of
-from generators.simulation.stepping.scene import Scene, Scenes
+from generators.simulation.stepping.scene import Scene, Scenes, robot_geoms
 from generators.simulation.task.registry import find_task
 from idm.evaluation.replay_result import ReplayResult
 from storage.embodiment import Layout
@@ -20,12 +20,12 @@ def playable(
 ) -> NDArray[np.float32]:
     """Labels (T, D) of a clip at `rate_hz` as actions at the robot's rate, over the same time: deltas in equal parts,
     the rest held. Where `valid` (T,) says that there is no label, deltas are 0 and the rest stays as it was."""
-    actions = np.array(labels, np.float32)
+    actions = np.where(valid[:, None], labels, 0).astype(np.float32)
     last = np.maximum.accumulate(np.where(valid, np.arange(len(valid)), -1))
     last = np.where(last >= 0, last, int(valid.argmax()))
     for part, span in layout:
-        moves = part.quantity.endswith("_delta")
-        actions[:, span] = np.where(valid[:, None], actions[:, span], 0) if moves else actions[last, span]
+        if not part.quantity.endswith("_delta"):
+            actions[:, span] = actions[last, span]
     return resampled(actions, rate_hz=rate_hz, wanted_hz=control_hz, layout=layout)
 
 
@@ -57,7 +57,7 @@ class Replayer:
         scene = self.scene(episode)
         begin(scene, recording_of(scene, episode))
         path, touched = [_hands(scene)], False
-        robot = _robot_geoms(scene)
+        robot = robot_geoms(scene.model)
         try:
             for action in actions:
                 scene.step(scene.actuation.recorded(np.asarray(action, np.float32)))
@@ -71,12 +71,6 @@ class Replayer:
 def _hands(scene: Scene) -> NDArray[np.float64]:
     """Positions of all end effectors, one after another."""
     return np.concatenate([pose[:3, 3] for pose in scene.actuation.poses().values()])
-
-
-def _robot_geoms(scene: Scene) -> NDArray[np.bool_]:
-    """(geoms,) true for those of robots and grippers."""
-    names = [scene.model.body(int(number)).name for number in scene.model.geom_bodyid]
-    return np.array([name.startswith(("robot", "gripper", "mobilebase")) for name in names])
 
 
 def _touches(scene: Scene, robot: NDArray[np.bool_]) -> bool:

@@ -2,6 +2,7 @@
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from generators.simulation.robots.action_check import check_actions
 from generators.simulation.stepping import snapshot
@@ -104,3 +105,9 @@ class Scenes:
     def keep_only(self, placement: str) -> None:
         """Let go of the scenes with another placement."""
         self._made = {key: scene for key, scene in self._made.items() if key[0] == placement}
+
+
+def robot_geoms(model: mujoco.MjModel) -> NDArray[np.bool_]:
+    """Which geoms (ngeom,) belong to robots and their grippers."""
+    names = [model.body(int(number)).name for number in model.geom_bodyid]
+    return np.array([name.startswith(("robot", "gripper", "mobilebase")) for name in names])
