@@ -16,8 +16,9 @@ import yaml
 
 log = logging.getLogger(__name__)
 PLACEMENT, SIZE_PX = "D1", 128
-PLAYED_OVER = 6
-"""How many times as many dreams are made where only those count that work when they are played."""
+PLAYED_OVER, PLAYED_TRIES = 6, 7
+"""How many times as many scenes are dreamed of, and how often each of them, where only those dreams count that work
+when they are played."""
 ACTIONLESS = 200
 """Episodes of the action-less layer: simulated ones of which training sees pictures and latents alone."""
 
@@ -57,21 +58,23 @@ class Layers:
         pyramid("filter", str(folder))
         return folder
 
-    def played(self) -> Path:
-        """More dreams of more scenes, and the selection `works`: those whose predicted actions solve the task when they
-        are played in the simulator from the true state of their first frame."""
-        folder = self.root / "dreams-played"
+    def played(self, *, tries: int) -> list[Path]:
+        """More dreams of more scenes, `tries` of each, a data set a try, with the selection `works`: those whose
+        predicted actions solve the task when they are played in the simulator from the true state of their first
+        frame."""
         count = PLAYED_OVER * self.dreams
         frames = self._multiplied("first-frames-played", count, seed=7)
-        _dream(frames, folder, count)
-        steps = [
-            {"judge": {"kind": "execution", "settings": {"parents": [str(frames)]}}},
-            {"select": {"name": "works", "judges": ["execution"]}},
-        ]
-        recipe = folder.with_suffix(".yaml")
-        recipe.write_text(yaml.safe_dump({"name": "play", "output": str(folder), "steps": steps}))
-        pyramid("run", str(recipe))
-        return folder
+        folders = [self.root / f"dreams-played{f'-{number}' if number else ''}" for number in range(tries)]
+        for seed, folder in enumerate(folders):
+            _dream(frames, folder, count, seed=seed)
+            steps = [
+                {"judge": {"kind": "execution", "settings": {"parents": [str(frames)]}}},
+                {"select": {"name": "works", "judges": ["execution"]}},
+            ]
+            recipe = folder.with_suffix(".yaml")
+            recipe.write_text(yaml.safe_dump({"name": "play", "output": str(folder), "steps": steps}))
+            pyramid("run", str(recipe))
+        return folders
 
     def true_video(self) -> Path:
         """What `dreamed` would be if the video model were perfect: as many simulated clips of the scenes that its first
@@ -111,9 +114,10 @@ class Layers:
             pyramid("sim", "collect", self.task, *words)
 
 
-def _dream(frames: Path, folder: Path, count: int) -> None:
+def _dream(frames: Path, folder: Path, count: int, *, seed: int = 0) -> None:
     """Clips of first frames, with predicted actions."""
-    pyramid("dream", str(frames), "--camera", "agentview", "--count", str(count), "--output", str(folder))
+    chosen = ("--camera", "agentview", "--count", str(count), "--seed", str(seed))
+    pyramid("dream", str(frames), *chosen, "--output", str(folder))
     pyramid("label", "idm", str(folder))
 
 
