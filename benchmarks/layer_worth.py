@@ -68,10 +68,6 @@ ROWS: Mapping[str, Row] = {
     "dreams": Row(
         shows="what neural trajectories with predicted actions are worth", sources=_dreamed(selection="good")
     ),
-    "dreams-unfiltered": Row(shows="what the judges are worth", sources=_dreamed()),
-    "dreams-confidence": Row(
-        shows="what confidence is worth", sources=_dreamed(selection="good"), confidence="weighted"
-    ),
     "true-video": Row(
         shows="the same labels on true video of the simulator in place of generated: the ceiling of dreams",
         sources=lambda layers: [*_real(layers), _predicted(layers.true_video())],
@@ -79,6 +75,12 @@ ROWS: Mapping[str, Row] = {
     "dreams-same-head": Row(
         shows="neural trajectories whose predicted actions train the head of recorded ones",
         sources=_dreamed(selection="good", same_head=True),
+    ),
+    "dreams-unfiltered": Row(shows="the same, whatever the judges say", sources=_dreamed(same_head=True)),
+    "dreams-confidence": Row(
+        shows="the same weighted by the labels' confidence",
+        sources=_dreamed(selection="good", same_head=True),
+        confidence="weighted",
     ),
     "dreams-played": Row(
         shows="the same of those dreams whose predicted actions solve the task when they are played",
