@@ -1,14 +1,15 @@
-"""What the judge sees in its last fit: arms bent anew for every batch, and pictures as soft as a video model's.
+"""Arms bent anew, and where things are: what tower and projector of the starter judge are taught in its last fit.
 
 Each episode is drawn with one warped clip, and so few are learned by heart. Here a frame is bent where it differs from
-another of its episode, which is where the arm is. First tower and projector learn to say it loudly, in the direction of
-the tokens that the language model reads: where the tower alone knew it, replies never came to depend on it.
+another of its episode, which is where the arm is. Tower and projector learn to say it loudly, and to say where each
+named thing lies, in directions of the tokens that the language model reads: where the tower alone knew it, replies
+never came to depend on it.
 """
 
 import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,22 +19,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AyaVisionForConditionalGeneration, AyaVisionModel
 
-from benchmarks.judge.clips import MOMENTS, Drawn, bend
+from benchmarks.judge.clips import MOMENTS, SCENARIOS, Drawn, bend
 from benchmarks.judge.detector_starter import pixels_of
-from benchmarks.judge.lessons import Shown
 from benchmarks.judge.model import PATCH_PX, TOKENS_A_FRAME
 from benchmarks.judge.optimise import set_rate, update
+from benchmarks.judge.views import PLAIN, Pictures, view
 
 log = logging.getLogger(__name__)
 LOUD = 8.0
-"""How much a token that lies wholly in the direction of what is bent says so, as a logit."""
+"""How much a token that lies wholly in the direction of something says so, as a logit."""
 MOVED_LEVELS, CHANGED_LEVELS = 20, 4.0
 """A pixel belongs to what moves, and a patch to what is bent, from so many levels on."""
+SEEN_PX = 6
+"""A thing counts as there when so many of its pixels are seen."""
+ARM = "robot arm"
+THING = {each.task: each.names[each.thing] for each in SCENARIOS}
+"""What is moved in a task."""
 
 
-def bent_at_random(drawn: Drawn, frame: int, rng: np.random.Generator, *, times: int = 1) -> NDArray[np.uint8] | None:
+def bent_at_random(drawn: Drawn, frame: int, rng: np.random.Generator) -> Pictures | None:
     """The true frame at moment `frame` of an episode, bent where the arm is; None where nothing is seen of it."""
-    x0, y0, x1, y1 = drawn.boxes[frame, drawn.names.index("robot arm"), :4].astype(int)
+    x0, y0, x1, y1 = drawn.boxes[frame, drawn.names.index(ARM), :4].astype(int)
     picture = drawn.frames[frame]
     if x1 <= x0 or y1 <= y0:
         return None
@@ -41,59 +47,11 @@ def bent_at_random(drawn: Drawn, frame: int, rng: np.random.Generator, *, times:
     ys, xs = np.nonzero(cv2.absdiff(picture[y0:y1, x0:x1], other[y0:y1, x0:x1]).max(axis=-1) > MOVED_LEVELS)
     if len(ys) == 0:
         return None
-    bent: NDArray[np.uint8] = picture
-    for _ in range(times):
-        at = int(rng.integers(len(ys)))
-        bent = bend(bent, (int(x0 + xs[at]), int(y0 + ys[at])), rng)
-    return bent
+    at = int(rng.integers(len(ys)))
+    return bend(picture, (int(x0 + xs[at]), int(y0 + ys[at])), rng)
 
 
-def bent_anew(drawn: Drawn, rng: np.random.Generator, *, more: float = 0.0) -> Drawn:
-    """The episode with another warped clip: a run of its moments, as long as the one it was drawn with. With `more`
-    (0..1) the run grows to the whole clip, and frames are bent up to three times: what is easy to see comes first."""
-    begin = int(rng.integers(3, MOMENTS - 5))
-    end = int(rng.integers(begin + 4, MOMENTS + 1))
-    order = list(range(MOMENTS))
-    made: list[NDArray[np.uint8]] = []
-    for moment in range(round(begin * (1 - more)), round(end + (MOMENTS - end) * more)):
-        bent = bent_at_random(drawn, moment, rng, times=1 + round(2 * more))
-        if bent is not None:
-            order[moment] = MOMENTS + len(made)
-            made.append(bent)
-    frames = np.concatenate([drawn.frames[:MOMENTS], np.array(made, np.uint8).reshape(-1, *drawn.frames.shape[1:])])
-    return replace(drawn, frames=frames, clips={**drawn.clips, "warped": tuple(order)})
-
-
-def softened(clip: Shown, rng: np.random.Generator) -> Shown:
-    """The clip at half its size, blurred, and back."""
-    pictures = clip.drawn.frames[list(clip.frames)]
-    height, width = (size // 2 for size in pictures.shape[1:3])
-    blur = float(rng.uniform(0.3, 1.0))
-    small = [
-        cv2.GaussianBlur(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), (0, 0), blur)
-        for each in pictures
-    ]
-    soft = [cv2.resize(each, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC) for each in small]
-    return _with_pictures(clip, np.stack(soft))
-
-
-def moved(clip: Shown, rng: np.random.Generator) -> Shown:
-    """The clip shifted by a few pixels, and a little brighter or darker."""
-    pictures = clip.drawn.frames[list(clip.frames)]
-    right, down = rng.integers(-5, 6, 2)
-    gain, more = rng.uniform(0.9, 1.1), rng.uniform(-8, 8)
-    way, size = np.array([[1, 0, right], [0, 1, down]], np.float32), (pictures.shape[2], pictures.shape[1])
-    shifted = [cv2.warpAffine(each, way, size, borderMode=cv2.BORDER_REPLICATE) for each in pictures]
-    shown = np.clip(np.stack(shifted).astype(np.float32) * gain + more, 0, 255).astype(np.uint8)
-    return _with_pictures(clip, shown)
-
-
-def _with_pictures(clip: Shown, pictures: NDArray[np.uint8]) -> Shown:
-    """The clip with other pictures (8, H, W, 3), in its order."""
-    return replace(clip, drawn=replace(clip.drawn, frames=pictures), frames=tuple(range(len(pictures))))
-
-
-def changed_patches(whole: NDArray[np.uint8], bent: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def changed_patches(whole: Pictures, bent: Pictures) -> NDArray[np.bool_]:
     """(patches,) in rows, true where a bent frame differs from the whole one."""
     change = np.abs(whole.astype(np.float32) - bent).mean(axis=-1)
     rows = change.shape[0] // PATCH_PX
@@ -102,56 +60,109 @@ def changed_patches(whole: NDArray[np.uint8], bent: NDArray[np.uint8]) -> NDArra
     return changed
 
 
-def teach(model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], *, steps: int, frames: int = 12) -> None:
-    """Fit tower and projector to tell bent tokens from whole ones by one direction of the tokens (a linear map of unit
-    length, of tokens of unit length), while they say of whole frames what they said before."""
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A frame, the patches that are bent in it, and the patch in whose middle each of the names lies (-1: it is not to
+    be seen, -2: nobody knows)."""
+
+    picture: Pictures
+    bent: NDArray[np.bool_]
+    places: NDArray[np.int64]
+
+
+def sample(drawn: Drawn, names: Sequence[str], rng: np.random.Generator) -> list[Sample]:
+    """Of one episode: a frame as it is and the same bent, or one from which the thing has vanished; seen alike."""
+    look = PLAIN if rng.random() < 0.4 else view(rng, soft=rng.random() < 0.5, moved=rng.random() < 0.7)
+    nothing = np.zeros((drawn.frames.shape[1] // PATCH_PX) ** 2, bool)
+    gone = [number for number in drawn.clips.get("vanished", ()) if number >= MOMENTS]
+    if gone and rng.random() < 1 / 3:
+        moment = int(rng.integers(len(gone)))
+        at = drawn.clips["vanished"].index(gone[moment])
+        places = _places(drawn, at, names, right=look.right, down=look.down)
+        places[names.index(THING[drawn.task])] = -1
+        return [Sample(picture=look(drawn.frames[gone[moment]]), bent=nothing, places=places)]
+    moment = int(rng.integers(MOMENTS))
+    picture, places = look(drawn.frames[moment]), _places(drawn, moment, names, right=look.right, down=look.down)
+    whole = Sample(picture=picture, bent=nothing, places=places)
+    bent = bent_at_random(drawn, moment, rng)
+    if bent is None:
+        return [whole]
+    bent = look(bent)
+    return [whole, Sample(picture=bent, bent=changed_patches(picture, bent), places=np.full_like(places, -2))]
+
+
+def _places(drawn: Drawn, moment: int, names: Sequence[str], *, right: int, down: int) -> NDArray[np.int64]:
+    size = drawn.frames.shape[1]
+    places = np.full(len(names), -1)
+    for name, (x0, y0, x1, y1, seen) in zip(drawn.names, drawn.boxes[moment], strict=True):
+        x, y = (int(np.clip(each, 0, size - 1)) // PATCH_PX for each in ((x0 + x1) / 2 + right, (y0 + y1) / 2 + down))
+        if name in names and seen >= SEEN_PX:
+            places[names.index(name)] = y * (size // PATCH_PX) + x
+    return places
+
+
+def teach(model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], *, steps: int, frames: int = 20) -> None:
+    """Fit tower and projector to tell bent tokens from whole ones, and to say in which token each thing lies, by one
+    direction of the tokens each (a linear map of unit length, of tokens of unit length), while they say of whole frames
+    what they said before."""
     inner = model.model
     before = copy.deepcopy(inner).requires_grad_(False)
-    told = nn.Linear(model.config.text_config.hidden_size, 1)
+    names = sorted({name for one in drawn for name in one.names} - {ARM})
+    told = nn.Linear(model.config.text_config.hidden_size, 1 + len(names))
+    nn.init.constant_(told.bias, -2.0)
     parts = (inner.vision_tower, inner.multi_modal_projector, told)
     learned = [parameter for part in parts for parameter in part.requires_grad_(True).parameters()]
     optimiser = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98))
     rng = np.random.default_rng(4)
     for step in range(steps):
         set_rate(optimiser, 1e-3, step=step, share=step / steps)
-        whole, bent = _pairs(drawn, frames, rng)
-        target = torch.cat([torch.zeros(frames, TOKENS_A_FRAME), _bent_tokens(inner, whole, bent)])
-        tokens = _tokens(inner, np.concatenate([whole, bent]))
-        said = LOUD * (functional.normalize(tokens, dim=-1) @ functional.normalize(told.weight, dim=-1).T)[..., 0]
+        batch: list[Sample] = []
+        while len(batch) < frames:
+            batch += sample(drawn[int(rng.integers(len(drawn)))], names, rng)
+        pictures = np.stack([each.picture for each in batch])
+        bent = torch.tensor([bool(each.bent.any()) for each in batch])
+        tokens = tokens_of(inner, pictures)
+        said = LOUD * (functional.normalize(tokens, dim=-1) @ functional.normalize(told.weight, dim=-1).T) + told.bias
         with torch.no_grad():
-            kept = _tokens(before, whole)
-        drift = functional.mse_loss(tokens[:frames], kept) / kept.var()
-        seen = functional.binary_cross_entropy_with_logits(said + told.bias, target)
-        update(optimiser, learned, seen + drift)
+            kept = tokens_of(before, pictures)
+        drift = functional.mse_loss(tokens[~bent], kept[~bent]) / kept.var()
+        bends = functional.binary_cross_entropy_with_logits(said[..., 0], _tokens_bent(inner, batch))
+        known = ~bent
+        where = _tokens_with(inner, batch, len(names))
+        found = functional.binary_cross_entropy_with_logits(said[..., 1:][known], where[known])
+        update(optimiser, learned, bends + 5 * found + drift)
         if step % 25 == 0:
-            most = said.detach().amax(dim=1)
-            right = float((most[frames:, None] > most[None, :frames]).float().mean())
-            log.info("bends, step %d: bent %.4f, drift %.4f, frames told apart %.3f", step, seen, drift, right)
+            most = said.detach()[..., 0].amax(dim=1)
+            apart = float((most[bent][:, None] > most[known][None, :]).float().mean())
+            there = where[known].amax(dim=1) > 0
+            hit = where[known].gather(1, said[..., 1:][known].argmax(dim=1, keepdim=True))[:, 0][there].mean()
+            log.info(
+                "seeing, step %d: bends %.4f, apart %.3f, things %.4f, found %.3f, drift %.4f",
+                *(step, bends, apart, found, hit, drift),
+            )
 
 
-def _tokens(inner: AyaVisionModel, frames: NDArray[np.uint8]) -> Tensor:
+def tokens_of(inner: AyaVisionModel, frames: Pictures) -> Tensor:
     """What the language model is given of frames, (N, tokens, width)."""
     states = inner.vision_tower(pixels_of(frames)).last_hidden_state[:, 1:]
     tokens: Tensor = inner.multi_modal_projector(states)
     return tokens.reshape(len(frames), TOKENS_A_FRAME, -1)
 
 
-def _bent_tokens(inner: AyaVisionModel, whole: NDArray[np.uint8], bent: NDArray[np.uint8]) -> Tensor:
-    """(N, tokens), 1 where a quarter of a token's patches is bent; patches are gathered as the projector does it."""
-    patches = np.stack([changed_patches(*pair) for pair in zip(whole, bent, strict=True)])
+def _gathered(inner: AyaVisionModel, patches: NDArray[np.bool_]) -> Tensor:
+    """(N, patches) to (N, tokens, patches of a token), as the projector gathers them."""
     gathered: Tensor = inner.multi_modal_projector.pixel_shuffle(torch.from_numpy(patches).float()[..., None])
-    return (gathered.reshape(len(whole), TOKENS_A_FRAME, -1).mean(dim=-1) > 0.25).float()
+    return gathered.reshape(len(patches), TOKENS_A_FRAME, -1)
 
 
-def _pairs(drawn: Sequence[Drawn], count: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Frames as they are, and bent, (count, H, W, 3) each."""
-    whole: list[NDArray[np.uint8]] = []
-    bent: list[NDArray[np.uint8]] = []
-    while len(bent) < count:
-        one = drawn[int(rng.integers(len(drawn)))]
-        frame = int(rng.integers(MOMENTS))
-        made = bent_at_random(one, frame, rng)
-        if made is not None:
-            whole.append(one.frames[frame])
-            bent.append(made)
-    return np.stack(whole), np.stack(bent)
+def _tokens_bent(inner: AyaVisionModel, batch: Sequence[Sample]) -> Tensor:
+    """(N, tokens), 1 where a quarter of a token's patches is bent."""
+    return (_gathered(inner, np.stack([each.bent for each in batch])).mean(dim=-1) > 0.25).float()
+
+
+def _tokens_with(inner: AyaVisionModel, batch: Sequence[Sample], names: int) -> Tensor:
+    """(N, tokens, names), 1 where a thing lies."""
+    patches = len(batch[0].bent)
+    places = np.stack([each.places for each in batch])
+    there = places[..., None] == np.arange(patches)
+    return _gathered(inner, there.reshape(-1, patches)).amax(dim=-1).reshape(len(batch), names, -1).transpose(1, 2)

@@ -53,6 +53,7 @@ def _tabletop(thing: str, source: str, target: str) -> Scenario:
 _CUBES = {"cubeA_main": "red cube", "cubeB_main": "green cube"}
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(task="stack", camera="agentview", thing="cubeA_main", names=_CUBES),
+    Scenario(task="stack_green_on_red", camera="agentview", thing="cubeB_main", names=_CUBES),
     Scenario(task="lift", camera="agentview", thing="cube_main", names={"cube_main": "red cube"}),
     _tabletop("apple", "plate", "bowl"),
     _tabletop("cup", "placemat", "plate"),

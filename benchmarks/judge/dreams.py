@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.judge.dreamed import Clip, left_place
 from benchmarks.measure import cache_folder, print_table, result
 from benchmarks.neural import dreams
 from benchmarks.neural.clips import CAMERA, HELD_OUT_SEED, SHAPE, clips_of
@@ -32,12 +32,10 @@ from storage.ids import Randomness
 from storage.outcomes import Kept, Outcome
 from storage.verdicts.verdicts import Verdict
 
-Clip = NDArray[np.uint8]
 ASKED = "lift the red cube"
 SCENES = (("lift", "D0"), ("lift", "D1"), ("stack_green_on_red", "D0"))
-RISEN_M, RED, TABLE = 0.04, 60, 150
-"""A cube so high above its start has left its place; a pixel is red that is so much redder than green and blue, and the
-table where its darkest channel is at least so bright."""
+RISEN_M = 0.04
+"""A cube so high above its start has left its place."""
 BARS = {"AUROC of the judge against the pictures": {"at_least": 0.8}}
 RANDOM = Randomness(0, "judge_dreams")
 
@@ -72,14 +70,6 @@ def measured(work: Path, *, scenes: int, seed: int = HELD_OUT_SEED, judge: str =
         **named("of the judge against the pictures", said, shown),
         **named("of the judge against execution, Lift", [said[number] for number in lifts], works),
     }
-
-
-def left_place(clip: Clip) -> bool:
-    """Whether the red cube is gone in the last frame (T, H, W, 3) from where it lay in the first: the table is seen
-    there."""
-    first, last = clip[0].astype(int), clip[-1].astype(int)
-    red = first[..., 0] > first[..., 1:].max(axis=-1) + RED
-    return bool(red.any()) and bool(last.min(axis=-1)[red].mean() > TABLE)
 
 
 def rule_agrees(parents: Sequence[Episode]) -> float:

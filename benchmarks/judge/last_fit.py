@@ -1,17 +1,17 @@
-"""A last fit of the starter judge: tower and projector learn to see arms that are bent, then words alone to say it.
+"""The last fit of the starter judge: tower and projector learn to see bent arms and where things are, then words alone
+to say it, of simulated clips and of those of the starter video model.
 
-    python -m benchmarks.judge.last_fit CLIPS WHOLE OUTPUT
+    python -m benchmarks.judge.last_fit CLIPS SCENES WHOLE OUTPUT      # about two hours on one core
 
-While the language model learns, tower and projector rest, and half of the loss asks whether what is shown is whole:
-fitted together with everything else, tower and projector lost what they had just learned. Warped clips begin easy (see
-`bent_anew`), some clips are soft. What comes of it does not ship: bent arms are told with an AUROC of 0.87 for 0.54,
-and vanished things with 0.85 for 0.95.
+While the language model learns, tower and projector rest, and a part of the loss asks whether what is shown is whole:
+fitted together with everything else, tower and projector lost what they had just learned. What is saved are the mean
+weights of the language model.
 """
 
 import argparse
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,127 +20,127 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AyaVisionForConditionalGeneration
 
-from benchmarks.judge.bends import bent_anew, moved, softened, teach
+from benchmarks.judge import dreamed
+from benchmarks.judge.bends import teach
 from benchmarks.judge.clips import TRAINING_SEED, Drawn, load
-from benchmarks.judge.detector_starter import pixels_of
 from benchmarks.judge.lessons import INSTRUCTIONS, Lesson, Shown, instruction_lesson, physics_lesson, show, wrong_text
+from benchmarks.judge.material import Look, Material, Tokens, material_of
 from benchmarks.judge.optimise import set_rate, update
-from benchmarks.judge.starter import WHOLE_KINDS, Packer, asked, logits_of, save
+from benchmarks.judge.starter import WHOLE_KINDS, Packer, answers, asked, save
 
 log = logging.getLogger(__name__)
-SOFT, MOVED = 0.25, 0.25
-"""Share of the clips whose pictures are made soft, and of those of a calm round that are moved."""
+USUAL, DREAMED = 4, 2
+"""Clips of a step that are asked everything."""
+PHYSICS = (("done", "warped", "vanished", "warped"), ("done", "warped", "done", "vanished"))
+"""And those asked only whether they are whole: what they show, in turn."""
+MOST_RATE, AVERAGE, SAVE_EVERY = 8e-4, 0.998, 500
+PLAIN_SHARE = 0.5
+Asking = tuple[Look, Sequence[Lesson]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Round:
-    """`steps` of the language model, each of `usual` clips with all questions and of one clip for each of `physics`.
-    Over the first `easy` of the steps warped clips come down to what they are; `again` asks twice more whether
-    captions are right. In a round that is `calm` some of the usual clips are moved a little, and what counts are
-    the mean weights."""
+class Words:
+    """The language model's fit: `step` after `step`, and the mean of its weights."""
 
-    steps: int
-    usual: int
-    physics: tuple[str, ...]
-    easy: float = 0.0
-    again: bool = False
-    calm: bool = False
-    most_rate: float
+    def __init__(self, model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], dreams: Sequence[Drawn]):
+        self.model, self.rng = model, np.random.default_rng(19)
+        self.simulated = [material_of(number, one, self.rng) for number, one in enumerate(drawn)]
+        self.dreams = [material_of(len(drawn) + number, one, self.rng) for number, one in enumerate(dreams)]
+        self.tokens, self.packer = Tokens(model.model), Packer()
+        model.requires_grad_(False)
+        model.model.language_model.requires_grad_(True)
+        model.lm_head.requires_grad_(True)
+        self.learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.mean = [parameter.detach().clone() for parameter in self.learned]
 
-
-ROUNDS = (
-    Round(
-        steps=1200,
-        usual=3,
-        physics=("done", "warped", "done", "warped", "vanished", "warped"),
-        easy=0.3,
-        most_rate=7e-4,
-    ),
-    Round(steps=1100, usual=5, physics=("done", "warped", "vanished", "done", "vanished"), most_rate=6e-4),
-    Round(steps=500, usual=6, physics=("done", "warped", "vanished"), again=True, most_rate=5e-4),
-    Round(steps=900, usual=5, physics=("done", "vanished", "warped", "done"), again=True, calm=True, most_rate=5e-4),
-)
-AVERAGE = 0.995
-"""Share of the mean weights that a step of a calm round leaves."""
-
-
-def fit_words(model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], rounds: Sequence[Round]) -> None:
-    """Fit the language model alone."""
-    packer, rng = Packer(), np.random.default_rng(19)
-    model.requires_grad_(False)
-    model.model.language_model.requires_grad_(True)
-    model.lm_head.requires_grad_(True)
-    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for this in rounds:
-        optimiser = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98))
-        mean = [parameter.detach().clone() for parameter in learned]
-        for step in range(this.steps):
-            set_rate(optimiser, this.most_rate, step=step, share=step / this.steps, least=0.03)
-            more = max(0.0, 1 - step / (this.easy * this.steps)) if this.easy else 0.0
-            usual = [
-                _clip(drawn, str(rng.choice(WHOLE_KINDS)), rng, more=more, move=this.calm) for _ in range(this.usual)
+    def fit(self, steps: int, output: Path | None = None) -> None:
+        """So many steps; the mean weights are in the model then, and in `output` now and then."""
+        optimiser = torch.optim.AdamW(self.learned, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98))
+        began_s = time.monotonic()
+        for step in range(steps):
+            set_rate(optimiser, MOST_RATE, step=step, share=step / steps)
+            usual = [self._usual() for _ in range(USUAL)] + [
+                self._dreamed() for _ in range(DREAMED if self.dreams else 0)
             ]
-            physics = [_clip(drawn, shows, rng, more=more) for shows in this.physics]
-            questions = [[*asked(clip, rng, whole=True), *(_again(clip, rng) if this.again else ())] for clip in usual]
-            loss = _loss(model, packer, usual, questions)
-            whole = _loss(model, packer, physics, [_physics(clip) for clip in physics])
-            update(optimiser, learned, loss + whole)
-            torch._foreach_lerp_(mean, [parameter.detach() for parameter in learned], 1 - AVERAGE)
+            whole = [self._whole(shows) for shows in PHYSICS[step % 2]]
+            losses = self._loss(usual), self._loss(whole)
+            update(optimiser, self.learned, losses[0] + losses[1])
+            torch._foreach_lerp_(self.mean, [parameter.detach() for parameter in self.learned], 1 - AVERAGE)
             if step % 25 == 0:
-                log.info("words, step %d: %.4f, of what is whole %.4f", step, loss, whole)
-        if this.calm:
-            for parameter, average in zip(learned, mean, strict=True):
-                parameter.data.copy_(average)
+                taken_s = time.monotonic() - began_s
+                log.info("words, step %d: %.4f, of what is whole %.4f, %.0f s", step, *losses, taken_s)
+            if output is not None and step % SAVE_EVERY == SAVE_EVERY - 1:
+                self._with_mean(lambda: save(self.model, output))
+        for parameter, average in zip(self.learned, self.mean, strict=True):
+            parameter.data.copy_(average)
 
+    def _usual(self) -> Asking:
+        look = self._look(self.simulated, str(self.rng.choice(WHOLE_KINDS)))
+        return look, [*asked(look.clip, self.rng, whole=True), *self._again(look)]
 
-def _clip(drawn: Sequence[Drawn], shows: str, rng: np.random.Generator, *, more: float, move: bool = False) -> Shown:
-    """A clip of a random episode that can show it."""
-    while True:
-        one = drawn[int(rng.integers(len(drawn)))]
-        clip = show(bent_anew(one, rng, more=more) if shows == "warped" else one, shows, rng)
-        if clip is not None:
-            if move and rng.random() < MOVED:
-                return moved(clip, rng)
-            return softened(clip, rng) if rng.random() < SOFT else clip
+    def _again(self, look: Look) -> list[Lesson]:
+        """Whether a right and a wrong caption hold, in the words that captions are checked with."""
+        if look.clip.shows == "warped" or self.rng.random() < 0.5:
+            return []
+        task = look.clip.drawn.task
+        said = ((INSTRUCTIONS[task][0], True), (wrong_text(task, self.rng), False))
+        return [instruction_lesson(look.clip, text, right=right, kind="again") for text, right in said]
 
+    def _dreamed(self) -> Asking:
+        material = self.dreams[int(self.rng.integers(len(self.dreams)))]
+        clip = dreamed.show(material.drawn, self.rng)
+        return self._seen(material, clip), list(dreamed.lessons(clip, self.rng))
 
-def _again(clip: Shown, rng: np.random.Generator) -> list[Lesson]:
-    """Whether a right and a wrong caption hold, in the words that captions are checked with."""
-    if clip.shows == "warped":
-        return []
-    task = clip.drawn.task
-    said = ((INSTRUCTIONS[task][0], True), (wrong_text(task, rng), False))
-    return [instruction_lesson(clip, text, right=right, kind="again") for text, right in said]
+    def _whole(self, shows: str) -> Asking:
+        look = self._look(self.simulated, shows)
+        lesson = physics_lesson(look.clip)
+        return look, [lesson] if lesson is not None else []
 
+    def _look(self, among: Sequence[Material], shows: str) -> Look:
+        """A clip of a random episode that can show it."""
+        while True:
+            material = among[int(self.rng.integers(len(among)))]
+            drawn = material.bent_anew(self.rng) if shows == "warped" else material.drawn
+            clip = show(drawn, shows, self.rng)
+            if clip is not None:
+                return self._seen(material, clip)
 
-def _physics(clip: Shown) -> list[Lesson]:
-    lesson = physics_lesson(clip)
-    return [lesson] if lesson is not None else []
+    def _seen(self, material: Material, clip: Shown) -> Look:
+        plain = self.rng.random() < PLAIN_SHARE
+        return Look(material=material, clip=clip, view=0 if plain else int(self.rng.integers(len(material.views))))
 
+    def _loss(self, batch: Sequence[Asking]) -> Tensor:
+        packed = self.packer([look.clip for look, _ in batch], [wanted for _, wanted in batch])
+        logits = answers(self.model, self.tokens([look for look, _ in batch]), packed, self.packer.patch)
+        return functional.cross_entropy(logits.flatten(0, 1), packed.targets.flatten(), ignore_index=-100)
 
-def _loss(
-    model: AyaVisionForConditionalGeneration, packer: Packer, clips: Sequence[Shown], wanted: Sequence[Sequence[Lesson]]
-) -> Tensor:
-    frames = np.stack([clip.drawn.frames[frame] for clip in clips for frame in clip.frames])
-    with torch.no_grad():
-        states = model.model.vision_tower(pixels_of(frames)).last_hidden_state[:, 1:]
-    packed = packer(clips, wanted)
-    logits = logits_of(model, states, packed, packer.patch)
-    return functional.cross_entropy(logits.flatten(0, 1), packed.targets.flatten(), ignore_index=-100)
+    def _with_mean(self, do: Callable[[], None]) -> None:
+        now = [parameter.detach().clone() for parameter in self.learned]
+        for weights in (self.mean, now):
+            for parameter, value in zip(self.learned, weights, strict=True):
+                parameter.data.copy_(value)
+            if weights is self.mean:
+                do()
 
 
 def main() -> None:
+    from generators.neural.models.load import load_model
+    from generators.neural.models.options import ModelOptions
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks.judge.last_fit", description=__doc__)
-    for name in ("clips", "whole", "output"):
+    for name in ("clips", "scenes", "whole", "output"):
         parser.add_argument(name, type=Path)
-    parser.add_argument("--bends", type=int, default=500, help="steps in which tower and projector learn bent arms")
+    parser.add_argument("--seeing", type=int, default=1800, help="steps of tower and projector")
+    parser.add_argument("--words", type=int, default=8000, help="steps of the language model")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
     drawn = load(sorted(given.clips.glob(f"*-{TRAINING_SEED}-*.npy")))
     model = AyaVisionForConditionalGeneration.from_pretrained(given.whole)
-    teach(model, drawn, steps=given.bends)
-    fit_words(model, drawn, ROUNDS)
+    torch.manual_seed(0)
+    teach(model, drawn, steps=given.seeing)
+    video = load_model("starter", ModelOptions(dtype="float32", device="cpu"))
+    words = Words(model, drawn, dreamed.collect(given.scenes, video, scenes=120))
+    words.fit(given.words, given.output)
     save(model, given.output)
 
 

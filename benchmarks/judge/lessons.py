@@ -11,6 +11,7 @@ FRAMES = 8
 NOTHING = "nothing is completed"
 INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "stack": ("stack the red cube on the green cube", "put the red cube on top of the green cube"),
+    "stack_green_on_red": ("stack the green cube on the red cube", "put the green cube on top of the red cube"),
     "lift": ("lift the red cube", "pick up the red cube"),
     **{
         f"{thing}_from_{source}_to_{target}": (
@@ -30,6 +31,7 @@ _THINGS = ("apple", "cup", "lemon", "can", "bottle", "pear", "orange")
 _PLACES = ("plate", "bowl", "tray", "placemat", "basket", "pan")
 _UNDECIDED = {("stack", "lift")}
 """(task, other task) whose instruction a clip of the task may be said to follow as well, so that nobody asks."""
+_SWAPPED = {"stack": "stack_green_on_red", "stack_green_on_red": "stack"}
 
 WRONG = ("short", "not moved", "dropped", "beside", "vanished", "reversed", "frozen", "stopped")
 """What a clip can show that does not follow the instruction."""
@@ -127,9 +129,9 @@ def caption_lesson(clip: Shown) -> Lesson | None:
 def wrong_text(task: str, rng: np.random.Generator) -> str:
     """An instruction that a clip of `task` does not follow: of another task, or with another thing or place."""
     others = [name for name in INSTRUCTIONS if name != task and (task, name) not in _UNDECIDED]
-    if rng.random() < 0.5 or task in ("stack", "lift"):
-        if task == "stack" and rng.random() < 0.4:
-            return "stack the green cube on the red cube"
+    if rng.random() < 0.5 or task in (*_SWAPPED, "lift"):
+        if task in _SWAPPED and rng.random() < 0.4:
+            return INSTRUCTIONS[_SWAPPED[task]][0]
         return str(rng.choice(INSTRUCTIONS[str(rng.choice(others))]))
     thing, source, target = task.replace("_from_", "|").replace("_to_", "|").split("|")
     kind = int(rng.integers(3))

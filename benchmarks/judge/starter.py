@@ -120,9 +120,14 @@ def logits_of(
     model: AyaVisionForConditionalGeneration, states: torch.Tensor, packed: Packed, patch: int
 ) -> torch.Tensor:
     """(B, L, words) from hidden states of frames and packed questions."""
-    seen = model.model.multi_modal_projector(states).reshape(-1, model.config.text_config.hidden_size)
+    return answers(model, model.model.multi_modal_projector(states), packed, patch)
+
+
+def answers(model: AyaVisionForConditionalGeneration, seen: torch.Tensor, packed: Packed, patch: int) -> torch.Tensor:
+    """(B, L, words) from the tokens of frames, as the projector gives them, and packed questions."""
     embeds = model.get_input_embeddings()(packed.ids)
-    embeds = embeds.masked_scatter((packed.ids == patch)[..., None].expand_as(embeds), seen)
+    flat = seen.reshape(-1, embeds.shape[-1])
+    embeds = embeds.masked_scatter((packed.ids == patch)[..., None].expand_as(embeds), flat)
     hidden = model.model.language_model(
         inputs_embeds=embeds, attention_mask=packed.mask, position_ids=packed.positions, use_cache=False
     ).last_hidden_state
