@@ -10,6 +10,7 @@ steps around a splice, and a pan over a still picture.
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import print_table, result
 from idm.labelling.label import ClipLabels, Labeller, with_cameras
 from idm.labelling.label_config import model_folder
-from idm.labelling.saved_model import load_idm
+from idm.labelling.saved_model import IdmModel, load_idm
 from storage.embodiment import PANDA
 from storage.episode import Episode
 from storage.errors import MissingFileError
@@ -76,9 +77,15 @@ def share(episodes: Sequence[Episode], told: Callable[[Any], NDArray[np.bool_]],
     return float(np.concatenate(shares).mean())
 
 
+@cache
+def starter() -> IdmModel:
+    """The model that ships, read once."""
+    return load_idm(model_folder("starter"))
+
+
 def labels_of(episode: Episode) -> ClipLabels:
     """Labels as the Panda, through whatever camera there is."""
-    model = with_cameras(load_idm(model_folder("starter")), {CAMERA: tuple(sorted(episode.cameras))})
+    model = with_cameras(starter(), {CAMERA: tuple(sorted(episode.cameras))})
     return Labeller(model).label(episode, PANDA.name)
 
 
