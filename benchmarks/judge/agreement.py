@@ -1,4 +1,4 @@
-"""The starter judge on held-out simulated clips whose truth is known: five tasks, two robots.
+"""The starter judge on held-out simulated clips whose truth is known: six tasks, two robots.
 
     python -m benchmarks judge_agreement      # simulates and draws its own held-out clips
 

@@ -30,7 +30,8 @@ from storage.outcomes import Kept
 log = logging.getLogger(__name__)
 Array = NDArray[Any]
 SIZE_PX, MOMENTS, HIDDEN_M = 128, 24, (0.0, 0.0, -5.0)
-TRAINING_SEED, HELD_OUT_SEED = 11, 77
+TRAINING_SEED, MORE_SEED, HELD_OUT_SEED = 11, 21, 77
+"""The last fit of the judge takes more clips than the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +268,7 @@ def main() -> None:
 
     logging.basicConfig(level=logging.INFO)
     collected(Path(sys.argv[1]), attempts=48, seed=TRAINING_SEED)
+    collected(Path(sys.argv[1]), attempts=96, seed=MORE_SEED)
     collected(Path(sys.argv[1]), attempts=16, seed=HELD_OUT_SEED)
 
 

@@ -22,7 +22,7 @@ from transformers import AyaVisionForConditionalGeneration
 
 from benchmarks.judge import dreamed
 from benchmarks.judge.bends import teach
-from benchmarks.judge.clips import TRAINING_SEED, Drawn, load
+from benchmarks.judge.clips import MORE_SEED, TRAINING_SEED, Drawn, load
 from benchmarks.judge.lessons import INSTRUCTIONS, Lesson, Shown, instruction_lesson, physics_lesson, show, wrong_text
 from benchmarks.judge.material import Look, Material, Tokens, material_of
 from benchmarks.judge.optimise import set_rate, update
@@ -31,6 +31,9 @@ from benchmarks.judge.starter import WHOLE_KINDS, Packer, answers, asked, save
 log = logging.getLogger(__name__)
 USUAL, DREAMED = 4, 2
 """Clips of a step that are asked everything."""
+KINDS = (*WHOLE_KINDS, *("done",) * 12)
+"""What the simulated ones show: about half of them what they are asked about, for a judge that has seen mostly what
+fails says no in doubt."""
 PHYSICS = (("done", "warped", "vanished", "warped"), ("done", "warped", "done", "vanished"))
 """And those asked only whether they are whole: what they show, in turn."""
 MOST_RATE, AVERAGE, SAVE_EVERY = 8e-4, 0.998, 500
@@ -74,12 +77,12 @@ class Words:
             parameter.data.copy_(average)
 
     def _usual(self) -> Asking:
-        look = self._look(self.simulated, str(self.rng.choice(WHOLE_KINDS)))
+        look = self._look(self.simulated, str(self.rng.choice(KINDS)))
         return look, [*asked(look.clip, self.rng, whole=True), *self._again(look)]
 
     def _again(self, look: Look) -> list[Lesson]:
         """Whether a right and a wrong caption hold, in the words that captions are checked with."""
-        if look.clip.shows == "warped" or self.rng.random() < 0.5:
+        if look.clip.shows == "warped" or (not look.clip.done and self.rng.random() < 0.5):
             return []
         task = look.clip.drawn.task
         said = ((INSTRUCTIONS[task][0], True), (wrong_text(task, self.rng), False))
@@ -130,11 +133,11 @@ def main() -> None:
     for name in ("clips", "scenes", "whole", "output"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--seeing", type=int, default=1800, help="steps of tower and projector")
-    parser.add_argument("--words", type=int, default=8000, help="steps of the language model")
+    parser.add_argument("--words", type=int, default=12000, help="steps of the language model")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
-    drawn = load(sorted(given.clips.glob(f"*-{TRAINING_SEED}-*.npy")))
+    drawn = load([path for seed in (TRAINING_SEED, MORE_SEED) for path in sorted(given.clips.glob(f"*-{seed}-*.npy"))])
     model = AyaVisionForConditionalGeneration.from_pretrained(given.whole)
     torch.manual_seed(0)
     teach(model, drawn, steps=given.seeing)

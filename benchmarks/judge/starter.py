@@ -1,9 +1,8 @@
-"""How the starter judge was fitted: the detector's vision tower kept, projector and language model from scratch; then
-all of it together, which brings captions and what vanishes (bent arms stay unseen;
-`benchmarks.judge.last_fit` brings them, at a price).
+"""How the starter judge was first fitted: the detector's vision tower kept, projector and language model from scratch;
+then all of it together. `benchmarks.judge.last_fit` goes on from there, to what ships.
 
     python -m benchmarks.judge.starter CLIPS DETECTOR FIRST --batch-size 6 --steps 14000
-    python -m benchmarks.judge.starter CLIPS DETECTOR OUTPUT --batch-size 4 --steps 2500 --start-from FIRST
+    python -m benchmarks.judge.starter CLIPS DETECTOR WHOLE --batch-size 4 --steps 2500 --start-from FIRST
 
 The questions about one clip share its frames: they lie side by side behind the frames' tokens, each of them sees the
 frames and itself alone, and the positions of all begin behind the frames. So one pass answers five questions, and what

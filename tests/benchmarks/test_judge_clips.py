@@ -122,7 +122,7 @@ def test_the_last_fit_moves_tower_and_projector_first_and_then_words_alone(lifte
     taught = state()
     assert moved(begun, taught) == {"tower", "projector"}
     small = np.zeros((21, 64, 64, 3), np.uint8)
-    words = Words(model, [lifted], [drawn("stack_green_on_red", small, ""), drawn("lift", small, "")])
+    words = Words(model, [lifted], [drawn("lift", small, true=each, done=False) for each in (True, False)])
     words.fit(2)
     assert moved(taught, state()) == {"words"}
 
@@ -139,7 +139,7 @@ def test_what_a_dream_shows_is_what_its_pictures_show() -> None:
     assert not left_place(table)
     rng = np.random.default_rng(0)
     for clip, lifts in ((leaves, True), (stays, False)):
-        dream = drawn("lift", clip, "")
+        dream = drawn("lift", clip, true=False, done=left_place(clip))
         assert dream.succeeded == lifts
         for _ in range(20):
             shown = dreamed.show(dream, rng)
@@ -147,7 +147,7 @@ def test_what_a_dream_shows_is_what_its_pictures_show() -> None:
             begins_with = bool(dream.frames[shown.frames[0]][66, 66].min() < 100)
             asked = [each for each in dreamed.lessons(shown, rng) if each.text in INSTRUCTIONS["lift"]]
             assert {each.truth for each in asked} == {ends_without and begins_with}
-    other = drawn("stack_green_on_red", leaves, "")
+    other = drawn("stack_green_on_red", stays, true=False, done=False)
     asked = list(dreamed.lessons(dreamed.show(other, rng), rng))
     assert asked
     assert not any(each.truth for each in asked)

@@ -33,5 +33,5 @@ def test_a_model_that_can_tell_nothing_that_is_asked_is_refused_unless_it_is_for
     assert forced.asked == ("instruction", "physics")
 
 
-def test_the_starter_is_asked_about_instructions_alone() -> None:
-    assert ModelConfig().asked == ("instruction",)
+def test_the_starter_is_asked_everything() -> None:
+    assert ModelConfig().asked == ("instruction", "physics")
