@@ -83,6 +83,15 @@ class Layers:
         pyramid("label", "idm", str(folder))
         return folder
 
+    def true_as_dreams(self) -> Path:
+        """Those clips as a perfect dream would show them: one camera, as small, as slow and as short as dreams are, no
+        state, actions predicted from these pictures."""
+        folder = self.root / "true-as-dreams"
+        if not (folder / "dataset.json").exists():
+            _cut_as_dreams(self._multiplied("first-frames", self.dreams, seed=3), folder)
+        pyramid("label", "idm", str(folder))
+        return folder
+
     def actionless(self) -> Path:
         """Episodes with latent actions; the recipe takes only those."""
         folder = self._multiplied("actionless", ACTIONLESS, seed=5)
@@ -119,6 +128,24 @@ def _dream(frames: Path, folder: Path, count: int, *, seed: int = 0) -> None:
     chosen = ("--camera", "agentview", "--count", str(count), "--seed", str(seed))
     pyramid("dream", str(frames), *chosen, "--output", str(folder))
     pyramid("label", "idm", str(folder))
+
+
+def _cut_as_dreams(source: Path, folder: Path) -> None:
+    """Write the simulated clips of a data set in the shape of the starter video model."""
+    from benchmarks.neural.clips import CAMERA, SHAPE
+    from benchmarks.neural.dreams import as_episode
+    from generators.neural.clip_shape import cut_clip
+    from storage.datasets.dataset import Dataset
+    from storage.testing import write_unit
+
+    clips = [
+        replace(
+            as_episode(cut_clip(parent, CAMERA, SHAPE)), episode_id=parent.episode_id, instruction=parent.instruction
+        )
+        for parent in Dataset.open(source).episodes()
+    ]
+    Dataset.create(folder, name="true-as-dreams")
+    write_unit(folder, clips, job="true-as-dreams")
 
 
 def _film(sources: Path, task_name: str, folder: Path) -> None:

@@ -94,6 +94,10 @@ ROWS: Mapping[str, Row] = {
         shows="the ceiling of that",
         sources=lambda layers: [*_real(layers), {**_predicted(layers.true_video()), "same_head": True}],
     ),
+    "true-as-dreams": Row(
+        shows="what is left of it for clips with one camera, as small and slow as dreams are",
+        sources=lambda layers: [*_real(layers), {**_predicted(layers.true_as_dreams()), "same_head": True}],
+    ),
     "latents": Row(shows="what action-less video is worth", sources=_real, pretrain=True),
 }
 
