@@ -21,10 +21,10 @@ from torch.nn import functional
 from transformers import AyaVisionForConditionalGeneration
 
 from benchmarks.judge import dreamed
-from benchmarks.judge.bends import teach
 from benchmarks.judge.clips import MORE_SEED, TRAINING_SEED, Drawn, load
 from benchmarks.judge.lessons import INSTRUCTIONS, Lesson, Shown, instruction_lesson, physics_lesson, show, wrong_text
-from benchmarks.judge.material import Look, Material, Tokens, material_of
+from benchmarks.judge.material.bends import teach
+from benchmarks.judge.material.store import Look, Material, Tokens, material_of
 from benchmarks.judge.optimise import set_rate, update
 from benchmarks.judge.starter import WHOLE_KINDS, Packer, answers, asked, save
 

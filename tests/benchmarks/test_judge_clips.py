@@ -8,14 +8,14 @@ import torch
 from transformers import AyaVisionModel
 
 from benchmarks.judge import dreamed
-from benchmarks.judge.bends import changed_patches, sample, teach, tokens_of
 from benchmarks.judge.clips import MOMENTS, SCENARIOS, SIZE_PX, Drawn, draw
 from benchmarks.judge.dreamed import drawn, gone, left_place
 from benchmarks.judge.last_fit import Words
 from benchmarks.judge.lessons import INSTRUCTIONS, WRONG, show
-from benchmarks.judge.material import LOOKED_AT, Look, Tokens, material_of
+from benchmarks.judge.material.bends import changed_patches, sample, teach, tokens_of
+from benchmarks.judge.material.store import LOOKED_AT, Look, Tokens, material_of
+from benchmarks.judge.material.views import view
 from benchmarks.judge.model import PATCH_PX, make
-from benchmarks.judge.views import view
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_frame_is_looked_at_once_in_each_of_its_views(lifted: Drawn, monkeypat
         looked_at.append(len(frames))
         return tokens_of(inner, frames)
 
-    monkeypatch.setattr("benchmarks.judge.material.tokens_of", counted)
+    monkeypatch.setattr("benchmarks.judge.material.store.tokens_of", counted)
     model = make(None)
     tokens = Tokens(model.model)
     plain, soft = (Look(material=material, clip=clip, view=view) for view in (0, 1))

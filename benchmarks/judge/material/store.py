@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from transformers import AyaVisionModel
 
-from benchmarks.judge.bends import bent_at_random, tokens_of
 from benchmarks.judge.clips import MOMENTS, Drawn
 from benchmarks.judge.lessons import Shown
-from benchmarks.judge.views import PLAIN, View, view
+from benchmarks.judge.material.bends import bent_at_random, tokens_of
+from benchmarks.judge.material.views import PLAIN, View, view
 
 BENDS = 5
 """Bent frames in store for a moment."""

@@ -21,9 +21,9 @@ from transformers import AyaVisionForConditionalGeneration, AyaVisionModel
 
 from benchmarks.judge.clips import MOMENTS, SCENARIOS, Drawn, bend
 from benchmarks.judge.detector_starter import pixels_of
+from benchmarks.judge.material.views import PLAIN, Pictures, view
 from benchmarks.judge.model import PATCH_PX, TOKENS_A_FRAME
 from benchmarks.judge.optimise import set_rate, update
-from benchmarks.judge.views import PLAIN, Pictures, view
 
 log = logging.getLogger(__name__)
 LOUD = 8.0
