@@ -86,9 +86,16 @@ class Layers:
     def true_as_dreams(self) -> Path:
         """Those clips as a perfect dream would show them: one camera, as small, as slow and as short as dreams are, no
         state, actions predicted from these pictures."""
-        folder = self.root / "true-as-dreams"
+        return self._seen_by_one_camera("true-as-dreams", as_dreams=True)
+
+    def true_one_camera(self) -> Path:
+        """The same at full size and rate."""
+        return self._seen_by_one_camera("true-one-camera", as_dreams=False)
+
+    def _seen_by_one_camera(self, name: str, *, as_dreams: bool) -> Path:
+        folder = self.root / name
         if not (folder / "dataset.json").exists():
-            _cut_as_dreams(self._multiplied("first-frames", self.dreams, seed=3), folder)
+            _cut(self._multiplied("first-frames", self.dreams, seed=3), folder, as_dreams=as_dreams)
         pyramid("label", "idm", str(folder))
         return folder
 
@@ -130,22 +137,23 @@ def _dream(frames: Path, folder: Path, count: int, *, seed: int = 0) -> None:
     pyramid("label", "idm", str(folder))
 
 
-def _cut_as_dreams(source: Path, folder: Path) -> None:
-    """Write the simulated clips of a data set in the shape of the starter video model."""
+def _cut(source: Path, folder: Path, *, as_dreams: bool) -> None:
+    """Write the simulated clips of a data set as one camera sees them, without state or actions; `as_dreams` in the
+    shape of the starter video model."""
     from benchmarks.neural.clips import CAMERA, SHAPE
     from benchmarks.neural.dreams import as_episode
     from generators.neural.clip_shape import cut_clip
     from storage.datasets.dataset import Dataset
     from storage.testing import write_unit
 
-    clips = [
-        replace(
-            as_episode(cut_clip(parent, CAMERA, SHAPE)), episode_id=parent.episode_id, instruction=parent.instruction
-        )
-        for parent in Dataset.open(source).episodes()
-    ]
-    Dataset.create(folder, name="true-as-dreams")
-    write_unit(folder, clips, job="true-as-dreams")
+    clips = []
+    for parent in Dataset.open(source).episodes():
+        clip = as_episode(cut_clip(parent, CAMERA, SHAPE))
+        if not as_dreams:
+            clip = replace(clip, length=parent.length, rate_hz=parent.rate_hz, cameras={CAMERA: parent.cameras[CAMERA]})
+        clips.append(replace(clip, episode_id=parent.episode_id, instruction=parent.instruction))
+    Dataset.create(folder, name=folder.name)
+    write_unit(folder, clips, job=folder.name)
 
 
 def _film(sources: Path, task_name: str, folder: Path) -> None:

@@ -94,8 +94,12 @@ ROWS: Mapping[str, Row] = {
         shows="the ceiling of that",
         sources=lambda layers: [*_real(layers), {**_predicted(layers.true_video()), "same_head": True}],
     ),
+    "true-one-camera": Row(
+        shows="what is left of it without the camera at the wrist and the state, which dreams do not have",
+        sources=lambda layers: [*_real(layers), {**_predicted(layers.true_one_camera()), "same_head": True}],
+    ),
     "true-as-dreams": Row(
-        shows="what is left of it for clips with one camera, as small and slow as dreams are",
+        shows="and of clips as small and slow as dreams are",
         sources=lambda layers: [*_real(layers), {**_predicted(layers.true_as_dreams()), "same_head": True}],
     ),
     "latents": Row(shows="what action-less video is worth", sources=_real, pretrain=True),
