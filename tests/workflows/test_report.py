@@ -11,8 +11,12 @@ import pytest
 
 from groot.card_hash import STARTER, policy_folder, stated_hash
 from storage.atomic_files import json_bytes, write_whole
+from storage.datasets.commit import Attempt
 from storage.datasets.dataset import Dataset
+from storage.datasets.manifest import Manifest, StageRecord
+from storage.datasets.unit_paths import SHARDS, Sink
 from storage.errors import NotADatasetError
+from storage.ids import content_id
 from storage.testing import tiny_dataset, tiny_episode, write_unit
 from workflows.report.build import write_report
 from workflows.report.collect import collect
@@ -91,6 +95,21 @@ def test_labels_are_summed_up_with_their_model_and_what_is_masked(labelled: Path
     assert (row.name, row.models, row.episodes, row.steps, row.valid) == ("latents", "small abcdef", 2, 30, 0.5)
     assert (row.masked, row.warnings) == ("cut 50.0 %", "swap 1.2")
     assert row.agreement.startswith("R² 0.99")
+
+
+def test_what_a_labeller_passes_over_is_no_reject_and_is_on_the_page(tmp_path: Path) -> None:
+    dataset = tiny_dataset(tmp_path / "data", units=1)
+    for sink, stage, reason in ((SHARDS, "multiply", "no success"), ("labels/recaption", "recaption", "same caption")):
+        record = StageRecord(name=stage, version=1, wall_s=0, cpu_s=0, inputs=3, kept=0, dropped={reason: 3})
+        with Attempt(Sink(dataset.root, sink), "passed-over") as attempt:
+            attempt.publish(
+                Manifest(unit_id="passed-over", job="j", config_hash=content_id("j"), sink=sink, stages=(record,))
+            )
+    contents = collect(Dataset.open(dataset.root))
+    assert [(row.stage, row.reason, row.count) for row in contents.rejects] == [("multiply", "no success", 3)]
+    assert [(row.stage, row.reason, row.count) for row in contents.passed_over] == [("recaption", "same caption", 3)]
+    page = write_report(dataset.root, ReportConfig(gallery=0)).read_text()
+    assert page.index("no success") < page.index("Kept without labels or verdicts") < page.index("same caption")
 
 
 def test_latent_actions_are_drawn(labelled: Path) -> None:

@@ -70,6 +70,7 @@ def _page(dataset: Dataset, contents: ReportContents, config: ReportConfig) -> d
         "episode_count": len(dataset),
         "tasks": contents.tasks,
         "rejects": contents.rejects,
+        "passed_over": contents.passed_over,
         "dead_letters": contents.dead_letters,
         "labels": contents.labels,
         "judged": judged(dataset.root),

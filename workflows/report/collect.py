@@ -93,6 +93,8 @@ class ReportContents:
     tasks: list[TaskRate]
     stages: list[StageTime]
     rejects: list[Reject]
+    passed_over: list[Reject] = field(default_factory=list)
+    """Episodes that are kept and that a labeller or judge had nothing to say about."""
     labels: list[LabelSummary] = field(default_factory=list)
     dead_letters: int = 0
     bytes: int = 0
@@ -100,15 +102,18 @@ class ReportContents:
 
 def collect(dataset: Dataset) -> ReportContents:
     """Read everything that the report's tables show."""
-    per_sink = {sink.name: read_manifests(sink) for sink in sinks_of(dataset.root)}
-    everything = [manifest for manifests in per_sink.values() for manifest in manifests]
+    sinks = sinks_of(dataset.root)
+    data = [manifest for sink in sinks if not sink.is_labels for manifest in read_manifests(sink)]
+    labelling = [manifest for sink in sinks if sink.is_labels for manifest in read_manifests(sink)]
+    everything = [*data, *labelling]
     return ReportContents(
         composition=composition(dataset),
         tasks=task_rates(everything),
         stages=stage_times(everything),
-        rejects=rejects(everything),
+        rejects=rejects(data),
+        passed_over=rejects(labelling),
         labels=[label_summary(dataset, name) for name in _with_arrays(dataset)],
-        dead_letters=sum(len(sink.dead()) for sink in sinks_of(dataset.root)),
+        dead_letters=sum(len(sink.dead()) for sink in sinks),
         bytes=sum(manifest.shard.bytes for manifest in everything if manifest.shard),
     )
 
