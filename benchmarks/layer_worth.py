@@ -45,20 +45,21 @@ def _simulated(count: int) -> Callable[[Layers], list[Source]]:
     return lambda layers: [*_real(layers), {"dataset": str(layers.simulated(count))}]
 
 
-def _dreamed(**chosen: Any) -> Callable[[Layers], list[Source]]:
+def _labelled(made: Callable[[Layers], Path], **chosen: Any) -> Callable[[Layers], list[Source]]:
+    """The demonstrations and what is `made`, of which predicted actions are taken."""
+    return lambda layers: [*_real(layers), _predicted(made(layers), **chosen)]
+
+
+def _works(tries: int) -> Callable[[Layers], list[Source]]:
     def sources(layers: Layers) -> list[Source]:
-        return [*_real(layers), {**_predicted(layers.dreamed()), **chosen}]
+        played = [_predicted(folder, selection="works", same_head=True) for folder in layers.played(tries=tries)]
+        return [*_real(layers), *played]
 
     return sources
 
 
-def _works(layers: Layers, *, tries: int) -> list[Source]:
-    played = [{**_predicted(folder), "selection": "works", "same_head": True} for folder in layers.played(tries=tries)]
-    return [*_real(layers), *played]
-
-
-def _predicted(dataset: Path) -> Source:
-    return {"dataset": str(dataset), "labels": ["idm"], "kinds": ["predicted"]}
+def _predicted(dataset: Path, **chosen: Any) -> Source:
+    return {"dataset": str(dataset), "labels": ["idm"], "kinds": ["predicted"], **chosen}
 
 
 ROWS: Mapping[str, Row] = {
@@ -66,41 +67,44 @@ ROWS: Mapping[str, Row] = {
     "simulated-200": Row(shows="what multiplied simulation is worth", sources=_simulated(200)),
     "simulated-1000": Row(shows="and more of it", sources=_simulated(1000)),
     "dreams": Row(
-        shows="what neural trajectories with predicted actions are worth", sources=_dreamed(selection="good")
+        shows="what neural trajectories with predicted actions are worth",
+        sources=_labelled(Layers.dreamed, selection="good"),
     ),
     "true-video": Row(
         shows="the same labels on true video of the simulator in place of generated: the ceiling of dreams",
-        sources=lambda layers: [*_real(layers), _predicted(layers.true_video())],
+        sources=_labelled(Layers.true_video),
     ),
     "dreams-same-head": Row(
         shows="neural trajectories whose predicted actions train the head of recorded ones",
-        sources=_dreamed(selection="good", same_head=True),
+        sources=_labelled(Layers.dreamed, selection="good", same_head=True),
     ),
-    "dreams-unfiltered": Row(shows="the same, whatever the judges say", sources=_dreamed(same_head=True)),
+    "dreams-unfiltered": Row(
+        shows="the same, whatever the judges say", sources=_labelled(Layers.dreamed, same_head=True)
+    ),
     "dreams-confidence": Row(
         shows="the same weighted by the labels' confidence",
-        sources=_dreamed(selection="good", same_head=True),
+        sources=_labelled(Layers.dreamed, selection="good", same_head=True),
         confidence="weighted",
     ),
     "dreams-played": Row(
         shows="the same of those dreams whose predicted actions solve the task when they are played",
-        sources=lambda layers: _works(layers, tries=1),
+        sources=_works(1),
     ),
     "dreams-played-often": Row(
         shows=f"and of those of {PLAYED_TRIES} dreams of every scene",
-        sources=lambda layers: _works(layers, tries=PLAYED_TRIES),
+        sources=_works(PLAYED_TRIES),
     ),
     "true-video-same-head": Row(
         shows="the ceiling of that",
-        sources=lambda layers: [*_real(layers), {**_predicted(layers.true_video()), "same_head": True}],
+        sources=_labelled(Layers.true_video, same_head=True),
     ),
     "true-one-camera": Row(
         shows="what is left of it without the camera at the wrist and the state, which dreams do not have",
-        sources=lambda layers: [*_real(layers), {**_predicted(layers.true_one_camera()), "same_head": True}],
+        sources=_labelled(Layers.true_one_camera, same_head=True),
     ),
     "true-as-dreams": Row(
         shows="and of clips as small and slow as dreams are",
-        sources=lambda layers: [*_real(layers), {**_predicted(layers.true_as_dreams()), "same_head": True}],
+        sources=_labelled(Layers.true_as_dreams, same_head=True),
     ),
     "latents": Row(shows="what action-less video is worth", sources=_real, pretrain=True),
 }

@@ -94,8 +94,8 @@ class JudgeExecution:
 
     def executable(self, episode: Episode, actions: Array, valid: NDArray[np.bool_]) -> Verdict:
         """Whether the robot can make the motion, as far as labels and limits tell; `valid` (T,) are the steps that have
-        a label. The score is the share of the steps
-        that have a label, are within limits, and count as much as the label is sure of itself."""
+        a label. The score is the share of the steps that have a label, are within limits, and count as much as the
+        label is sure of itself."""
         config = self.config
         confidence = episode.arrays.get(f"label/confidence/{config.action}")
         sure = float(confidence[valid].mean()) if confidence is not None and valid.any() else 1.0

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Resampling, fromarray
 
+from benchmarks.judge import lessons as lessons_of_episodes
 from benchmarks.judge.clips import MOMENTS, SIZE_PX, Drawn
 from benchmarks.judge.lessons import (
     INSTRUCTIONS,
@@ -95,22 +96,27 @@ def drawn(task: str, clip: Clip, *, true: bool, done: bool) -> Drawn:
         frames=np.stack(pictures),
         boxes=np.zeros((MOMENTS, 0, 5), np.float32),
         clips={"whole": tuple(moments.tolist())},
-        moved=(leaves, MOMENTS - 1) if done else (0, 0),
+        moved=(leaves, MOMENTS) if done else (0, 0),  # it does not come to rest
     )
 
 
 def show(one: Drawn, rng: np.random.Generator) -> Shown:
     """The clip as it is, mostly; where something is done also what does not follow: reversed, frozen, or cut before the
     cube leaves."""
-    whole, leaves = one.clips["whole"], one.moved[0]
-    frames, kind = sampled(whole, rng), rng.random()
+    leaves, kind = one.moved[0], rng.random()
     if not one.succeeded or kind < 0.6:
-        return Shown(drawn=one, shows="done" if one.succeeded else "failed", frames=frames)
-    if kind < 0.7:
-        return Shown(drawn=one, shows="reversed", frames=frames[::-1])
-    if kind < 0.8 or leaves < 10:
-        return Shown(drawn=one, shows="frozen", frames=(whole[int(rng.integers(MOMENTS))],) * len(frames))
-    return Shown(drawn=one, shows="short", frames=sampled(whole, rng, end=int(rng.integers(9, leaves))))
+        shows = "done" if one.succeeded else "failed"
+    elif kind < 0.7:
+        shows = "reversed"
+    elif kind < 0.8 or leaves < 10:
+        shows = "frozen"
+    else:
+        return Shown(
+            drawn=one, shows="short", frames=sampled(one.clips["whole"], rng, end=int(rng.integers(9, leaves)))
+        )
+    clip = lessons_of_episodes.show(one, shows, rng)
+    assert clip is not None
+    return clip
 
 
 def lessons(clip: Shown, rng: np.random.Generator) -> Iterator[Lesson]:

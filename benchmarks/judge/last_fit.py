@@ -11,7 +11,7 @@ weights of the language model.
 import argparse
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +72,15 @@ class Words:
                 taken_s = time.monotonic() - began_s
                 log.info("words, step %d: %.4f, of what is whole %.4f, %.0f s", step, *losses, taken_s)
             if output is not None and step % SAVE_EVERY == SAVE_EVERY - 1:
-                self._with_mean(lambda: save(self.model, output))
-        for parameter, average in zip(self.learned, self.mean, strict=True):
-            parameter.data.copy_(average)
+                now = [parameter.detach().clone() for parameter in self.learned]
+                self._put(self.mean)
+                save(self.model, output)
+                self._put(now)
+        self._put(self.mean)
+
+    def _put(self, weights: Sequence[Tensor]) -> None:
+        for parameter, value in zip(self.learned, weights, strict=True):
+            parameter.data.copy_(value)
 
     def _usual(self) -> Asking:
         look = self._look(self.simulated, str(self.rng.choice(KINDS)))
@@ -115,14 +121,6 @@ class Words:
         packed = self.packer([look.clip for look, _ in batch], [wanted for _, wanted in batch])
         logits = answers(self.model, self.tokens([look for look, _ in batch]), packed, self.packer.patch)
         return functional.cross_entropy(logits.flatten(0, 1), packed.targets.flatten(), ignore_index=-100)
-
-    def _with_mean(self, do: Callable[[], None]) -> None:
-        now = [parameter.detach().clone() for parameter in self.learned]
-        for weights in (self.mean, now):
-            for parameter, value in zip(self.learned, weights, strict=True):
-                parameter.data.copy_(value)
-            if weights is self.mean:
-                do()
 
 
 def main() -> None:

@@ -121,21 +121,21 @@ def teach(model: AyaVisionForConditionalGeneration, drawn: Sequence[Drawn], *, s
             batch += sample(drawn[int(rng.integers(len(drawn)))], names, rng)
         pictures = np.stack([each.picture for each in batch])
         bent = torch.tensor([bool(each.bent.any()) for each in batch])
+        whole = ~bent
         tokens = tokens_of(inner, pictures)
         said = LOUD * (functional.normalize(tokens, dim=-1) @ functional.normalize(told.weight, dim=-1).T) + told.bias
         with torch.no_grad():
             kept = tokens_of(before, pictures)
-        drift = functional.mse_loss(tokens[~bent], kept[~bent]) / kept.var()
+        drift = functional.mse_loss(tokens[whole], kept[whole]) / kept.var()
         bends = functional.binary_cross_entropy_with_logits(said[..., 0], _tokens_bent(inner, batch))
-        known = ~bent
         where = _tokens_with(inner, batch, len(names))
-        found = functional.binary_cross_entropy_with_logits(said[..., 1:][known], where[known])
+        found = functional.binary_cross_entropy_with_logits(said[..., 1:][whole], where[whole])
         update(optimiser, learned, bends + 5 * found + drift)
         if step % 25 == 0:
             most = said.detach()[..., 0].amax(dim=1)
-            apart = float((most[bent][:, None] > most[known][None, :]).float().mean())
-            there = where[known].amax(dim=1) > 0
-            hit = where[known].gather(1, said[..., 1:][known].argmax(dim=1, keepdim=True))[:, 0][there].mean()
+            apart = float((most[bent][:, None] > most[whole][None, :]).float().mean())
+            there = where[whole].amax(dim=1) > 0
+            hit = where[whole].gather(1, said[..., 1:][whole].argmax(dim=1, keepdim=True))[:, 0][there].mean()
             log.info(
                 "seeing, step %d: bends %.4f, apart %.3f, things %.4f, found %.3f, drift %.4f",
                 *(step, bends, apart, found, hit, drift),
