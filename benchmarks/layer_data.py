@@ -58,6 +58,12 @@ class Layers:
         pyramid("filter", str(folder))
         return folder
 
+    def judged(self) -> Path:
+        """Those clips with the selection `judged` beside it: what the starter judge accepts."""
+        folder = self.dreamed()
+        pyramid("filter", str(folder), "--judge", "starter", "--name", "judged", "--no-recaption")
+        return folder
+
     def played(self, *, tries: int) -> list[Path]:
         """More dreams of more scenes, `tries` of each, a data set a try, with the selection `works`: those whose
         predicted actions solve the task when they are played in the simulator from the true state of their first

@@ -14,7 +14,7 @@ import json
 import logging
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,19 @@ from scipy.stats import binomtest
 from benchmarks.layer_data import PLACEMENT, PLAYED_TRIES, Layers, pyramid
 
 Source = dict[str, Any]
+MEAN_CONFIDENCE = 0.19
+"""Of the labels of the dreams of Lift."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One mixture. `sources` makes its data. With `pretrain` latents of action-less video are trained on too in the
-    first half of the steps. `confidence` as in a recipe."""
+    first half of the steps. `confidence` and `layer_weights` as in a recipe."""
 
     shows: str
     sources: Callable[[Layers], list[Source]]
     confidence: str = "off"
+    layer_weights: Mapping[str, float] = field(default_factory=dict)
     pretrain: bool = False
 
 
@@ -86,6 +89,16 @@ ROWS: Mapping[str, Row] = {
         sources=_labelled(Layers.dreamed, selection="good", same_head=True),
         confidence="weighted",
     ),
+    "dreams-judged": Row(
+        shows="and of these those that the starter judge accepts",
+        sources=_labelled(Layers.judged, selection="judged", same_head=True),
+        confidence="weighted",
+    ),
+    "dreams-small-share": Row(
+        shows="in place of confidences, a share as small as their mean for all neural trajectories",
+        sources=_labelled(Layers.dreamed, selection="good", same_head=True),
+        layer_weights={"neural": MEAN_CONFIDENCE},
+    ),
     "dreams-played": Row(
         shows="the same of those dreams whose predicted actions solve the task when they are played",
         sources=_works(1),
@@ -105,6 +118,11 @@ ROWS: Mapping[str, Row] = {
     "true-as-dreams": Row(
         shows="and of clips as small and slow as dreams are",
         sources=_labelled(Layers.true_as_dreams, same_head=True),
+    ),
+    "true-as-dreams-confidence": Row(
+        shows="the same weighted by the labels' confidence",
+        sources=_labelled(Layers.true_as_dreams, same_head=True),
+        confidence="weighted",
     ),
     "latents": Row(shows="what action-less video is worth", sources=_real, pretrain=True),
 }
@@ -140,6 +158,7 @@ def _mixture(row: Row, layers: Layers) -> dict[str, Any]:
         "stage": "posttrain",
         "balance": "layers",
         "confidence": row.confidence,
+        "layer_weights": dict(row.layer_weights),
         "sources": row.sources(layers),
     }
 
