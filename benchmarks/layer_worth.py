@@ -12,7 +12,6 @@ Neural rows need a video model that knows the task (`--rows` without them otherw
 import argparse
 import json
 import logging
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,13 +253,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             logging.info("%s, seed %d: %d of %d", name, seed, figures["successes"], figures["scenes"])
     rows = table(folder, given.steps)
     print(as_markdown(rows))
-    if "real" in rows and "simulated-200" in rows:
-        print(f"simulation over real alone: {_over(rows['simulated-200'], rows['real']):.2f} times")
+    if rows.get("real", {}).get("success") and "simulated-200" in rows:
+        print(f"simulation over real alone: {rows['simulated-200']['success'] / rows['real']['success']:.2f} times")
     draw(rows, folder / "layer_worth.png", title=f"{given.task}, {PLACEMENT}, {given.steps} steps a row")
-
-
-def _over(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    return float(statistics.mean(one["seeds"]) / max(statistics.mean(other["seeds"]), 1e-9))
 
 
 if __name__ == "__main__":

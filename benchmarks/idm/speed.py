@@ -1,24 +1,20 @@
-"""What labelling costs: against one encoder pass over the frames, against the published labeller's shape, on a GPU
-against its matrix peak."""
+"""What labelling costs on a CPU: against one encoder pass over the frames, and against the published labeller's shape.
+(`python -m benchmarks gpu` measures it on a GPU.)"""
 
 import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.measure import interleaved, print_table, result
-from groot.presets import BackboneConfig
 from idm.labelling.clip_windows import clip_windows
 from idm.labelling.label import Labeller
 from idm.labelling.label_config import model_folder
 from idm.labelling.predict_clip import TorchNetwork, WindowPredictions, joined_predictions, slot_of
 from idm.labelling.saved_model import load_idm
-from idm.network.model import Idm, IdmConfig
-from idm.presets import base
+from idm.network.model import Idm
 from storage.episode import Episode
 from storage.pictures.read_ahead import Reading
 from storage.testing import tiny_episode
@@ -61,14 +57,8 @@ def run(quick: bool) -> dict[str, Any]:
     labeller = Labeller(load_idm(model_folder("starter")), reading=Reading(threads=1))
     episode = clip(frames, labeller.model.config.image_px)
     figures = on_one_core(labeller, episode, rounds=rounds) | on_all_cores(labeller, episode, rounds=rounds)
-    bars: dict[str, Any] = dict(BARS)
-    if torch.cuda.is_available():
-        figures |= on_gpu(quick)
-        bars["share_of_matrix_peak"] = {"at_least": 0.4}
-    else:
-        print("no GPU here: the share of its matrix peak is not measured")
-    print_table(figures, bars)
-    return result(figures, bars)
+    print_table(figures, BARS)
+    return result(figures, BARS)
 
 
 def on_one_core(labeller: Labeller, episode: Episode, *, rounds: int) -> dict[str, float]:
@@ -127,69 +117,3 @@ def on_all_cores(labeller: Labeller, episode: Episode, *, rounds: int) -> dict[s
         "label_wall_ms_per_frame": seconds["label"].wall_s * per_frame,
         "published_wall_ms_per_frame": seconds["published"].wall_s * per_frame,
     }
-
-
-def on_gpu(quick: bool) -> dict[str, float]:
-    """Throughput of the base-size encoder in bf16 as a share of what a large matrix product reaches on the same
-    card."""
-    with tempfile.TemporaryDirectory() as folder:
-        network = TorchNetwork(base_size_model(Path(folder)), device="cuda", bf16=True)
-        batch = 128 if quick else 512
-        images = np.zeros((batch, 1, 256, 256, 3), np.uint8)
-        tower: Any = network.model.encoder
-        work = 2.0 * batch * encoder_multiplications(tower)
-        seconds = _cuda_seconds(lambda: network.encode(images))
-        peak_memory = torch.cuda.max_memory_allocated() / 2**30
-    return {
-        "share_of_matrix_peak": work / seconds / matrix_peak(),
-        "encoder_frames_per_s": batch / seconds,
-        "gpu_memory_gib": peak_memory,
-    }
-
-
-def base_size_model(folder: Path) -> Idm:
-    """The `base` preset with a randomly initialised tower of SigLIP-2 base's size: speed does not depend on the
-    weights."""
-    from transformers import SiglipVisionConfig, SiglipVisionModel
-
-    settings = SiglipVisionConfig(
-        hidden_size=768,
-        intermediate_size=3072,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        image_size=256,
-        patch_size=16,
-    )
-    SiglipVisionModel(settings).save_pretrained(folder)
-    config: IdmConfig = base()
-    tower = BackboneConfig(kind="vision", source=str(folder), width=768, image_px=(256, 256))
-    return Idm(IdmConfig(**{**vars(config), "tower": tower, "views": ("agentview",)}))
-
-
-def encoder_multiplications(encoder: torch.nn.Module) -> float:
-    """Multiplications of one image through the layers of the tower: weights times tokens, and attention. Patches and
-    pooling, one part in a hundred, are left out."""
-    tokens, width, layers = 256, 768, 12
-    weights = sum(p.numel() for name, p in encoder.named_parameters() if p.ndim >= 2 and ".layers." in name)
-    return tokens * float(weights) + layers * 2.0 * tokens * tokens * width
-
-
-def matrix_peak() -> float:
-    """Operations per second of an 8192 x 8192 x 8192 product in bf16."""
-    size = 8192
-    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    return 2.0 * size**3 / _cuda_seconds(lambda: a @ b)
-
-
-def _cuda_seconds(work: Callable[[], object], *, repeats: int = 10) -> float:
-    for _ in range(3):
-        work()
-    torch.cuda.synchronize()
-    event: Any = torch.cuda.Event
-    start, end = event(enable_timing=True), event(enable_timing=True)
-    start.record()
-    for _ in range(repeats):
-        work()
-    end.record()
-    torch.cuda.synchronize()
-    return float(start.elapsed_time(end)) / 1000 / repeats

@@ -1,0 +1,184 @@
+"""Everything that wants a GPU, in one command of a few minutes: do labels agree with the CPU's, how much of the card's
+matrix peak does the large encoder reach, how much faster does a card label, what does recording the action head's loop
+save, and what are batches of clips worth.
+
+    python -m benchmarks gpu [--quick]
+
+`measured` runs on a CPU too, so that a test can follow it; its figures mean something on a GPU alone.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.idm.speed import clip
+from benchmarks.measure import print_table, result
+from groot.encoders.context_tokens import Tokens
+from groot.network.captured import CapturedLoop
+from groot.network.model import ActionHead
+from groot.presets import BackboneConfig, preset
+from idm.labelling.label import Labeller, torch_network
+from idm.labelling.label_config import model_folder
+from idm.labelling.predict_clip import TorchNetwork
+from idm.labelling.saved_model import load_idm
+from idm.network.model import Idm, IdmConfig
+from idm.presets import base
+from storage.pictures.read_ahead import Reading
+
+BARS = {
+    "labels, largest difference from the CPU's": {"at_most": 2e-4},
+    "large encoder over the card's matrix peak": {"at_least": 0.45},
+    "labelling, frames a second over one CPU process": {"at_least": 3.0},
+    "action head recorded over not": {"at_most": 0.5},
+}
+
+
+def run(quick: bool) -> dict[str, Any]:
+    if not torch.cuda.is_available():
+        raise SystemExit("this benchmark measures a GPU, and torch sees none here; the others run on a CPU")
+    figures = measured(torch.device("cuda"), frames=400 if quick else 4000, batch=128 if quick else 512)
+    print_table(figures, BARS)
+    return result(figures, BARS)
+
+
+def measured(device: torch.device, *, frames: int, batch: int, clips: int = 32) -> dict[str, float]:
+    """All figures: `frames` in the clip that is labelled, `batch` images through the large encoder, `clips` dreamed of
+    together."""
+    return {
+        **labelling(device, frames=frames),
+        **large_encoder(device, batch=batch),
+        **action_head(device),
+        **dreaming(device, clips=clips),
+    }
+
+
+def labelling(device: torch.device, *, frames: int) -> dict[str, float]:
+    """The starter labeller on a JPEG clip: on the device and in one CPU process, each with all cores to decode."""
+    model, cores = load_idm(model_folder("starter")), len(os.sched_getaffinity(0))
+    torch.set_num_threads(cores)
+    reading = Reading(threads=cores)
+    there = Labeller(model, network=torch_network(model, device=device), reading=reading)
+    here = Labeller(model, reading=reading)
+    episode, head = clip(frames, model.config.image_px), next(iter(model.targets))
+    ours, theirs = (each.predict(episode, head).predictions for each in (there, here))
+    on_device_s = _wall_s(lambda: there.label(episode, head), device)
+    on_cpu_s = _wall_s(lambda: here.label(episode, head), device)
+    return {
+        "labels, largest difference from the CPU's": max(
+            float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True)
+        ),
+        "labelling, frames a second over one CPU process": on_cpu_s / on_device_s,
+        "labelling, frames a second": frames / on_device_s,
+    }
+
+
+def large_encoder(device: torch.device, *, batch: int) -> dict[str, float]:
+    """Throughput of the `base` preset's encoder in bf16 as a share of what a large matrix product reaches."""
+    with tempfile.TemporaryDirectory() as folder:
+        network = TorchNetwork(base_size_model(Path(folder)), device=device, bf16=True)
+    images = np.zeros((batch, 1, 256, 256, 3), np.uint8)
+    seconds = _wall_s(lambda: network.encode(images), device)
+    work = 2.0 * batch * encoder_multiplications(network.model.encoder)
+    return {
+        "large encoder over the card's matrix peak": work / seconds / matrix_peak(device),
+        "large encoder, frames a second": batch / seconds,
+    }
+
+
+def base_size_model(folder: Path) -> Idm:
+    """The `base` preset with a randomly initialised tower of SigLIP-2 base's size: speed does not depend on the
+    weights."""
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    settings = SiglipVisionConfig(
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        image_size=256,
+        patch_size=16,
+    )
+    SiglipVisionModel(settings).save_pretrained(folder)
+    config: IdmConfig = base()
+    tower = BackboneConfig(kind="vision", source=str(folder), width=768, image_px=(256, 256))
+    return Idm(IdmConfig(**{**vars(config), "tower": tower, "views": ("agentview",)}))
+
+
+def encoder_multiplications(encoder: torch.nn.Module) -> float:
+    """Multiplications of one image through the layers of the tower: weights times tokens, and attention. Patches and
+    pooling, one part in a hundred, are left out."""
+    tokens, width, layers = 256, 768, 12
+    weights = sum(p.numel() for name, p in encoder.named_parameters() if p.ndim >= 2 and ".layers." in name)
+    return tokens * float(weights) + layers * 2.0 * tokens * tokens * width
+
+
+def matrix_peak(device: torch.device) -> float:
+    """Operations per second of a large product in bf16."""
+    size = 8192 if device.type == "cuda" else 512
+    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    return 2.0 * size**3 / _wall_s(lambda: a @ b, device)
+
+
+def action_head(device: torch.device) -> dict[str, float]:
+    """One observation to a chunk, four Euler steps of N1's head, as Python launches it and recorded as one graph."""
+    config = preset("n1").head
+    layers = config.dit.layers if device.type == "cuda" else 2
+    dit = replace(config.dit, layers=layers, dropout=0.0)
+    head = ActionHead(replace(config, embodiments=2, dit=dit)).eval().to(device)
+    mask = torch.ones(1, 80, dtype=torch.bool, device=device)
+    inputs: dict[str, Any] = {
+        "mask_BHD": torch.ones(1, 16, config.action_size, dtype=torch.bool, device=device),
+        "slot_B": torch.zeros(1, dtype=torch.long, device=device),
+        "state_BP": torch.randn(1, config.state_size, device=device),
+        "noise_BHD": torch.randn(1, 16, config.action_size, device=device),
+    }
+    tokens, loop = Tokens(torch.randn(1, 80, dit.context_width, device=device), mask, mask), CapturedLoop(head)
+    plain, recorded = head.sample(tokens, **inputs), head.sample(tokens, loop=loop, **inputs)
+    plain_s = _wall_s(lambda: head.sample(tokens, **inputs), device)
+    recorded_s = _wall_s(lambda: head.sample(tokens, loop=loop, **inputs), device)
+    return {
+        "action head, ms": 1e3 * plain_s,
+        "action head recorded, ms": 1e3 * recorded_s,
+        "action head recorded over not": recorded_s / plain_s,
+        "action head recorded, largest difference": float((plain - recorded).abs().max()),
+    }
+
+
+def dreaming(device: torch.device, *, clips: int) -> dict[str, float]:
+    """Clips of the starter video model: one a call, and `clips` a call."""
+    from benchmarks.neural.clips import SHAPE
+    from generators.neural.models.interface import Request, Sampling
+    from generators.neural.models.load import load_model
+    from generators.neural.models.options import ModelOptions
+
+    model = load_model("starter", ModelOptions(dtype="float32", device=device.type))
+    image = np.random.default_rng(0).integers(0, 255, (SHAPE.height_px, SHAPE.width_px, 3), dtype=np.uint8)
+    requests = [Request(image=image, prompt="lift the red cube", seed=seed) for seed in range(clips)]
+    sampling = Sampling(steps=5, guidance=1.0)
+    alone_s = _wall_s(lambda: model.generate(requests[:1], SHAPE, sampling), device)
+    together_s = _wall_s(lambda: model.generate(requests, SHAPE, sampling), device)
+    return {
+        "dreams, clips a second alone": 1 / alone_s,
+        f"dreams, {clips} together over alone, clips a second": clips * alone_s / together_s,
+    }
+
+
+def _wall_s(work: Callable[[], object], device: torch.device) -> float:
+    """The median of a few calls, each until the device has done its work."""
+    wait: Callable[[], object] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    warm_up, repeats = (3, 10) if device.type == "cuda" else (1, 1)
+    seconds = []
+    for _ in range(warm_up + repeats):
+        began = time.perf_counter()
+        work()
+        wait()
+        seconds.append(time.perf_counter() - began)
+    return median(seconds[warm_up:])
