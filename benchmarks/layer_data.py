@@ -64,6 +64,14 @@ class Layers:
         pyramid("filter", str(folder), "--judge", "starter", "--name", "judged", "--no-recaption")
         return folder
 
+    def shuffled(self) -> Path:
+        """Those clips, each with the labels of the next: pictures and actions as before that no longer belong
+        together."""
+        folder = self.root / "dreams-shuffled"
+        if not (folder / "dataset.json").exists():
+            _shuffle(self.dreamed(), folder)
+        return folder
+
     def played(self, *, tries: int) -> list[Path]:
         """More dreams of more scenes, `tries` of each, a data set a try, with the selection `works`: those whose
         predicted actions solve the task when they are played in the simulator from the true state of their first
@@ -160,6 +168,20 @@ def _cut(source: Path, folder: Path, *, as_dreams: bool) -> None:
         clips.append(replace(clip, episode_id=parent.episode_id, instruction=parent.instruction))
     Dataset.create(folder, name=folder.name)
     write_unit(folder, clips, job=folder.name)
+
+
+def _shuffle(source: Path, folder: Path) -> None:
+    """Write clips of one length, each with the predicted actions of the next."""
+    from storage.datasets.dataset import Dataset
+    from storage.testing import write_unit
+
+    clips = list(Dataset.open(source, labels=("idm",)).episodes())
+    moved = []
+    for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True):
+        labels = {name: values for name, values in other.arrays.items() if name.endswith("/predicted")}
+        moved.append(replace(clip, arrays={**clip.arrays, **labels}))
+    Dataset.create(folder, name=folder.name)
+    write_unit(folder, moved, job=folder.name)
 
 
 def _film(sources: Path, task_name: str, folder: Path) -> None:

@@ -93,6 +93,11 @@ ROWS: Mapping[str, Row] = {
         sources=_labelled(Layers.judged, selection="judged", same_head=True),
         confidence="weighted",
     ),
+    "dreams-shuffled": Row(
+        shows="every clip with the labels of another: what the pictures alone are worth",
+        sources=lambda layers: [*_real(layers), {**_predicted(layers.shuffled(), same_head=True), "labels": []}],
+        confidence="weighted",
+    ),
     "dreams-small-share": Row(
         shows="in place of confidences, a share as small as their mean for all neural trajectories",
         sources=_labelled(Layers.dreamed, selection="good", same_head=True),
