@@ -23,8 +23,6 @@ from scipy.stats import binomtest
 from benchmarks.layer_data import PLACEMENT, PLAYED_TRIES, Layers, pyramid
 
 Source = dict[str, Any]
-MEAN_CONFIDENCE = 0.19
-"""Of the labels of the dreams of Lift."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +86,25 @@ ROWS: Mapping[str, Row] = {
         sources=_labelled(Layers.dreamed, selection="good", same_head=True),
         confidence="weighted",
     ),
-    "dreams-judged": Row(
-        shows="and of these those that the starter judge accepts",
-        sources=_labelled(Layers.judged, selection="judged", same_head=True),
-        confidence="weighted",
-    ),
     "dreams-shuffled": Row(
         shows="every clip with the labels of another: what the pictures alone are worth",
         sources=lambda layers: [*_real(layers), {**_predicted(layers.shuffled(), same_head=True), "labels": []}],
         confidence="weighted",
     ),
-    "dreams-small-share": Row(
-        shows="in place of confidences, a share as small as their mean for all neural trajectories",
+    "dreams-share": Row(
+        shows="those clips with as small a share of the stream as their confidences say",
         sources=_labelled(Layers.dreamed, selection="good", same_head=True),
-        layer_weights={"neural": MEAN_CONFIDENCE},
+        confidence="share",
+    ),
+    "dreams-judged": Row(
+        shows="and of these those that the starter judge accepts",
+        sources=_labelled(Layers.judged, selection="judged", same_head=True),
+        confidence="share",
+    ),
+    "dreams-small-share": Row(
+        shows="a share of a fifth, whatever confidences say",
+        sources=_labelled(Layers.dreamed, selection="good", same_head=True),
+        layer_weights={"neural": 0.19},
     ),
     "dreams-played": Row(
         shows="the same of those dreams whose predicted actions solve the task when they are played",

@@ -153,7 +153,7 @@ def _windows(config: GrootFitConfig, cells: Sequence[Cell], views: dict[str, tup
         horizon_steps=horizon,
         horizon_s=config.horizon_s,
         fields=fields,
-        confidence=config.mixture.confidence != "off",
+        confidence=config.mixture.confidence in ("weighted", "cut"),
         size_px=config.model.backbone.image_px,
     )
 

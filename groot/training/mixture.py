@@ -20,6 +20,8 @@ from storage.ids import content_id
 from storage.training_reader.config import Source
 
 LATENT_HEAD = "latent"
+_LOOKED_AT = 1000
+"""Episodes of which confidences are read at most: their mean hardly changes with more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +194,21 @@ def _weights(cells: Sequence[Cell], mixture: Mixture) -> list[float]:
         * (1.0 if cell.source.weight is None else cell.source.weight)
         * mixture.layer_weights.get(cell.layer, 1.0)
         * mixture.embodiment_weights.get(cell.embodiment, 1.0)
+        * (mean_confidence(cell) if mixture.confidence == "share" else 1.0)
         for cell, share in zip(cells, shares, strict=True)
     ]
+
+
+def mean_confidence(cell: Cell) -> float:
+    """How sure the labels of a cell are, 0..1: the mean over their steps and the parts of the action; 1 for actions
+    without a confidence."""
+    ranked = sorted(cell.episodes, key=lambda name: content_id("few", name))[:_LOOKED_AT]
+    sure = []
+    for episode_id in ranked:
+        arrays = cell.dataset.episode(episode_id).arrays
+        if (confidence := arrays.get(f"label/confidence/{cell.kind}")) is not None:
+            sure.append(confidence[arrays.get(f"label/valid/{cell.kind}", np.ones(len(confidence), bool))])
+    return float(np.concatenate(sure).mean()) if sum(map(len, sure)) else 1.0
 
 
 def split_episodes(cells: Sequence[Cell], held_out_share: float) -> tuple[list[Source], list[Source]]:

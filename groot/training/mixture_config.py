@@ -9,7 +9,7 @@ from storage.errors import ConfigError, UnknownNameError
 
 TrainingStage = Literal["pretrain", "posttrain"]
 Balance = Literal["frames", "layers", "explicit"]
-ConfidenceUse = Literal["off", "weighted", "cut"]
+ConfidenceUse = Literal["off", "weighted", "cut", "share"]
 
 KINDS_OF_LAYER: Mapping[TrainingStage, Mapping[Layer, tuple[str, ...]]] = {
     "pretrain": {
@@ -65,7 +65,9 @@ class Mixture:
     does a source's weight where it is not the whole share.
 
     `confidence`: how sure a label is enters the loss not at all ("off"), as a weight ("weighted"), or numbers below
-    `confidence_cut` are left out ("cut").
+    `confidence_cut` are left out ("cut"). With "share" it does not enter the loss: predicted actions get as much less
+    of the stream as their labels are unsure in the mean, and recorded ones the rest (ours; see `benchmarks/RESULTS.md`,
+    layer_worth).
     """
 
     sources: tuple[MixtureSource, ...] = ()

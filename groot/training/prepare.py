@@ -117,7 +117,7 @@ class Prepare:
         self, windows: Mapping[str, Any], rows: NDArray[np.int64], size: int, mask: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
         """Weight of each number in the loss: its mask, and how sure its label is."""
-        if self.config.confidence == "off":
+        if self.config.confidence in ("off", "share"):
             return mask.astype(np.float32)
         sure = windows["action_confidence"][rows][..., :size]
         if self.config.confidence == "cut":

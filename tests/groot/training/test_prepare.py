@@ -95,11 +95,23 @@ def test_confidence_weighs_cuts_or_does_nothing(tmp_path: Path) -> None:
     root = labelled(tmp_path / "d", confidence=0.25)
     masks = {
         use: batch_of(*prepared(root, ("predicted",), confidence=use, confidence_cut=0.3)[:2])["mask"]
-        for use in ("off", "weighted", "cut")
+        for use in ("off", "weighted", "cut", "share")
     }
     assert set(np.unique(masks["off"])) == {0.0, 1.0}
     assert np.allclose(masks["weighted"], 0.25 * masks["off"])
     assert not masks["cut"].any()
+    assert np.array_equal(masks["share"], masks["off"])
+
+
+def test_unsure_labels_get_as_much_less_of_the_stream(tmp_path: Path) -> None:
+    root = labelled(tmp_path / "d", confidence=0.25)
+    source = MixtureSource(dataset=str(root), kinds=("ground_truth", "predicted"))
+    shares = {
+        use: {cell.kind: cell.weight for cell in cells_of(Mixture(sources=(source,), confidence=use))[0]}
+        for use in ("off", "share")
+    }
+    assert shares["off"]["predicted"] == shares["off"]["ground_truth"]
+    assert shares["share"]["predicted"] == pytest.approx(0.25 * shares["share"]["ground_truth"])
 
 
 def test_invalid_steps_have_no_weight_and_no_content(tmp_path: Path) -> None:
