@@ -58,6 +58,10 @@ def _works(tries: int) -> Callable[[Layers], list[Source]]:
     return sources
 
 
+def _shuffled(layers: Layers) -> list[Source]:
+    return [*_real(layers), {**_predicted(layers.shuffled(), same_head=True), "labels": []}]
+
+
 def _predicted(dataset: Path, **chosen: Any) -> Source:
     return {"dataset": str(dataset), "labels": ["idm"], "kinds": ["predicted"], **chosen}
 
@@ -88,8 +92,13 @@ ROWS: Mapping[str, Row] = {
     ),
     "dreams-shuffled": Row(
         shows="every clip with the labels of another: what the pictures alone are worth",
-        sources=lambda layers: [*_real(layers), {**_predicted(layers.shuffled(), same_head=True), "labels": []}],
+        sources=_shuffled,
         confidence="weighted",
+    ),
+    "dreams-shuffled-share": Row(
+        shows="the same with the share of dreams-share",
+        sources=_shuffled,
+        confidence="share",
     ),
     "dreams-share": Row(
         shows="those clips with as small a share of the stream as their confidences say",
