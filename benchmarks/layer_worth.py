@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from scipy.stats import binomtest
 
 from benchmarks.layer_data import PLACEMENT, PLAYED_TRIES, Layers, pyramid
+from benchmarks.layer_table import as_markdown, draw, read_rows
 
 Source = dict[str, Any]
 
@@ -201,56 +201,6 @@ def _fit(output: Path, mixture: dict[str, Any], seed: int, steps: int, *, initia
     return output
 
 
-def table(folder: Path, steps: int) -> dict[str, dict[str, Any]]:
-    """By row: seeds, successes of each, the rate over all of them and its 95 % interval (Wilson)."""
-    rows: dict[str, dict[str, Any]] = {}
-    for name in ROWS:
-        files = sorted(folder.glob(f"{name}-[0-9]*-{steps}/roll-outs/success.json"))
-        read = [json.loads(path.read_text()) for path in files if path.parts[-3].rsplit("-", 2)[0] == name]
-        if read:
-            won, tried = sum(each["successes"] for each in read), sum(each["scenes"] for each in read)
-            ends = binomtest(won, tried).proportion_ci(method="wilson")
-            rows[name] = {
-                "seeds": [each["successes"] / each["scenes"] for each in read],
-                "success": won / tried,
-                "interval": (float(ends.low), float(ends.high)),
-                "shows": ROWS[name].shows,
-            }
-    return rows
-
-
-def as_markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """The table for RESULTS and the README."""
-    lines = ["| training data | success | 95 % interval | seeds |", "| --- | --- | --- | --- |"]
-    for name, row in rows.items():
-        seeds = ", ".join(f"{each:.2f}" for each in row["seeds"])
-        low, high = row["interval"]
-        lines.append(f"| {name}: {row['shows']} | {row['success']:.2f} | {low:.2f} to {high:.2f} | {seeds} |")
-    return "\n".join(lines)
-
-
-def draw(rows: Mapping[str, Mapping[str, Any]], path: Path, *, title: str) -> None:
-    """One bar a row with its interval, a dot a seed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.55 * len(rows)))
-    for place, row in enumerate(rows.values()):
-        low, high = row["interval"]
-        spread = [[row["success"] - low], [high - row["success"]]]
-        axes.barh(place, row["success"], xerr=spread, color="#4a7fb5", capsize=4, height=0.6)
-        axes.plot(row["seeds"], [place] * len(row["seeds"]), "o", color="black", markersize=4)
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("success in scenes that no training saw")
-    axes.set_title(title)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.layer_worth", description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -268,10 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in given.rows:
             figures = outcome(folder, layers, name, seed, budget)
             logging.info("%s, seed %d: %d of %d", name, seed, figures["successes"], figures["scenes"])
-    rows = table(folder, given.steps)
+    rows = read_rows(folder, {name: row.shows for name, row in ROWS.items()}, steps=given.steps)
     print(as_markdown(rows))
-    if rows.get("real", {}).get("success") and "simulated-200" in rows:
-        print(f"simulation over real alone: {rows['simulated-200']['success'] / rows['real']['success']:.2f} times")
     draw(rows, folder / "layer_worth.png", title=f"{given.task}, {PLACEMENT}, {given.steps} steps a row")
 
 
