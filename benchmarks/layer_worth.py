@@ -23,6 +23,7 @@ from benchmarks.layer_data import PLACEMENT, PLAYED_TRIES, Layers, pyramid
 from benchmarks.layer_table import as_markdown, draw, read_rows
 
 Source = dict[str, Any]
+SMALL_SHARE = {"neural": 0.19}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +96,6 @@ ROWS: Mapping[str, Row] = {
         sources=_shuffled,
         confidence="weighted",
     ),
-    "dreams-shuffled-share": Row(
-        shows="the same with the share of dreams-share",
-        sources=_shuffled,
-        confidence="share",
-    ),
     "dreams-share": Row(
         shows="those clips with as small a share of the stream as their confidences say",
         sources=_labelled(Layers.dreamed, selection="good", same_head=True),
@@ -113,7 +109,12 @@ ROWS: Mapping[str, Row] = {
     "dreams-small-share": Row(
         shows="a share of a fifth, whatever confidences say",
         sources=_labelled(Layers.dreamed, selection="good", same_head=True),
-        layer_weights={"neural": 0.19},
+        layer_weights=SMALL_SHARE,
+    ),
+    "dreams-shuffled-small-share": Row(
+        shows="every clip with the labels of another, at that share",
+        sources=_shuffled,
+        layer_weights=SMALL_SHARE,
     ),
     "dreams-played": Row(
         shows="the same of those dreams whose predicted actions solve the task when they are played",
