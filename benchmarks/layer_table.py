@@ -2,7 +2,7 @@
 
 What a fit's seed is worth is far more than what the choice of scenes is: with ten demonstrations one seed lifts 3 cubes
 of 50 and the next 18. So intervals are of the mean over seeds (Student's t), and differences of two rows are Welch's.
-One seed alone has the interval of its own roll-outs (Wilson), which says nothing of other seeds.
+One or two seeds have the interval of their roll-outs (Wilson), which says nothing of other seeds.
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import binomtest, t
 
 REAL = "real"
+ENOUGH_SEEDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +34,18 @@ class Figures:
         return float(np.mean(self.rates))
 
     def interval(self) -> tuple[float, float]:
-        """95 %, of the mean over seeds; of the roll-outs where there is one seed."""
-        if len(self.successes) == 1:
-            ends = binomtest(self.successes[0], self.scenes).proportion_ci(method="wilson")
+        """95 %, of the mean over seeds; of all roll-outs where there are one or two."""
+        if len(self.successes) < ENOUGH_SEEDS:
+            tries = self.scenes * len(self.successes)
+            ends = binomtest(sum(self.successes), tries).proportion_ci(method="wilson")
             return float(ends.low), float(ends.high)
         reach = float(t.ppf(0.975, len(self.rates) - 1)) * _error(self.rates)
         return max(self.success - reach, 0.0), min(self.success + reach, 1.0)
 
     def more_than(self, other: "Figures") -> tuple[float, float, float] | None:
-        """How much higher its mean is than that of `other`, and the 95 % interval of that; None for single seeds."""
-        if min(len(self.rates), len(other.rates)) < 2:
+        """How much higher its mean is than that of `other`, and the 95 % interval of that; None with fewer
+        than three seeds of either."""
+        if min(len(self.rates), len(other.rates)) < ENOUGH_SEEDS:
             return None
         errors = [_error(each.rates) ** 2 for each in (self, other)]
         freedom = [len(each.rates) - 1 for each in (self, other)]

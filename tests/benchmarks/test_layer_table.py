@@ -20,9 +20,10 @@ def test_an_interval_grows_with_the_difference_between_seeds() -> None:
     assert alike.interval()[1] == pytest.approx(0.4 + 4.303 * 0.02 / 3**0.5, abs=1e-3)
 
 
-def test_one_seed_has_the_interval_of_its_roll_outs() -> None:
+def test_one_or_two_seeds_have_the_interval_of_their_roll_outs() -> None:
     assert row(25).interval() == pytest.approx((0.366, 0.634), abs=1e-3)
-    assert row(25).more_than(row(3, 4)) is None
+    assert row(13, 13).interval() == pytest.approx((0.184, 0.354), abs=1e-3)
+    assert row(13, 13).more_than(row(3, 4, 5)) is None
 
 
 def test_a_difference_is_welchs() -> None:
