@@ -44,6 +44,17 @@ class Layers:
             _film(self.sources, self.task, folder)
         return folder
 
+    def boxed(self) -> Path:
+        """The demonstrations with the starter detector's boxes of the cube, the sidecar `boxes`."""
+        folder = self.real()
+        if not (folder / "labels" / "boxes").exists():
+            recipe = self.root / "boxes.yaml"
+            detect = {"detect": {"query": "red cube", "cameras": ["agentview"], "threshold": 0.1}}
+            step = {"stages": {"name": "boxes", "chain": [detect], "sink": "labels/boxes"}}
+            recipe.write_text(yaml.safe_dump({"name": "boxes", "output": str(folder), "steps": [step]}))
+            pyramid("run", str(recipe))
+        return folder
+
     def simulated(self, count: int) -> Path:
         """`count` trajectories multiplied from the same demonstrations."""
         return self._multiplied(f"simulated-{count}", count, seed=1)

@@ -29,12 +29,13 @@ SMALL_SHARE = {"neural": 0.19}
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One mixture. `sources` makes its data. With `pretrain` latents of action-less video are trained on too in the
-    first half of the steps. `confidence` and `layer_weights` as in a recipe."""
+    first half of the steps. `confidence`, `layer_weights` and `model` as in a recipe."""
 
     shows: str
     sources: Callable[[Layers], list[Source]]
     confidence: str = "off"
     layer_weights: Mapping[str, float] = field(default_factory=dict)
+    model: Mapping[str, float] = field(default_factory=dict)
     pretrain: bool = False
 
 
@@ -69,6 +70,11 @@ def _predicted(dataset: Path, **chosen: Any) -> Source:
 
 ROWS: Mapping[str, Row] = {
     "real": Row(shows="real alone", sources=_real),
+    "real-boxes": Row(
+        shows="real alone, and the loss of where the cube is",
+        sources=lambda layers: [{"dataset": str(layers.boxed()), "labels": ["boxes"]}],
+        model={"detection_weight": 1.0},
+    ),
     "simulated-200": Row(shows="what multiplied simulation is worth", sources=_simulated(200)),
     "simulated-1000": Row(shows="and more of it", sources=_simulated(1000)),
     "dreams": Row(
@@ -162,7 +168,7 @@ def outcome(folder: Path, layers: Layers, name: str, seed: int, budget: Budget) 
         home.mkdir(parents=True, exist_ok=True)
         initial = _fit(home / "pretrained", _pretraining(layers), seed, budget.steps // 2) if row.pretrain else None
         steps = budget.steps - budget.steps // 2 if row.pretrain else budget.steps
-        policy = _fit(home / "policy", _mixture(row, layers), seed, steps, initial=initial)
+        policy = _fit(home / "policy", _mixture(row, layers), seed, steps, initial=initial, model=row.model)
         where = ("--task", layers.task, "--placement", PLACEMENT, "--scenes", str(budget.scenes))
         pyramid("evaluate", "groot", str(policy), *where, "--output", str(home / "roll-outs"))
     read: dict[str, Any] = json.loads(figures_file.read_text())
@@ -186,13 +192,22 @@ def _pretraining(layers: Layers) -> dict[str, Any]:
     return {"stage": "pretrain", "sources": [*_real(layers), latents]}
 
 
-def _fit(output: Path, mixture: dict[str, Any], seed: int, steps: int, *, initial: Path | None = None) -> Path:
+def _fit(
+    output: Path,
+    mixture: dict[str, Any],
+    seed: int,
+    steps: int,
+    *,
+    initial: Path | None = None,
+    model: Mapping[str, float] | None = None,
+) -> Path:
     recipe = {
         "preset": "starter",
         "held_out_share": 0.0,
         "mixture": mixture,
         "fit": {"steps": steps, "seed": seed, "save_every": 250, "log_every": 50},
         **({"initial": str(initial)} if initial else {}),
+        **({"model": dict(model)} if model else {}),
     }
     output.mkdir(parents=True, exist_ok=True)
     path = output.with_suffix(".yaml")
