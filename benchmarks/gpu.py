@@ -9,22 +9,18 @@ save, and what are batches of clips worth.
 
 import os
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.groot.speed import n1_head
 from benchmarks.idm.speed import clip
-from benchmarks.measure import print_table, result
-from groot.encoders.context_tokens import Tokens
+from benchmarks.measure import interleaved, print_table, result
 from groot.network.captured import CapturedLoop
-from groot.network.model import ActionHead
-from groot.presets import BackboneConfig, preset
+from groot.presets import BackboneConfig
 from idm.labelling.label import Labeller, torch_network
 from idm.labelling.label_config import model_folder
 from idm.labelling.predict_clip import TorchNetwork
@@ -33,6 +29,8 @@ from idm.network.model import Idm, IdmConfig
 from idm.presets import base
 from storage.pictures.read_ahead import Reading
 
+_PRODUCT = {"cuda": (8192, 8192), "cpu": (512, 512)}
+"""Sizes of the matrices whose product is the peak."""
 BARS = {
     "labels, largest difference from the CPU's": {"at_most": 2e-4},
     "large encoder over the card's matrix peak": {"at_least": 0.45},
@@ -69,14 +67,13 @@ def labelling(device: torch.device, *, frames: int) -> dict[str, float]:
     here = Labeller(model, reading=reading)
     episode, head = clip(frames, model.config.image_px), next(iter(model.targets))
     ours, theirs = (each.predict(episode, head).predictions for each in (there, here))
-    on_device_s = _wall_s(lambda: there.label(episode, head), device)
-    on_cpu_s = _wall_s(lambda: here.label(episode, head), device)
+    seconds = _wall_s(device, there=lambda: there.label(episode, head), here=lambda: here.label(episode, head))
     return {
         "labels, largest difference from the CPU's": max(
             float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True)
         ),
-        "labelling, frames a second over one CPU process": on_cpu_s / on_device_s,
-        "labelling, frames a second": frames / on_device_s,
+        "labelling, frames a second over one CPU process": seconds["here"] / seconds["there"],
+        "labelling, frames a second": frames / seconds["there"],
     }
 
 
@@ -85,11 +82,12 @@ def large_encoder(device: torch.device, *, batch: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         network = TorchNetwork(base_size_model(Path(folder)), device=device, bf16=True)
     images = np.zeros((batch, 1, 256, 256, 3), np.uint8)
-    seconds = _wall_s(lambda: network.encode(images), device)
-    work = 2.0 * batch * encoder_multiplications(network.model.encoder)
+    a, b = (torch.randn(_PRODUCT[device.type], device=device, dtype=torch.bfloat16) for _ in range(2))
+    seconds = _wall_s(device, encoder=lambda: network.encode(images), product=lambda: a @ b)
+    reached = 2.0 * batch * encoder_multiplications(network.model.encoder) / seconds["encoder"]
     return {
-        "large encoder over the card's matrix peak": work / seconds / matrix_peak(device),
-        "large encoder, frames a second": batch / seconds,
+        "large encoder over the card's matrix peak": reached / (2.0 * len(a) ** 3 / seconds["product"]),
+        "large encoder, frames a second": batch / seconds["encoder"],
     }
 
 
@@ -120,34 +118,21 @@ def encoder_multiplications(encoder: torch.nn.Module) -> float:
     return tokens * float(weights) + layers * 2.0 * tokens * tokens * width
 
 
-def matrix_peak(device: torch.device) -> float:
-    """Operations per second of a large product in bf16."""
-    size = 8192 if device.type == "cuda" else 512
-    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    return 2.0 * size**3 / _wall_s(lambda: a @ b, device)
-
-
 def action_head(device: torch.device) -> dict[str, float]:
     """One observation to a chunk, four Euler steps of N1's head, as Python launches it and recorded as one graph."""
-    config = preset("n1").head
-    layers = config.dit.layers if device.type == "cuda" else 2
-    dit = replace(config.dit, layers=layers, dropout=0.0)
-    head = ActionHead(replace(config, embodiments=2, dit=dit)).eval().to(device)
-    mask = torch.ones(1, 80, dtype=torch.bool, device=device)
-    inputs: dict[str, Any] = {
-        "mask_BHD": torch.ones(1, 16, config.action_size, dtype=torch.bool, device=device),
-        "slot_B": torch.zeros(1, dtype=torch.long, device=device),
-        "state_BP": torch.randn(1, config.state_size, device=device),
-        "noise_BHD": torch.randn(1, 16, config.action_size, device=device),
-    }
-    tokens, loop = Tokens(torch.randn(1, 80, dit.context_width, device=device), mask, mask), CapturedLoop(head)
+    head, tokens, inputs = n1_head(layers=16 if device.type == "cuda" else 2, device=device)
+    inputs["noise_BHD"] = torch.randn(inputs["mask_BHD"].shape, device=device)
+    loop = CapturedLoop(head)
     plain, recorded = head.sample(tokens, **inputs), head.sample(tokens, loop=loop, **inputs)
-    plain_s = _wall_s(lambda: head.sample(tokens, **inputs), device)
-    recorded_s = _wall_s(lambda: head.sample(tokens, loop=loop, **inputs), device)
+    seconds = _wall_s(
+        device,
+        plain=lambda: head.sample(tokens, **inputs),
+        recorded=lambda: head.sample(tokens, loop=loop, **inputs),
+    )
     return {
-        "action head, ms": 1e3 * plain_s,
-        "action head recorded, ms": 1e3 * recorded_s,
-        "action head recorded over not": recorded_s / plain_s,
+        "action head, ms": 1e3 * seconds["plain"],
+        "action head recorded, ms": 1e3 * seconds["recorded"],
+        "action head recorded over not": seconds["recorded"] / seconds["plain"],
         "action head recorded, largest difference": float((plain - recorded).abs().max()),
     }
 
@@ -163,22 +148,28 @@ def dreaming(device: torch.device, *, clips: int) -> dict[str, float]:
     image = np.random.default_rng(0).integers(0, 255, (SHAPE.height_px, SHAPE.width_px, 3), dtype=np.uint8)
     requests = [Request(image=image, prompt="lift the red cube", seed=seed) for seed in range(clips)]
     sampling = Sampling(steps=5, guidance=1.0)
-    alone_s = _wall_s(lambda: model.generate(requests[:1], SHAPE, sampling), device)
-    together_s = _wall_s(lambda: model.generate(requests, SHAPE, sampling), device)
+    seconds = _wall_s(
+        device,
+        alone=lambda: model.generate(requests[:1], SHAPE, sampling),
+        together=lambda: model.generate(requests, SHAPE, sampling),
+    )
     return {
-        "dreams, clips a second alone": 1 / alone_s,
-        f"dreams, {clips} together over alone, clips a second": clips * alone_s / together_s,
+        "dreams, clips a second alone": 1 / seconds["alone"],
+        f"dreams, {clips} together over alone, clips a second": clips * seconds["alone"] / seconds["together"],
     }
 
 
-def _wall_s(work: Callable[[], object], device: torch.device) -> float:
-    """The median of a few calls, each until the device has done its work."""
-    wait: Callable[[], object] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    warm_up, repeats = (3, 10) if device.type == "cuda" else (1, 1)
-    seconds = []
-    for _ in range(warm_up + repeats):
-        began = time.perf_counter()
-        work()
-        wait()
-        seconds.append(time.perf_counter() - began)
-    return median(seconds[warm_up:])
+def _wall_s(device: torch.device, **contestants: Callable[[], object]) -> dict[str, float]:
+    """Wall seconds of each, taking turns, each until the device has done its work."""
+
+    def waited(work: Callable[[], object]) -> Callable[[], object]:
+        def until_done() -> None:
+            work()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        return until_done
+
+    rounds, warm_up = (10, 3) if device.type == "cuda" else (1, 1)
+    seconds = interleaved({name: waited(work) for name, work in contestants.items()}, rounds=rounds, warm_up=warm_up)
+    return {name: each.wall_s for name, each in seconds.items()}

@@ -48,11 +48,9 @@ class Layers:
         """The demonstrations with the starter detector's boxes of the cube, the sidecar `boxes`."""
         folder = self.real()
         if not (folder / "labels" / "boxes").exists():
-            recipe = self.root / "boxes.yaml"
             detect = {"detect": {"query": "red cube", "cameras": ["agentview"], "threshold": 0.1}}
             step = {"stages": {"name": "boxes", "chain": [detect], "sink": "labels/boxes"}}
-            recipe.write_text(yaml.safe_dump({"name": "boxes", "output": str(folder), "steps": [step]}))
-            pyramid("run", str(recipe))
+            _run(self.root / "boxes.yaml", name="boxes", output=str(folder), steps=[step])
         return folder
 
     def simulated(self, count: int) -> Path:
@@ -96,9 +94,7 @@ class Layers:
                 {"judge": {"kind": "execution", "settings": {"parents": [str(frames)]}}},
                 {"select": {"name": "works", "judges": ["execution"]}},
             ]
-            recipe = folder.with_suffix(".yaml")
-            recipe.write_text(yaml.safe_dump({"name": "play", "output": str(folder), "steps": steps}))
-            pyramid("run", str(recipe))
+            _run(folder.with_suffix(".yaml"), name="play", output=str(folder), steps=steps)
         return folders
 
     def true_video(self) -> Path:
@@ -141,11 +137,8 @@ class Layers:
             "size_px": SIZE_PX,
             "source_file": str(self.sources),
         }
-        recipe = self.root / f"{name}.yaml"
-        recipe.write_text(
-            yaml.safe_dump({"name": step["name"], "output": str(folder), "seed": seed, "steps": [{"generate": step}]})
-        )
-        pyramid("run", str(recipe))
+        steps = [{"generate": step}]
+        _run(self.root / f"{name}.yaml", name=step["name"], output=str(folder), seed=seed, steps=steps)
         return folder
 
     def _collect(self) -> None:
@@ -153,6 +146,12 @@ class Layers:
             self.root.mkdir(parents=True, exist_ok=True)
             words = ("--episodes", str(self.demonstrations), "--placement", PLACEMENT, "--output", str(self.sources))
             pyramid("sim", "collect", self.task, *words)
+
+
+def _run(path: Path, **recipe: Any) -> None:
+    """Write a recipe and run it."""
+    path.write_text(yaml.safe_dump(recipe))
+    pyramid("run", str(path))
 
 
 def _dream(frames: Path, folder: Path, count: int, *, seed: int = 0) -> None:
@@ -169,7 +168,6 @@ def _cut(source: Path, folder: Path, *, as_dreams: bool) -> None:
     from benchmarks.neural.dreams import as_episode
     from generators.neural.clip_shape import cut_clip
     from storage.datasets.dataset import Dataset
-    from storage.testing import write_unit
 
     clips = []
     for parent in Dataset.open(source).episodes():
@@ -177,22 +175,28 @@ def _cut(source: Path, folder: Path, *, as_dreams: bool) -> None:
         if not as_dreams:
             clip = replace(clip, length=parent.length, rate_hz=parent.rate_hz, cameras={CAMERA: parent.cameras[CAMERA]})
         clips.append(replace(clip, episode_id=parent.episode_id, instruction=parent.instruction))
-    Dataset.create(folder, name=folder.name)
-    write_unit(folder, clips, job=folder.name)
+    _write(folder, clips)
 
 
 def _shuffle(source: Path, folder: Path) -> None:
     """Write clips of one length, each with the predicted actions of the next."""
     from storage.datasets.dataset import Dataset
-    from storage.testing import write_unit
 
     clips = list(Dataset.open(source, labels=("idm",)).episodes())
     moved = []
     for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True):
         labels = {name: values for name, values in other.arrays.items() if name.endswith("/predicted")}
         moved.append(replace(clip, arrays={**clip.arrays, **labels}))
+    _write(folder, moved)
+
+
+def _write(folder: Path, clips: list[Any]) -> None:
+    """A data set of these clips, called as its folder."""
+    from storage.datasets.dataset import Dataset
+    from storage.testing import write_unit
+
     Dataset.create(folder, name=folder.name)
-    write_unit(folder, moved, job=folder.name)
+    write_unit(folder, clips, job=folder.name)
 
 
 def _film(sources: Path, task_name: str, folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.layer_table import read_rows
+from benchmarks.layer_table import read_rows, roll_outs
 from benchmarks.layer_worth import ROWS
 from storage.datasets.dataset import Dataset
 from storage.episode import Episode
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     folder = given.folder / "lift"
     for name, row in read_rows(folder, dict.fromkeys(ROWS, ""), steps=given.steps).items():
-        homes = sorted(folder.glob(f"{name}-[0-9]-{given.steps}/roll-outs/success.json"))
-        misses = [np.median([beside_m(each) for each in Dataset.open(home.parent).episodes()]) for home in homes]
+        homes = roll_outs(folder, name, steps=given.steps)
+        misses = [np.median([beside_m(each) for each in Dataset.open(home).episodes()]) for home in homes]
         seeds = (f"{100 * miss:.1f} cm ({rate:.2f})" for miss, rate in zip(misses, row.rates, strict=True))
         print(f"{name}: {', '.join(seeds)}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest, t
 
-REAL = "real"
+REAL, SUCCESS = "real", "success.json"
 ENOUGH_SEEDS = 3
 
 
@@ -62,12 +62,17 @@ def _error(rates: Sequence[float]) -> float:
     return float(np.std(rates, ddof=1) / np.sqrt(len(rates)))
 
 
+def roll_outs(folder: Path, name: str, *, steps: int) -> list[Path]:
+    """Folders of the finished roll-outs of a row, one for each seed."""
+    files = sorted(folder.glob(f"{name}-[0-9]*-{steps}/roll-outs/{SUCCESS}"))
+    return [path.parent for path in files if path.parts[-3].rsplit("-", 2)[0] == name]
+
+
 def read_rows(folder: Path, shows: Mapping[str, str], *, steps: int) -> dict[str, Figures]:
     """The rows of which there are roll-outs of policies after so many steps, in the order of `shows`."""
     rows: dict[str, Figures] = {}
     for name, what in shows.items():
-        files = sorted(folder.glob(f"{name}-[0-9]*-{steps}/roll-outs/success.json"))
-        read = [json.loads(path.read_text()) for path in files if path.parts[-3].rsplit("-", 2)[0] == name]
+        read = [json.loads((home / SUCCESS).read_text()) for home in roll_outs(folder, name, steps=steps)]
         if read:
             (scenes,) = {each["scenes"] for each in read}
             rows[name] = Figures(shows=what, successes=tuple(each["successes"] for each in read), scenes=scenes)

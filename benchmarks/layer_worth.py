@@ -60,14 +60,12 @@ def _works(tries: int) -> Callable[[Layers], list[Source]]:
     return sources
 
 
-def _shuffled(layers: Layers) -> list[Source]:
-    return [*_real(layers), {**_predicted(layers.shuffled(), same_head=True), "labels": []}]
-
-
 def _predicted(dataset: Path, **chosen: Any) -> Source:
     return {"dataset": str(dataset), "labels": ["idm"], "kinds": ["predicted"], **chosen}
 
 
+_DREAMS = _labelled(Layers.dreamed, selection="good", same_head=True)
+_SHUFFLED = _labelled(Layers.shuffled, labels=[], same_head=True)
 ROWS: Mapping[str, Row] = {
     "real": Row(shows="real alone", sources=_real),
     "real-boxes": Row(
@@ -87,24 +85,24 @@ ROWS: Mapping[str, Row] = {
     ),
     "dreams-same-head": Row(
         shows="neural trajectories whose predicted actions train the head of recorded ones",
-        sources=_labelled(Layers.dreamed, selection="good", same_head=True),
+        sources=_DREAMS,
     ),
     "dreams-unfiltered": Row(
         shows="the same, whatever the judges say", sources=_labelled(Layers.dreamed, same_head=True)
     ),
     "dreams-confidence": Row(
         shows="the same weighted by the labels' confidence",
-        sources=_labelled(Layers.dreamed, selection="good", same_head=True),
+        sources=_DREAMS,
         confidence="weighted",
     ),
     "dreams-shuffled": Row(
         shows="every clip with the labels of another: what the pictures alone are worth",
-        sources=_shuffled,
+        sources=_SHUFFLED,
         confidence="weighted",
     ),
     "dreams-share": Row(
         shows="those clips with as small a share of the stream as their confidences say",
-        sources=_labelled(Layers.dreamed, selection="good", same_head=True),
+        sources=_DREAMS,
         confidence="share",
     ),
     "dreams-judged": Row(
@@ -114,12 +112,12 @@ ROWS: Mapping[str, Row] = {
     ),
     "dreams-small-share": Row(
         shows="a share of a fifth, whatever confidences say",
-        sources=_labelled(Layers.dreamed, selection="good", same_head=True),
+        sources=_DREAMS,
         layer_weights=SMALL_SHARE,
     ),
     "dreams-shuffled-small-share": Row(
         shows="every clip with the labels of another, at that share",
-        sources=_shuffled,
+        sources=_SHUFFLED,
         layer_weights=SMALL_SHARE,
     ),
     "dreams-played": Row(

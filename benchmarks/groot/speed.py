@@ -50,15 +50,7 @@ def run(quick: bool) -> dict[str, Any]:
 def _head(quick: bool) -> dict[str, float]:
     """One observation to a chunk, four Euler steps, 64 image tokens and 16 of text: the head of N1 (fewer layers and
     slots when quick), against the products of its linear layers with nothing between them."""
-    config = preset("n1").head
-    layers = 4 if quick else 16
-    head = ActionHead(replace(config, embodiments=2, dit=replace(config.dit, layers=layers, dropout=0.0))).eval()
-    tokens = Tokens(torch.randn(1, 80, 1536), torch.ones(1, 80, dtype=torch.bool), torch.ones(1, 80, dtype=torch.bool))
-    inputs: dict[str, Any] = {
-        "mask_BHD": torch.ones(1, 16, config.action_size, dtype=torch.bool),
-        "slot_B": torch.zeros(1, dtype=torch.long),
-        "state_BP": torch.randn(1, config.state_size),
-    }
+    head, tokens, inputs = n1_head(layers=4 if quick else 16)
     products = _products(head, lambda: head.sample(tokens, **inputs))
 
     def bare() -> None:
@@ -73,6 +65,20 @@ def _head(quick: bool) -> dict[str, float]:
         "action head over bare matrix products": seconds["head"].cpu_s / seconds["bare"].cpu_s,
         "action head, CPU ms": 1e3 * seconds["head"].cpu_s,
     }
+
+
+def n1_head(*, layers: int, device: str | torch.device = "cpu") -> tuple[ActionHead, Tokens, dict[str, Any]]:
+    """N1's action head with so many layers and two slots, and one observation for it: 80 tokens, a chunk of 16."""
+    config = preset("n1").head
+    dit = replace(config.dit, layers=layers, dropout=0.0)
+    head = ActionHead(replace(config, embodiments=2, dit=dit)).eval().to(device)
+    mask = torch.ones(1, 80, dtype=torch.bool, device=device)
+    inputs: dict[str, Any] = {
+        "mask_BHD": torch.ones(1, 16, config.action_size, dtype=torch.bool, device=device),
+        "slot_B": torch.zeros(1, dtype=torch.long, device=device),
+        "state_BP": torch.randn(1, config.state_size, device=device),
+    }
+    return head, Tokens(torch.randn(1, 80, dit.context_width, device=device), mask, mask), inputs
 
 
 def _products(head: nn.Module, run_once: Callable[[], object]) -> list[tuple[Tensor, Tensor, Tensor | None]]:

@@ -17,6 +17,7 @@ from groot.training.head_statistics import HeadOptions, heads_of
 from groot.training.heads import Head
 from groot.training.label_check import refuse_nan
 from groot.training.mixture import Cell, cells_of, snapshot_of, split_episodes
+from groot.training.mixture_config import IN_THE_LOSS
 from groot.training.offline_error import OfflineError
 from groot.training.policy_config import GrootFitConfig
 from groot.training.prepare import BOX, FEATURE_MASK, FEATURES, Prepare, PrepareConfig
@@ -153,7 +154,7 @@ def _windows(config: GrootFitConfig, cells: Sequence[Cell], views: dict[str, tup
         horizon_steps=horizon,
         horizon_s=config.horizon_s,
         fields=fields,
-        confidence=config.mixture.confidence in ("weighted", "cut"),
+        confidence=config.mixture.confidence in IN_THE_LOSS,
         size_px=config.model.backbone.image_px,
     )
 

@@ -10,6 +10,8 @@ from storage.errors import ConfigError, UnknownNameError
 TrainingStage = Literal["pretrain", "posttrain"]
 Balance = Literal["frames", "layers", "explicit"]
 ConfidenceUse = Literal["off", "weighted", "cut", "share"]
+IN_THE_LOSS = frozenset({"weighted", "cut"})
+"""Uses of confidence that every window must carry it for."""
 
 KINDS_OF_LAYER: Mapping[TrainingStage, Mapping[Layer, tuple[str, ...]]] = {
     "pretrain": {

@@ -16,7 +16,7 @@ from groot.encoders.text import text_numbers, view_stack
 from groot.fit import Batch
 from groot.training.augment import AugmentConfig, augmented_images
 from groot.training.heads import Head
-from groot.training.mixture_config import ConfidenceUse
+from groot.training.mixture_config import IN_THE_LOSS, ConfidenceUse
 
 BOX = "label/box"
 FEATURES, FEATURE_MASK = "feature/context", "feature_mask/context"
@@ -117,7 +117,7 @@ class Prepare:
         self, windows: Mapping[str, Any], rows: NDArray[np.int64], size: int, mask: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
         """Weight of each number in the loss: its mask, and how sure its label is."""
-        if self.config.confidence in ("off", "share"):
+        if self.config.confidence not in IN_THE_LOSS:
             return mask.astype(np.float32)
         sure = windows["action_confidence"][rows][..., :size]
         if self.config.confidence == "cut":
